@@ -1,0 +1,74 @@
+import type { Amount } from './money.js';
+import type { ClientOrderId, Fill, Order, OrderState } from './order.js';
+import type { Hold } from './safety.js';
+import type { EventId } from './step.js';
+import type { Balance, CashMovement } from './venue-port.js';
+
+/** One fact for the ledger. Appended, never changed. Times are Unix ms, UTC. */
+export type LedgerRecord =
+  /** Must be durable before the first byte of its POST leaves. */
+  | { readonly type: 'order-intended'; readonly order: Order }
+  | {
+      readonly type: 'order-moved';
+      readonly clientOrderId: ClientOrderId;
+      readonly state: OrderState;
+      readonly atMs: number;
+      readonly cause: EventId;
+      readonly detail: string;
+    }
+  /** Booked once per trade id; a repeat is ignored and counted. */
+  | { readonly type: 'fill'; readonly fill: Fill; readonly bookedAtMs: number }
+  /** The account as the venue showed it. `opening` marks the baseline from which the ledger's own sums start. */
+  | {
+      readonly type: 'balances';
+      readonly atMs: number;
+      readonly opening: boolean;
+      readonly balances: readonly Balance[];
+    }
+  | { readonly type: 'cash-movement'; readonly movement: CashMovement }
+  | { readonly type: 'hold-placed'; readonly hold: Hold; readonly atMs: number }
+  | { readonly type: 'hold-released'; readonly key: string; readonly atMs: number; readonly by: string }
+  | {
+      readonly type: 'audit';
+      readonly atMs: number;
+      readonly actor: string;
+      readonly event: string;
+      readonly id: EventId;
+      readonly cause: EventId;
+      readonly facts: Readonly<Record<string, string | number | boolean | null>>;
+    }
+  | {
+      readonly type: 'strategy-saved';
+      readonly strategy: string;
+      readonly state: string;
+      readonly atMs: number;
+    }
+  | { readonly type: 'mark'; readonly symbol: string; readonly price: Amount; readonly atMs: number };
+
+/** What a restarted bot knows before it has asked the venue anything. */
+export interface LedgerSnapshot {
+  /** Random id of this database, made when it was created; part of every client order id. */
+  readonly instance: string;
+  /** Orders that have not ended, oldest first. */
+  readonly openOrders: readonly Order[];
+  /** Every booked fill, oldest first. */
+  readonly fills: readonly Fill[];
+  readonly openingBalances: readonly Balance[];
+  readonly cashMovements: readonly CashMovement[];
+  readonly holds: readonly Hold[];
+  readonly strategyStates: ReadonlyMap<string, string>;
+  /** Unix ms of the newest record of an earlier run; 0 in a new database. */
+  readonly lastRecordAtMs: number;
+}
+
+/** A batch of facts. With `durable` the sender is told once it is on disk; without, it is written with the next commit. */
+export interface AppendRequest {
+  readonly type: 'append';
+  readonly batch: number;
+  readonly durable: boolean;
+  readonly records: readonly LedgerRecord[];
+}
+
+export type LedgerReply =
+  | { readonly type: 'appended'; readonly batch: number }
+  | { readonly type: 'append-failed'; readonly batch: number; readonly reason: string };

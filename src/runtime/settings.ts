@@ -1,0 +1,114 @@
+/**
+ * The effective configuration: what every setting means once parsed, defaulted and checked against the others.
+ * Parsing, defaults, refusals and suggestions are in config.ts. Plain data: it crosses into the workers as it is.
+ */
+import type { Amount } from '../domain/money.js';
+import type { Mode } from '../domain/safety.js';
+import type { LogLevel } from '../domain/step.js';
+
+export interface ModeFlags {
+  readonly safeMode: boolean;
+  readonly dryRun: boolean;
+  readonly killSwitch: boolean;
+  readonly liveTrading: boolean;
+  readonly liveAcknowledged: boolean;
+}
+
+/** Limits of the risk gate; null is unset: live refuses, paper and dry run use the practice limits. */
+export interface RiskSettings {
+  readonly maxOpenOrders: number;
+  readonly maxOpenOrdersPerSymbol: number;
+  readonly maxNotionalPerOrderTry: Amount | null;
+  readonly maxPositionNotionalTry: Amount | null;
+  readonly maxGrossExposureTry: Amount | null;
+  readonly maxDailyLossTry: Amount | null;
+  readonly maxDrawdownPct: number | null;
+  readonly priceCollarBps: number | null;
+  readonly maxOrdersPerMinute: number | null;
+  readonly maxRepeatedExecutions: number | null;
+}
+
+/** Base addresses without a path: `https://host` for REST and charts, `wss://host` for the socket. */
+export interface Endpoints {
+  readonly baseUrl: string;
+  readonly graphUrl: string;
+  readonly wsUrl: string;
+}
+
+export interface Settings {
+  readonly flags: ModeFlags;
+  /** `paper` when VENUE=paper; else `live` when every live flag is right, else `dry-run`. */
+  readonly mode: Mode;
+  /** Every reason why the mode is not live, for the banner. */
+  readonly modeReasons: readonly string[];
+  readonly venue: 'btcturk' | 'paper';
+  readonly paper: {
+    readonly recording: string | null;
+    /** Times real speed; Infinity for `max`. */
+    readonly speed: number;
+    readonly seed: number;
+    /** Opening balances of a new paper account: asset to amount. */
+    readonly balances: ReadonlyMap<string, Amount>;
+  };
+  readonly symbols: readonly string[];
+  readonly strategy: string;
+  readonly strategyConfig: Readonly<Record<string, unknown>>;
+  readonly endpoints: Endpoints;
+  readonly rest: {
+    readonly rateLimitRps: number;
+    readonly rateLimitBurst: number;
+    readonly baseDelayMs: number;
+    readonly maxDelayMs: number;
+    readonly maxRetries: number;
+  };
+  readonly wsIdleReconnectMs: number;
+  readonly maxMarketDataAgeMs: number;
+  readonly reconcileIntervalMs: number;
+  readonly reconcileMaxLagMs: number;
+  readonly risk: RiskSettings;
+  readonly shutdownOpenOrders: 'leave' | 'cancel';
+  readonly stateDbPath: string;
+  readonly liveReadinessMinMinutes: number;
+  readonly observability: {
+    readonly enabled: boolean;
+    readonly exporter: 'none' | 'otlp' | 'prometheus';
+    readonly otlpEndpoint: string | null;
+    readonly prometheusPort: number;
+    readonly prometheusHost: string;
+  };
+  readonly secrets: {
+    readonly scopes: readonly string[];
+    readonly rotatedAt: string | null;
+    readonly maxAgeDays: number;
+  };
+  readonly logLevel: LogLevel;
+  /** SHA-256 over the canonical effective configuration without secrets; stamped on every order. */
+  readonly configHash: string;
+}
+
+/** Key and secret, handed only to the workers that sign. */
+export interface ApiCredentials {
+  readonly apiKey: string;
+  /** Base64, as the venue gives it. */
+  readonly apiSecret: string;
+}
+
+/** What a worker is born with (`workerData`). */
+export interface WorkerBoot {
+  readonly actor: string;
+  readonly incarnation: number;
+  readonly settings: Settings;
+  /** Where market data comes from. */
+  readonly publicEndpoints: Endpoints;
+  /**
+   * Where the account lives: the venue when live; the embedded exchange on paper, and in dry run, where the embedded
+   * exchange mirrors the public feed so that no write request ever reaches the venue.
+   */
+  readonly accountEndpoints: Endpoints;
+  /** Null for the workers that do not sign, and when there is no key. */
+  readonly credentials: ApiCredentials | null;
+  /** Facts gathered from the workers started before (see WorkerControl.start). */
+  readonly facts: Readonly<Record<string, string>>;
+  /** True when stdout is a terminal. */
+  readonly terminal: boolean;
+}
