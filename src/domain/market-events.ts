@@ -1,5 +1,5 @@
 import type { BookView } from './book-view.js';
-import type { Side } from './instrument.js';
+import type { Instrument, Side } from './instrument.js';
 import type { Price, Quantity } from './money.js';
 import type { Traced } from './step.js';
 
@@ -31,5 +31,14 @@ export interface FeedStatusChanged extends Traced {
   readonly reason: string;
 }
 
+/**
+ * What can be traded and how, from the venue's list (protocol section 4.2), reduced to the allowed symbols. Told before
+ * the first book to a peer that connects, and again whenever the list changed: nobody downstream reads it for himself.
+ */
+export interface InstrumentsListed extends Traced {
+  readonly type: 'instruments-listed';
+  readonly instruments: readonly Instrument[];
+}
+
 /** What market-data tells strategy and execution. */
-export type MarketEvent = BookUpdated | PublicTrade | FeedStatusChanged;
+export type MarketEvent = BookUpdated | PublicTrade | FeedStatusChanged | InstrumentsListed;

@@ -1,2 +1,8 @@
 /** market-data → strategy, market-data → execution. */
-export type { BookUpdated, FeedStatusChanged, MarketEvent, PublicTrade } from '../domain/market-events.js';
+export type {
+  BookUpdated,
+  FeedStatusChanged,
+  InstrumentsListed,
+  MarketEvent,
+  PublicTrade,
+} from '../domain/market-events.js';
