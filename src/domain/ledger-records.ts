@@ -43,7 +43,22 @@ export type LedgerRecord =
       readonly state: string;
       readonly atMs: number;
     }
-  | { readonly type: 'mark'; readonly symbol: string; readonly price: Amount; readonly atMs: number };
+  | { readonly type: 'mark'; readonly symbol: string; readonly price: Amount; readonly atMs: number }
+  /** Only the newest counts. */
+  | { readonly type: 'valuation'; readonly valuation: Valuation };
+
+/**
+ * The bot's own profit marked to market, kept so that the day's loss and the fall from the peak survive a restart.
+ * Amounts are in TRY, net of fees and tax, counted from the opening of the ledger.
+ */
+export interface Valuation {
+  readonly atMs: number;
+  readonly profitTry: Amount;
+  readonly peakProfitTry: Amount;
+  /** Unix ms of the start of the UTC+3 trading day that `dayStartProfitTry` belongs to. */
+  readonly dayStartMs: number;
+  readonly dayStartProfitTry: Amount;
+}
 
 /** What a restarted bot knows before it has asked the venue anything. */
 export interface LedgerSnapshot {
@@ -54,6 +69,13 @@ export interface LedgerSnapshot {
   /** Every booked fill, oldest first. */
   readonly fills: readonly Fill[];
   readonly openingBalances: readonly Balance[];
+  /**
+   * The venue's time of the opening balances, Unix ms: fills and movements before it are part of them. Null while the
+   * ledger has none, which says that nothing was ever opened (an empty account has an opening too).
+   */
+  readonly openingAtMs: number | null;
+  /** The newest valuation, or null before the first one. */
+  readonly valuation: Valuation | null;
   readonly cashMovements: readonly CashMovement[];
   readonly holds: readonly Hold[];
   readonly strategyStates: ReadonlyMap<string, string>;
