@@ -1,0 +1,315 @@
+/**
+ * What the account should hold and what the bot has earned, folded from fills, cash movements and the opening
+ * balances. The reconciliation actor, the backtester and the command line use this one fold.
+ *
+ * - The result depends on the set of facts alone: each symbol's fills are taken in the order of their execution,
+ *   whatever the order in which they became known, and each trade and movement counts once.
+ * - Nothing is rounded away. A position keeps the exact cost of what is open; when part of it is closed, the part's
+ *   cost is rounded to 16 decimals (half up) and the rest is what remains. So realised plus unrealised profit equals
+ *   the change of equity to the last digit.
+ */
+import type { Side } from './instrument.js';
+import { type Amount, abs, divide, min, notional, type Price, type Quantity, ratio } from './money.js';
+import type { Fill, TradeId } from './order.js';
+import type { PositionView } from './strategy.js';
+import type { Balance, CashMovement } from './venue-port.js';
+
+/** The two assets of a symbol. An `Instrument` is one. */
+export interface Pair {
+  readonly symbol: string;
+  readonly base: string;
+  readonly quote: string;
+}
+
+/** An open part of a position, oldest first; signed like the position. */
+export interface Lot {
+  quantity: Quantity;
+  /** Quote given for it (negative: received). */
+  cost: Amount;
+  readonly openedAtMs: number;
+}
+
+/** One symbol's books. Quantities in base, everything else in quote. */
+export interface Position {
+  readonly pair: Pair;
+  /** Signed base quantity traded by the bot since the ledger began. */
+  quantity: Quantity;
+  /** Exact cost of the open quantity, without fees; negative when the position is. */
+  cost: Amount;
+  /** Profit of the closed quantity under average cost, before fees and tax. */
+  grossRealized: Amount;
+  /** The same under first in, first out. */
+  grossRealizedFifo: Amount;
+  lots: Lot[];
+  fees: Amount;
+  taxes: Amount;
+  bought: Quantity;
+  sold: Quantity;
+  /** Quote value of everything traded. */
+  turnover: Amount;
+  /** Every booked fill, in order of execution. */
+  readonly fills: Fill[];
+}
+
+/** The whole account's books. Owned by whoever folds; changed in place. */
+export interface Accounting {
+  /** Unix ms; facts from before it are part of the opening balances. */
+  readonly openingAtMs: number;
+  readonly opening: ReadonlyMap<string, Amount>;
+  /** Sum of all effects on each asset since the opening. */
+  readonly changes: Map<string, Amount>;
+  readonly positions: Map<string, Position>;
+  readonly booked: Map<TradeId, Fill>;
+  readonly movements: Map<string, CashMovement>;
+  /** Fees and taxes paid in an asset that is neither base nor quote of the fill's symbol. */
+  readonly otherCosts: Map<string, Amount>;
+}
+
+/**
+ * What became of a fact. `repeated`: known already, nothing changed. `contradicted`: known already with other numbers;
+ * the first version stands and somebody must look. `before-opening`: already part of the opening balances.
+ */
+export type BookingOutcome = 'booked' | 'repeated' | 'contradicted' | 'before-opening';
+
+/** Quotes the venue lists or has listed, longest first (protocol section 4.2). */
+const VENUE_QUOTES = ['USDT', 'TRY', 'BTC'] as const;
+
+/** The books at the opening. Without opening balances (null) everything starts from zero at the beginning of time. */
+export const initialAccounting = (
+  opening: { readonly balances: readonly Balance[]; readonly atMs: number } | null,
+): Accounting => ({
+  openingAtMs: opening?.atMs ?? 0,
+  opening: new Map((opening?.balances ?? []).map(balance => [balance.asset, balance.total])),
+  changes: new Map(),
+  positions: new Map(),
+  booked: new Map(),
+  movements: new Map(),
+  otherCosts: new Map(),
+});
+
+/** Books a fill, once per trade id. Base and quote change by exactly what was traded, less fee and tax. */
+export const bookFill = (accounting: Accounting, fill: Fill, pair: Pair): BookingOutcome => {
+  const known = accounting.booked.get(fill.tradeId);
+  if (known !== undefined) return sameTrade(known, fill) ? 'repeated' : 'contradicted';
+  if (fill.executedAtMs < accounting.openingAtMs) return 'before-opening';
+  accounting.booked.set(fill.tradeId, fill);
+  for (const [asset, change] of fillEffects(fill, pair)) add(accounting.changes, asset, change);
+  if (fill.feeAsset !== pair.base && fill.feeAsset !== pair.quote)
+    add(accounting.otherCosts, fill.feeAsset, fill.fee + fill.tax);
+
+  const position = accounting.positions.get(fill.symbol) ?? flatPosition(pair);
+  const newest = position.fills.at(-1);
+  if (newest === undefined || byExecution(newest, fill) < 0) {
+    position.fills.push(fill);
+    applyFill(position, fill);
+    accounting.positions.set(fill.symbol, position);
+  } else accounting.positions.set(fill.symbol, refold(position, fill));
+  return 'booked';
+};
+
+/** Books a deposit or withdrawal, once per movement id. Its fee and tax reduce the same asset, beside its amount. */
+export const bookMovement = (accounting: Accounting, movement: CashMovement): BookingOutcome => {
+  const known = accounting.movements.get(movement.movementId);
+  if (known !== undefined) return sameMovement(known, movement) ? 'repeated' : 'contradicted';
+  if (movement.atMs < accounting.openingAtMs) return 'before-opening';
+  accounting.movements.set(movement.movementId, movement);
+  add(accounting.changes, movement.asset, movement.amount - movement.fee - movement.tax);
+  return 'booked';
+};
+
+/** What each asset's total must be: opening, movements and fills, to the last digit. */
+export const expectedBalances = (accounting: Accounting): Map<string, Amount> => {
+  const expected = new Map(accounting.opening);
+  for (const [asset, change] of accounting.changes) add(expected, asset, change);
+  return expected;
+};
+
+/** What a fill does to the account: signed change by asset. */
+export const fillEffects = (fill: Fill, pair: Pair): Map<string, Amount> => {
+  const value = notional(fill.price, fill.quantity);
+  const effects = new Map<string, Amount>();
+  add(effects, pair.base, fill.side === 'buy' ? fill.quantity : -fill.quantity);
+  add(effects, pair.quote, fill.side === 'buy' ? -value : value);
+  add(effects, fill.feeAsset, -(fill.fee + fill.tax));
+  return effects;
+};
+
+/** A symbol's position as strategies and reports see it; flat when nothing was ever traded. */
+export const positionView = (accounting: Accounting, symbol: string): PositionView => {
+  const position = accounting.positions.get(symbol);
+  return {
+    symbol,
+    quantity: position?.quantity ?? 0n,
+    averagePrice: position === undefined ? null : averagePrice(position),
+    realized: position === undefined ? 0n : realized(position),
+    fees: position?.fees ?? 0n,
+    taxes: position?.taxes ?? 0n,
+  };
+};
+
+/** Every position that was ever traded, by symbol. */
+export const positionViews = (accounting: Accounting): PositionView[] =>
+  [...accounting.positions.keys()].sort().map(symbol => positionView(accounting, symbol));
+
+/** Average entry price of the open quantity without fees, rounded half up to 16 decimals; null when flat. */
+export const averagePrice = (position: Position): Price | null =>
+  position.quantity === 0n ? null : ratio(position.cost, position.quantity, 'half-up');
+
+/** Profit of what was closed under average cost, less all fees and taxes paid so far, in quote. */
+export const realized = (position: Position): Amount =>
+  position.grossRealized - position.fees - position.taxes;
+
+/** As {@link realized}, under first in, first out. */
+export const realizedFifo = (position: Position): Amount =>
+  position.grossRealizedFifo - position.fees - position.taxes;
+
+/** What closing the position at `mark` would add, before the fees of doing so, in quote. */
+export const unrealized = (position: Position, mark: Price): Amount =>
+  notional(mark, position.quantity) - position.cost;
+
+/** As {@link unrealized}, under first in, first out. */
+export const unrealizedFifo = (position: Position, mark: Price): Amount =>
+  notional(mark, position.quantity) - openCostFifo(position);
+
+/** Exact cost of the open lots. */
+export const openCostFifo = (position: Position): Amount =>
+  position.lots.reduce((sum, lot) => sum + lot.cost, 0n);
+
+/**
+ * Base and quote of a symbol known by its joined name only, as fills in a database are. The asset of its fees decides
+ * when it is a suffix; else the venue's quotes do.
+ */
+export const pairFromSymbol = (symbol: string, feeAsset?: string): Pair => {
+  const quotes = feeAsset === undefined ? VENUE_QUOTES : [feeAsset, ...VENUE_QUOTES];
+  const quote = quotes.find(asset => asset !== '' && symbol.length > asset.length && symbol.endsWith(asset));
+  return quote === undefined
+    ? { symbol, base: symbol, quote: '' }
+    : { symbol, base: symbol.slice(0, -quote.length), quote };
+};
+
+/** Order of execution; trades of one millisecond by their ids, as numbers where they are. */
+export const byExecution = (left: Fill, right: Fill): number =>
+  left.executedAtMs - right.executedAtMs ||
+  left.tradeId.length - right.tradeId.length ||
+  (left.tradeId < right.tradeId ? -1 : left.tradeId > right.tradeId ? 1 : 0);
+
+const flatPosition = (pair: Pair): Position => ({
+  pair,
+  quantity: 0n,
+  cost: 0n,
+  grossRealized: 0n,
+  grossRealizedFifo: 0n,
+  lots: [],
+  fees: 0n,
+  taxes: 0n,
+  bought: 0n,
+  sold: 0n,
+  turnover: 0n,
+  fills: [],
+});
+
+/** Books a fill that became known after later ones: everything of its symbol again, in order. */
+const refold = (position: Position, late: Fill): Position => {
+  const fills = position.fills;
+  let index = fills.length;
+  while (index > 0 && byExecution(fills[index - 1] as Fill, late) > 0) index -= 1;
+  fills.splice(index, 0, late);
+  const again: Position = { ...flatPosition(position.pair), fills };
+  for (const fill of fills) applyFill(again, fill);
+  return again;
+};
+
+const applyFill = (position: Position, fill: Fill): void => {
+  const value = notional(fill.price, fill.quantity);
+  trade(position, fill.side, fill.price, fill.quantity, value, fill.executedAtMs);
+  position.turnover += value;
+  if (fill.side === 'buy') position.bought += fill.quantity;
+  else position.sold += fill.quantity;
+
+  if (fill.feeAsset === position.pair.quote) {
+    position.fees += fill.fee;
+    position.taxes += fill.tax;
+  } else if (fill.feeAsset === position.pair.base) {
+    // A cost paid in base is a sale of that base at the fill's price whose proceeds pay the cost.
+    const fee = notional(fill.price, fill.fee as bigint);
+    const tax = notional(fill.price, fill.tax as bigint);
+    const paid = fill.fee + fill.tax;
+    if (paid !== 0n) trade(position, 'sell', fill.price, paid, fee + tax, fill.executedAtMs);
+    position.fees += fee;
+    position.taxes += tax;
+  }
+};
+
+/** Closes what stands against the trade, under both methods, then opens with the rest. */
+const trade = (
+  position: Position,
+  side: Side,
+  price: Price,
+  quantity: Quantity,
+  value: Amount,
+  atMs: number,
+): void => {
+  const sign = side === 'buy' ? 1n : -1n;
+  const open = abs(position.quantity);
+  const closing = sign * position.quantity >= 0n ? 0n : quantity < open ? quantity : open;
+  const closingValue = closing === quantity ? value : notional(price, closing);
+  if (closing > 0n) {
+    const cost = shareOf(position.cost, closing, open);
+    position.grossRealized -= sign * closingValue + cost;
+    position.cost -= cost;
+    position.quantity += sign * closing;
+    position.grossRealizedFifo -= sign * closingValue + takeLots(position.lots, closing);
+  }
+  const opening = quantity - closing;
+  if (opening > 0n) {
+    const cost = sign * (value - closingValue);
+    position.quantity += sign * opening;
+    position.cost += cost;
+    position.lots.push({ quantity: sign * opening, cost, openedAtMs: atMs });
+  }
+};
+
+/** Removes `quantity` from the oldest lots. @returns the cost that was removed. */
+const takeLots = (lots: Lot[], quantity: Quantity): Amount => {
+  let wanted = quantity;
+  let cost = 0n;
+  let emptied = 0;
+  for (const lot of lots) {
+    if (wanted === 0n) break;
+    const held = abs(lot.quantity);
+    const taken = min(wanted, held);
+    const share = shareOf(lot.cost, taken, held);
+    cost += share;
+    lot.cost -= share;
+    lot.quantity += lot.quantity > 0n ? -taken : taken;
+    wanted -= taken;
+    if (taken === held) emptied += 1;
+  }
+  lots.splice(0, emptied);
+  return cost;
+};
+
+/** The part of a cost that belongs to `part` of `whole`; all of it when they are equal. */
+const shareOf = (cost: Amount, part: Quantity, whole: Quantity): Amount =>
+  part === whole ? cost : divide(cost * part, whole, 'half-up');
+
+const add = (sums: Map<string, Amount>, asset: string, amount: Amount): void => {
+  sums.set(asset, (sums.get(asset) ?? 0n) + amount);
+};
+
+/** Whether two accounts of one trade agree on the money. Sources may differ by a moment in its time. */
+const sameTrade = (left: Fill, right: Fill): boolean =>
+  left.symbol === right.symbol &&
+  left.side === right.side &&
+  left.price === right.price &&
+  left.quantity === right.quantity &&
+  left.fee === right.fee &&
+  left.tax === right.tax &&
+  left.feeAsset === right.feeAsset;
+
+const sameMovement = (left: CashMovement, right: CashMovement): boolean =>
+  left.kind === right.kind &&
+  left.asset === right.asset &&
+  left.amount === right.amount &&
+  left.fee === right.fee &&
+  left.tax === right.tax;
