@@ -1,8 +1,13 @@
 /**
- * The strategy port, version 1. A strategy sees events and read-only views and returns intents; it performs no I/O.
- * The same class runs in backtest, on the paper exchange, in dry run and live.
+ * The strategy port, version 1. A strategy sees events and read-only views and returns intents; it performs no I/O and
+ * reads no clock and no randomness (a seed is a parameter). The same definition runs in backtest, on the paper
+ * exchange, in dry run and live.
+ *
+ * Signals may use floating numbers; an order's price and quantity are exact: `priceFromNumber` and
+ * `quantityFromNumber` of instrument.ts put a number on the instrument's grid.
  */
 import type { BookView } from './book-view.js';
+import type { FeeRates } from './fees.js';
 import type { Instrument, Side } from './instrument.js';
 import type { PublicTrade } from './market-events.js';
 import type { Amount, Price, Quantity } from './money.js';
@@ -26,33 +31,27 @@ export interface PositionView {
   readonly taxes: Amount;
 }
 
+interface ParameterText {
+  /** `bps`, `ms`, `quote`, `base`, … */
+  readonly unit: string;
+  readonly about: string;
+}
+
 /** A declared parameter: its type, range and default; `btcbot strategies` lists them. */
 export type ParameterSpec =
-  | {
-      readonly type: 'number';
+  | (ParameterText & {
+      readonly type: 'number' | 'integer';
       readonly default: number;
       readonly min: number;
       readonly max: number;
-      readonly unit: string;
-      readonly about: string;
-    }
-  | {
-      readonly type: 'integer';
-      readonly default: number;
-      readonly min: number;
-      readonly max: number;
-      readonly unit: string;
-      readonly about: string;
-    }
-  /** An exact decimal, given as text or number. */
-  | {
+    })
+  /** An exact decimal, given as text or number; the strategy receives it at 10^-16. */
+  | (ParameterText & {
       readonly type: 'decimal';
       readonly default: string;
       readonly min: string;
       readonly max: string;
-      readonly unit: string;
-      readonly about: string;
-    }
+    })
   | { readonly type: 'boolean'; readonly default: boolean; readonly about: string }
   | {
       readonly type: 'choice';
@@ -61,24 +60,69 @@ export type ParameterSpec =
       readonly about: string;
     };
 
-export type ParameterValues = Readonly<Record<string, number | string | boolean>>;
+export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 
-/** What a strategy may look at during a call; views are valid for that call only. */
+/** Checked values as a strategy receives them, one for each declared parameter. */
+export type ParameterValues = Readonly<Record<string, number | bigint | string | boolean>>;
+
+/** The values that belong to given declarations. */
+export type ParametersOf<Specs extends ParameterSpecs> = {
+  readonly [Name in keyof Specs]: Specs[Name]['type'] extends 'number' | 'integer'
+    ? number
+    : Specs[Name]['type'] extends 'decimal'
+      ? bigint
+      : Specs[Name]['type'] extends 'boolean'
+        ? boolean
+        : string;
+};
+
+/** Where one of the strategy's own orders stands, as far as a strategy needs to know. */
+export type OwnOrderStatus =
+  /** Asked for; execution has not answered yet. */
+  | 'pending'
+  /** Recorded or sent; the venue has not answered yet. */
+  | 'in-flight'
+  | 'working'
+  /** A cancel was asked for; it may still fill. */
+  | 'canceling'
+  /** Sent with an unknown outcome: it may or may not exist. */
+  | 'unknown';
+
+/** One of the strategy's own orders that has not ended. */
+export interface OwnOrder {
+  readonly intentId: string;
+  readonly symbol: string;
+  readonly side: Side;
+  readonly price: Price;
+  readonly quantity: Quantity;
+  /** Executed so far, as far as booked. */
+  readonly filled: Quantity;
+  readonly status: OwnOrderStatus;
+  /** Monotonic time at which the strategy asked for it; for orders of an earlier run, of the start of this one. */
+  readonly askedMonoMs: number;
+}
+
+/** What a strategy may look at during a call; valid for that call only. */
 export interface StrategyView {
   readonly now: Now;
   readonly symbols: readonly string[];
   instrument(symbol: string): Instrument;
-  /** The newest book, or undefined before the first one. */
+  /**
+   * The newest book, or undefined before the first one. Its `trusted` is false as well while the feed of that symbol
+   * is anything but live: do not quote on it.
+   */
   book(symbol: string): BookView | undefined;
   position(symbol: string): PositionView;
+  /** The account's balance as last proven; undefined before the first account update or for an unknown asset. */
   balance(asset: string): Balance | undefined;
   /** Own orders that have not ended, including those still on their way, oldest first. */
-  openOrders(symbol?: string): readonly Order[];
-  /** Intents given whose fate is not known yet. */
-  readonly pendingIntents: number;
-  /** Fee plus tax rates of the account, parts per million of the notional value. */
-  readonly makerPpm: number;
-  readonly takerPpm: number;
+  openOrders(symbol?: string): readonly OwnOrder[];
+  fees(symbol: string): FeeRates;
+  /** Whether a new order on this symbol would be forwarded now; cancels always are. */
+  maySubmit(symbol: string): boolean;
+  /** Most own orders that may be open at once. */
+  readonly maxOpenOrders: number;
+  readonly maxOpenOrdersPerSymbol: number;
 }
 
 /** What a strategy asks for. */
@@ -90,37 +134,65 @@ export type StrategyIntent =
       readonly method: 'limit';
       readonly price: Price;
       readonly quantity: Quantity;
-      /** Short name for reports ("entry", "bid"). */
-      readonly tag?: string;
     }
-  | { readonly type: 'cancel'; readonly intentId: string };
+  | { readonly type: 'cancel'; readonly intentId: string }
+  /** A sentence for the log; the same sentence is written once. */
+  | { readonly type: 'note'; readonly text: string };
+
+export type StrategyIntents = readonly StrategyIntent[];
 
 /** What happened to the strategy's own orders. */
 export type StrategyOrderEvent =
   | { readonly type: 'order'; readonly order: Order; readonly fill: Fill | null }
-  | { readonly type: 'denied'; readonly intentId: string; readonly denial: Denial };
+  /** Refused before anything was sent; `order` is what had been asked for. */
+  | { readonly type: 'denied'; readonly order: OwnOrder; readonly denial: Denial };
 
 /** A running strategy. Every callback may be absent; each returns the intents it gives rise to. */
 export interface Strategy {
-  onStart?(view: StrategyView): readonly StrategyIntent[];
-  onBook?(view: StrategyView, book: BookView): readonly StrategyIntent[];
-  onTrade?(view: StrategyView, trade: PublicTrade): readonly StrategyIntent[];
-  onOrder?(view: StrategyView, event: StrategyOrderEvent): readonly StrategyIntent[];
+  /** Called once, when every symbol's instrument is known. */
+  onStart?(view: StrategyView): StrategyIntents;
+  /** A new picture of a book, or the same book no longer to be trusted. */
+  onBook?(view: StrategyView, book: BookView): StrategyIntents;
+  onTrade?(view: StrategyView, trade: PublicTrade): StrategyIntents;
+  onOrder?(view: StrategyView, event: StrategyOrderEvent): StrategyIntents;
   /** Called every `timerMs` of the definition. */
-  onTimer?(view: StrategyView): readonly StrategyIntent[];
-  onStop?(view: StrategyView): readonly StrategyIntent[];
-  /** State to keep across restarts, as JSON text. */
+  onTimer?(view: StrategyView): StrategyIntents;
+  /** Called once at a stop; only cancels are forwarded. */
+  onStop?(view: StrategyView): StrategyIntents;
+  /** State to keep across restarts, as text. Called now and then, and at a stop. */
   save?(): string;
+  /** What `save` last returned. Called before `onStart`. */
   load?(state: string): void;
 }
 
-/** A strategy as it is found, listed and started. */
+/** A strategy as it is found, listed and started. Make one with {@link defineStrategy}. */
 export interface StrategyDefinition {
-  readonly portVersion: 1;
+  readonly portVersion: typeof STRATEGY_PORT_VERSION;
+  /** Kebab-case, at most 20 characters: part of every intent id. */
   readonly name: string;
   readonly about: string;
-  readonly parameters: Readonly<Record<string, ParameterSpec>>;
-  /** Interval of `onTimer`, ms; absent for no timer. */
+  readonly parameters: ParameterSpecs;
+  /** Relations between parameters that a range cannot say; one sentence per problem. */
+  check?(parameters: ParameterValues): readonly string[];
+  /** Interval of `onTimer`, ms, at least 50; absent for no timer. */
   timerMs?(parameters: ParameterValues): number;
   create(parameters: ParameterValues): Strategy;
 }
+
+/** A definition whose functions receive its parameters with their types. */
+export interface TypedStrategyDefinition<Specs extends ParameterSpecs> {
+  readonly name: string;
+  readonly about: string;
+  readonly parameters: Specs;
+  check?(parameters: ParametersOf<Specs>): readonly string[];
+  timerMs?(parameters: ParametersOf<Specs>): number;
+  create(parameters: ParametersOf<Specs>): Strategy;
+}
+
+/** Declares a strategy; the values its functions receive have the types its parameters declare. */
+export const defineStrategy = <const Specs extends ParameterSpecs>(
+  definition: TypedStrategyDefinition<Specs>,
+): StrategyDefinition => ({
+  ...(definition as unknown as StrategyDefinition),
+  portVersion: STRATEGY_PORT_VERSION,
+});

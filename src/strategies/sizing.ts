@@ -1,0 +1,79 @@
+/** What strategies share when they turn a wish into an order: sizes, funds, and room under the limits. */
+import { type Instrument, roundQuantity, type Side } from '../domain/instrument.js';
+import {
+  type Amount,
+  formatDecimal,
+  min,
+  notional,
+  type Price,
+  partsPerMillion,
+  type Quantity,
+  ratio,
+} from '../domain/money.js';
+import type { OwnOrder, StrategyView } from '../domain/strategy.js';
+
+/**
+ * The whole lots that `value` of quote buys at `price`, rounded down, unless that falls below the least order value
+ * that `value` itself meets; not above the instrument's greatest quantity.
+ */
+export const quantityFor = (value: Amount, price: Price, instrument: Instrument): Quantity => {
+  const exact = ratio(value, price, 'up');
+  const down = roundQuantity(exact, instrument, 'down');
+  const short = value >= instrument.minNotional && !meetsMinimum(price, down, instrument);
+  const wanted = short ? roundQuantity(exact, instrument, 'up') : down;
+  return instrument.maxQuantity === null ? wanted : min(wanted, instrument.maxQuantity);
+};
+
+/** Whether an order is worth enough for the venue to take it. */
+export const meetsMinimum = (price: Price, quantity: Quantity, instrument: Instrument): boolean =>
+  quantity > 0n && notional(price, quantity) >= instrument.minNotional;
+
+/** Why `value` per order can never be enough on this instrument, or null. */
+export const tooSmall = (value: Amount, instrument: Instrument): string | null =>
+  value >= instrument.minNotional
+    ? null
+    : `orders of ${formatDecimal(value)} ${instrument.quote} are below the least order value of ${instrument.symbol}, ${formatDecimal(instrument.minNotional)}: nothing is quoted there`;
+
+/**
+ * What an order may still use of the account: the total less what own orders other than those on `except` tie up.
+ * Buys tie up quote with the taker's fee on top, as the venue reserves it (protocol section 6.7); sells tie up base.
+ * Zero before the first account update.
+ */
+export const spendable = (
+  view: StrategyView,
+  asset: string,
+  except: { symbol: string; side: Side },
+): bigint => {
+  const balance = view.balance(asset);
+  if (balance === undefined) return 0n;
+  let left: bigint = balance.total;
+  for (const order of view.openOrders()) {
+    if (order.symbol === except.symbol && order.side === except.side) continue;
+    const instrument = view.instrument(order.symbol);
+    if ((order.side === 'buy' ? instrument.quote : instrument.base) !== asset) continue;
+    left -= tiedUp(view, order);
+  }
+  return left > 0n ? left : 0n;
+};
+
+const tiedUp = (view: StrategyView, order: OwnOrder): bigint => {
+  const remaining = order.quantity - order.filled;
+  if (order.side === 'sell') return remaining;
+  const value = notional(order.price, remaining);
+  return value + partsPerMillion(value, view.fees(order.symbol).takerPpm, 'up');
+};
+
+/** The most quote an order of this side may be worth at `price`, by the account's funds. */
+export const affordable = (view: StrategyView, symbol: string, side: Side, price: Price): Amount => {
+  const instrument = view.instrument(symbol);
+  if (side === 'sell') return notional(price, spendable(view, instrument.base, { symbol, side }));
+  const quote = spendable(view, instrument.quote, { symbol, side });
+  return quote - partsPerMillion(quote, view.fees(symbol).takerPpm, 'up');
+};
+
+/** How many more orders may be opened on a symbol. */
+export const roomFor = (view: StrategyView, symbol: string): number =>
+  Math.min(
+    view.maxOpenOrders - view.openOrders().length,
+    view.maxOpenOrdersPerSymbol - view.openOrders(symbol).length,
+  );
