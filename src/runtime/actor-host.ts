@@ -120,7 +120,7 @@ export const hostActor = <Self extends ActorName>(
     peers.get('telemetry')?.port.postMessage({
       type: 'log',
       actor: self,
-      atMs: Date.now(),
+      atMs: now().wallMs,
       level,
       event,
       fields,
