@@ -1,0 +1,173 @@
+/**
+ * Ending orders: wishes from strategy, holds, operator and stop; one DELETE in flight per order, repeated at most once a
+ * second and only while the venue may still hold the order; never for an order whose venue id is not known, never for
+ * anybody else's.
+ */
+import { rateLimited, watchAuthorization } from './execution-detectors.js';
+import { append, applyFact, askEvidence, audit } from './execution-orders.js';
+import type { CancelWish, TrackedOrder, Turn } from './execution-state.js';
+import { denyOrder } from './execution-submit.js';
+import { type CancelOrigin, mayCancelUnder } from './fence.js';
+import { isTerminal } from './order.js';
+import { giveBack, reserve, spend } from './request-budget.js';
+import { type EventId, nextEventId } from './step.js';
+import type { CancelOutcome } from './venue-port.js';
+
+/** A cancel of the same order is not repeated sooner. */
+export const CANCEL_REPEAT_MIN_MS = 1_000;
+/** A cancel the venue took is given this long to be carried out before it is asked for again. */
+export const CANCEL_QUEUED_PATIENCE_MS = 5_000;
+
+const RANK: Readonly<Record<CancelOrigin, number>> = { strategy: 0, hold: 1, stop: 2, operator: 3 };
+
+/** Notes that an order is to end. The strongest origin counts: only the operator's hand reaches through the kill switch. */
+export const wishCancel = (turn: Turn, tracked: TrackedOrder, wish: CancelWish): void => {
+  const { order } = tracked.record;
+  if (isTerminal(order.state)) return;
+  // Nothing has left: it ends here, without a request.
+  if (tracked.submit === 'journaling' || tracked.submit === 'queued') {
+    denyOrder(turn, tracked, 'writes-forbidden', `canceled before it was sent: ${wish.reason}`);
+    return;
+  }
+  // Market orders cannot be canceled (protocol section 6.3).
+  if (order.terms.method === 'market') return;
+  if (tracked.cancelWish !== null && RANK[tracked.cancelWish.origin] >= RANK[wish.origin]) return;
+  if (tracked.cancelWish === null) {
+    const id = nextEventId(turn.state.ids);
+    append(
+      turn,
+      [
+        audit(turn, id, wish.cause, 'cancel-wanted', {
+          clientOrderId: order.clientOrderId,
+          origin: wish.origin,
+          reason: wish.reason,
+        }),
+      ],
+      false,
+    );
+  }
+  tracked.cancelWish = wish;
+};
+
+/** Notes the wish for every own order. */
+export const wishCancelAll = (
+  turn: Turn,
+  origin: CancelOrigin,
+  reason: string,
+  cause: EventId,
+  symbols: readonly string[] | null = null,
+): void => {
+  for (const tracked of [...turn.state.open.values()])
+    if (symbols === null || symbols.includes(tracked.record.order.terms.symbol))
+      wishCancel(turn, tracked, { origin, reason, cause });
+};
+
+/** Pulls what the newest control state wants pulled. */
+export const pullResting = (turn: Turn): void => {
+  const { control } = turn.state;
+  if (control === null || control.pull === 'none') return;
+  const reason = control.holds[0]?.key ?? control.state;
+  wishCancelAll(
+    turn,
+    'hold',
+    reason,
+    `control:${control.epoch}`,
+    control.pull === 'all' ? null : control.pull,
+  );
+};
+
+/** Sends the cancels that are due, oldest order first, as far as the cancel budget goes. */
+export const pumpCancels = (turn: Turn): void => {
+  const { state, now } = turn;
+  const { control } = state;
+  if (control === null) return;
+  for (const tracked of state.open.values()) {
+    const { record, cancelWish } = tracked;
+    if (cancelWish === null || tracked.cancel !== 'idle' || record.venueOrderId === null) continue;
+    if (record.ended !== null || now.monoMs < tracked.cancelRetryAt) continue;
+    if (!mayCancelUnder(control, cancelWish.origin)) continue;
+    if (!reserve(state.budget, 'cancel', now.monoMs).granted) return;
+    tracked.cancel = 'handed-over';
+    tracked.cancelHandedOverAt = now.monoMs;
+    turn.effects.push({
+      type: 'write',
+      write: {
+        type: 'cancel',
+        clientOrderId: record.order.clientOrderId,
+        venueOrderId: record.venueOrderId,
+      },
+      approval: {
+        epoch: control.epoch,
+        validUntilMonoMs: Number.POSITIVE_INFINITY,
+        journaled: true,
+        origin: cancelWish.origin,
+      },
+    });
+  }
+};
+
+/** A DELETE's first byte leaves. */
+export const cancelSent = (turn: Turn, tracked: TrackedOrder): void => {
+  const { state, now } = turn;
+  if (tracked.cancel !== 'handed-over') return;
+  spend(state.budget, 'cancel', now.monoMs);
+  tracked.cancel = 'sent';
+  tracked.lastCancelSentAt = now.monoMs;
+  tracked.firstCancelSentAt ??= now.monoMs;
+  tracked.cancelRetryAt = now.monoMs + CANCEL_REPEAT_MIN_MS;
+  applyFact(
+    turn,
+    tracked,
+    { type: 'cancel-sent' },
+    tracked.cancelWish?.cause ?? tracked.record.order.cause,
+    tracked.cancelWish?.reason,
+  );
+};
+
+/** A DELETE's end, whatever it was. */
+export const cancelOutcome = (
+  turn: Turn,
+  tracked: TrackedOrder,
+  outcome: CancelOutcome,
+  cause: EventId,
+): void => {
+  const { state, now } = turn;
+  if (tracked.cancel === 'handed-over') {
+    // Refused by the fence, or nobody knows whether a byte left: then it counts as sent.
+    if (outcome.type === 'denied') giveBack(state.budget, 'cancel');
+    else cancelSent(turn, tracked);
+  }
+  tracked.cancel = 'idle';
+  switch (outcome.type) {
+    case 'queued':
+      tracked.cancelRetryAt = now.monoMs + CANCEL_QUEUED_PATIENCE_MS;
+      applyFact(turn, tracked, { type: 'cancel-queued' }, cause);
+      askEvidence(turn, tracked, cause);
+      return;
+    case 'rejected':
+      // The order may have ended, or the venue may be unable to cancel now. Only a report tells; until one shows the
+      // order live the cancel is not repeated.
+      tracked.cancelRetryAt = Number.POSITIVE_INFINITY;
+      applyFact(turn, tracked, { type: 'cancel-rejected' }, cause, outcome.reason);
+      watchAuthorization(turn, outcome.reason);
+      return;
+    case 'denied':
+      tracked.cancelRetryAt = now.monoMs + CANCEL_REPEAT_MIN_MS;
+      applyFact(turn, tracked, { type: 'cancel-denied' }, cause, outcome.reason);
+      return;
+    case 'unknown':
+      tracked.cancelRetryAt = now.monoMs + CANCEL_QUEUED_PATIENCE_MS;
+      if (outcome.cause === 'rate-limited') rateLimited(turn, 'cancel', outcome.retryAfterMs);
+      applyFact(turn, tracked, { type: 'cancel-unknown' }, cause, outcome.cause);
+      askEvidence(turn, tracked, cause);
+      return;
+  }
+};
+
+/** A report shows an order live that is to end: a cancel sent before that read was not carried out; repeat it. */
+export const cancelAgainIfLive = (turn: Turn, tracked: TrackedOrder): void => {
+  const { record, cancelWish, cancel } = tracked;
+  if (cancelWish === null || cancel !== 'idle' || tracked.cancelRetryAt <= turn.now.monoMs) return;
+  if (record.liveAsOf < tracked.lastCancelSentAt + CANCEL_REPEAT_MIN_MS) return;
+  tracked.cancelRetryAt = Math.max(turn.now.monoMs, tracked.lastCancelSentAt + CANCEL_REPEAT_MIN_MS);
+};

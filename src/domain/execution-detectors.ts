@@ -1,0 +1,187 @@
+/**
+ * Execution's eyes: what makes it ask the supervisor for a hold. A detector asks once and asks again while its condition
+ * lasts and the supervisor does not show the hold; who may release it is the supervisor's table.
+ */
+import type { AccountUpdated } from './account-events.js';
+import type { TrackedOrder, Turn } from './execution-state.js';
+import type { OrderFinding } from './order-machine.js';
+import { type Bucket, pause } from './request-budget.js';
+import { lossBeyondLimit } from './risk.js';
+import { type HoldCause, holdKey } from './safety.js';
+import { type EventId, nextEventId } from './step.js';
+
+/** A hold that is not shown is asked for again after this long. */
+const ASK_AGAIN_MS = 1_000;
+/** The venue refused this many submits in a row, or this many within a minute. */
+export const REJECTIONS_IN_ROW = 5;
+export const REJECTIONS_PER_MINUTE = 10;
+/** Authentication failures in a row after which nothing more is tried (protocol section 3.2). */
+export const UNAUTHORIZED_IN_ROW = 2;
+
+/** Asks for a hold, unless the supervisor already shows it or was asked a moment ago. */
+export const askForHold = (turn: Turn, cause: HoldCause, subject: string, detail: string): void => {
+  const { state, now } = turn;
+  const key = holdKey(cause, subject);
+  if (now.monoMs - (state.holdsAsked.get(key) ?? Number.NEGATIVE_INFINITY) < ASK_AGAIN_MS) return;
+  const shown = state.control?.holds.some(hold => hold.key === key) ?? false;
+  state.holdsAsked.set(key, now.monoMs);
+  if (shown) return;
+  const id = nextEventId(state.ids);
+  turn.effects.push({
+    type: 'hold',
+    message: { type: 'hold-wanted', id, cause: id, holdCause: cause, subject, detail },
+  });
+};
+
+/** Says that a condition has passed, if a hold was asked for it. */
+export const clearHold = (turn: Turn, cause: HoldCause, subject: string, detail: string): void => {
+  const { state } = turn;
+  const key = holdKey(cause, subject);
+  const shown = state.control?.holds.some(hold => hold.key === key) ?? false;
+  if (!state.holdsAsked.delete(key) && !shown) return;
+  const id = nextEventId(state.ids);
+  turn.effects.push({
+    type: 'hold',
+    message: { type: 'hold-cleared', id, cause: id, holdCause: cause, subject, detail },
+  });
+};
+
+/** Holds a symbol while an order on it is unknown, and lets go when the last one is resolved. */
+export const watchUnknown = (turn: Turn, symbol: string): void => {
+  let unknown = 0;
+  for (const tracked of turn.state.open.values())
+    if (tracked.record.order.state.status === 'unknown' && tracked.record.order.terms.symbol === symbol)
+      unknown += 1;
+  if (unknown > 0) askForHold(turn, 'unknown-outcome', symbol, `${unknown} order(s) with unknown outcome`);
+  else clearHold(turn, 'unknown-outcome', symbol, 'every outcome is known');
+};
+
+/** A fact that cannot be: it was applied as far as money is concerned, and the operator has to look. */
+export const reportImpossible = (
+  turn: Turn,
+  tracked: TrackedOrder,
+  finding: OrderFinding,
+  cause: EventId,
+): void => {
+  const { order } = tracked.record;
+  const detail = `${finding.what} for order ${order.clientOrderId} (${order.state.status}) ${finding.detail}`;
+  const id = nextEventId(turn.state.ids);
+  turn.effects.push(
+    {
+      type: 'log',
+      level: 'error',
+      event: 'order-impossible',
+      fields: { clientOrderId: order.clientOrderId, what: finding.what, detail: finding.detail },
+    },
+    {
+      type: 'append',
+      request: {
+        type: 'append',
+        batch: turn.state.nextBatch++,
+        durable: false,
+        records: [
+          {
+            type: 'audit',
+            atMs: turn.now.wallMs,
+            actor: 'execution',
+            event: 'order-impossible',
+            id,
+            cause,
+            facts: {
+              clientOrderId: order.clientOrderId,
+              what: finding.what,
+              status: order.state.status,
+              detail: finding.detail,
+            },
+          },
+        ],
+      },
+    },
+  );
+  askForHold(turn, 'invariant', order.terms.symbol, detail);
+};
+
+/** The venue answered 429 to a write: its bucket rests, and the supervisor is told until when. */
+export const rateLimited = (turn: Turn, bucket: Bucket, retryAfterMs: number | undefined): void => {
+  const { state, now } = turn;
+  const until = pause(state.budget, bucket, now.monoMs, retryAfterMs);
+  state.pausedBuckets.set(bucket, until);
+  turn.effects.push({
+    type: 'log',
+    level: 'warn',
+    event: 'rate-limited',
+    fields: { bucket, pauseMs: Math.round(until - now.monoMs) },
+  });
+  // Each 429 is told, also while the hold stands: the pause may have become longer.
+  state.holdsAsked.delete(holdKey('rest-429', bucket));
+  const id = nextEventId(state.ids);
+  turn.effects.push({
+    type: 'hold',
+    message: {
+      type: 'hold-wanted',
+      id,
+      cause: id,
+      holdCause: 'rest-429',
+      subject: bucket,
+      detail: `429: nothing to ${bucket} for ${Math.ceil((until - now.monoMs) / 1_000)} s, until ${new Date(now.wallMs + until - now.monoMs).toISOString()}`,
+    },
+  });
+  state.holdsAsked.set(holdKey('rest-429', bucket), now.monoMs);
+};
+
+/** Says of each pause that has ended that it has. */
+export const watchPauses = (turn: Turn): void => {
+  for (const [bucket, until] of turn.state.pausedBuckets) {
+    if (turn.now.monoMs < until) continue;
+    turn.state.pausedBuckets.delete(bucket);
+    clearHold(turn, 'rest-429', bucket, 'the pause has ended; the budget ramps up');
+  }
+};
+
+/** The venue refused a submit. */
+export const countRejection = (turn: Turn, reason: string): void => {
+  const { state, now } = turn;
+  while (state.rejections.length > 0 && (state.rejections[0] ?? 0) <= now.monoMs - 60_000)
+    state.rejections.shift();
+  state.rejections.push(now.monoMs);
+  state.rejectionsInRow += 1;
+  if (state.rejectionsInRow >= REJECTIONS_IN_ROW || state.rejections.length >= REJECTIONS_PER_MINUTE)
+    askForHold(
+      turn,
+      'reject-storm',
+      '',
+      `${state.rejectionsInRow} refusals in a row, ${state.rejections.length} in a minute, the last: ${reason}`,
+    );
+  watchAuthorization(turn, reason);
+};
+
+/** The venue took a submit. */
+export const countConfirmation = (turn: Turn): void => {
+  turn.state.rejectionsInRow = 0;
+  turn.state.unauthorizedInRow = 0;
+};
+
+/** A refused write may say that the key, its permissions or the clock are wrong (protocol section 3.3). */
+export const watchAuthorization = (turn: Turn, reason: string): void => {
+  const { state } = turn;
+  if (!/unauthori[sz]ed|access[_ ]denied|\b401\b|\b403\b/i.test(reason)) {
+    state.unauthorizedInRow = 0;
+    return;
+  }
+  state.unauthorizedInRow += 1;
+  if (state.unauthorizedInRow >= UNAUTHORIZED_IN_ROW)
+    askForHold(turn, 'auth', '', `${state.unauthorizedInRow} writes in a row were not authorised: ${reason}`);
+};
+
+/** A known loss beyond its limit stops trading at once, not at the next intent. */
+export const watchLoss = (turn: Turn, account: AccountUpdated): void => {
+  const { limits } = turn.state.config;
+  if (limits.maxDailyLossTry === null || limits.maxDrawdownPct === null) return;
+  const known = {
+    ...account,
+    dayProfitTry: account.dayProfitTry ?? 0n,
+    drawdownPct: account.drawdownPct ?? 0,
+  };
+  const loss = lossBeyondLimit(known, limits);
+  if (loss !== null) askForHold(turn, 'loss-limit', '', JSON.stringify(loss));
+};

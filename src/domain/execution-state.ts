@@ -1,0 +1,257 @@
+import type { AccountReport, AccountUpdated, ExecutionReport } from './account-events.js';
+import type { BookMemory } from './book-memory.js';
+import type { CommonEffect, Tell } from './effects.js';
+import type { FeeRates } from './fees.js';
+import type { CancelOrigin, WriteApproval } from './fence.js';
+import type { Instrument } from './instrument.js';
+import type { LedgerRecord, LedgerReply, LedgerSnapshot } from './ledger-records.js';
+import type { MarketEvent } from './market-events.js';
+import type { Quantity } from './money.js';
+import type { ClientOrderId, Fill } from './order.js';
+import type { OrderEvent, OrderIntent } from './order-events.js';
+import { type OrderRecord, orderRecord } from './order-machine.js';
+import {
+  type Bucket,
+  type BudgetSettings,
+  createRequestBudget,
+  type RequestBudget,
+} from './request-budget.js';
+import type { RiskLimits } from './risk.js';
+import type { ControlState } from './safety.js';
+import { type ActorName, type EventId, type EventIds, eventIds, type Now } from './step.js';
+import type { CancelOutcome, ReadAnswer, SubmitOutcome, VenueRead, VenueWrite } from './venue-port.js';
+
+/** What the execution brain is told once, at its start. */
+export interface ExecutionConfig {
+  readonly symbols: readonly string[];
+  readonly limits: RiskLimits;
+  readonly maxMarketDataAgeMs: number;
+  /** By quote asset. */
+  readonly feesOf: (quote: string) => FeeRates;
+  readonly configHash: string;
+  /** Id of the database, and the epoch of this incarnation, both part of every client order id. */
+  readonly instance: string;
+  readonly epoch: number;
+  /** Restarts of this actor within the process; part of every event id. */
+  readonly incarnation: number;
+  readonly budget: BudgetSettings;
+  readonly shutdownOpenOrders: 'leave' | 'cancel';
+}
+
+/** Someone wants an order ended. */
+export interface CancelWish {
+  readonly origin: CancelOrigin;
+  readonly reason: string;
+  readonly cause: EventId;
+}
+
+/** An order with everything execution remembers of it beside its own life. Times are monotonic ms. */
+export interface TrackedOrder {
+  readonly record: OrderRecord;
+  /** Where its one POST is. An order found in the journal has had its chance: it is `settled` from the start. */
+  submit: 'journaling' | 'queued' | 'handed-over' | 'sent' | 'settled';
+  approval: WriteApproval | null;
+  /** When the write was handed to the shell, and when its first byte left. */
+  handedOverAt: number | null;
+  sentAt: number | null;
+  /** First proof that the venue knows the order. */
+  knownAt: number | null;
+  cancelWish: CancelWish | null;
+  /** Where the newest DELETE is. */
+  cancel: 'idle' | 'handed-over' | 'sent';
+  cancelHandedOverAt: number;
+  firstCancelSentAt: number | null;
+  lastCancelSentAt: number;
+  /** Not before this may the cancel be repeated. */
+  cancelRetryAt: number;
+  evidenceAskedAt: number;
+}
+
+export interface ExecutionState {
+  readonly config: ExecutionConfig;
+  readonly ids: EventIds;
+  readonly symbols: ReadonlySet<string>;
+  readonly budget: RequestBudget;
+  control: ControlState | null;
+  stopping: boolean;
+  recovered: boolean;
+  account: AccountUpdated | null;
+  positions: Map<string, Quantity>;
+  readonly instruments: Map<string, Instrument>;
+  instrumentsAskedAt: number;
+  clockAskedAt: number;
+  readonly books: Map<string, BookMemory>;
+  /** Orders that have not ended, oldest first. */
+  readonly open: Map<ClientOrderId, TrackedOrder>;
+  /** Orders that ended in this run, oldest first; bounded. */
+  readonly ended: Map<ClientOrderId, TrackedOrder>;
+  /** Ended orders whose cost the venue's balances may not show yet. */
+  unreflected: TrackedOrder[];
+  readonly byIntent: Map<string, ClientOrderId>;
+  /** Journaled orders that wait for the request budget, oldest first. */
+  readonly queue: TrackedOrder[];
+  /** Intents on their way to the disk, by batch. */
+  readonly journaling: Map<number, TrackedOrder>;
+  nextSequence: number;
+  nextBatch: number;
+  /** Transitions the ledger has not confirmed, oldest first; sent again when it comes back. */
+  unconfirmed: { readonly batch: number; readonly records: readonly LedgerRecord[] }[];
+  resendAt: number;
+  ledgerFailed: boolean;
+  /** Approved intents of the last minute. */
+  approvals: { readonly at: number; fingerprint: string }[];
+  /** Venue refusals of the last minute, and how many came in a row. */
+  rejections: number[];
+  rejectionsInRow: number;
+  unauthorizedInRow: number;
+  repeatHeld: boolean;
+  /** When each hold was last asked for; asked again while its condition lasts and the supervisor does not show it. */
+  readonly holdsAsked: Map<string, number>;
+  readonly pausedBuckets: Map<Bucket, number>;
+  readonly denials: Map<string, number>;
+  gaugesShown: string;
+  statusAt: number;
+}
+
+/** A write for the shell: to be sent once, through the fence. */
+export interface WriteEffect {
+  readonly type: 'write';
+  readonly write: VenueWrite;
+  readonly approval: WriteApproval;
+}
+
+export type ExecutionEffect =
+  | CommonEffect
+  | Tell<'strategy', OrderEvent>
+  | Tell<'reconciliation', ExecutionReport>
+  | WriteEffect
+  /** A read for execution's own sake: the venue's clock, or its list while market-data has not told it. */
+  | { readonly type: 'read'; readonly call: ExecutionRead };
+
+export type ExecutionRead = Extract<VenueRead, { readonly type: 'instruments' | 'server-time' }>;
+
+export type ExecutionInput =
+  /** First input: what the journal knew has to be told and resolved. */
+  | { readonly type: 'started' }
+  | { readonly type: 'message'; readonly from: 'strategy'; readonly message: OrderIntent }
+  | { readonly type: 'message'; readonly from: 'market-data'; readonly message: MarketEvent }
+  | { readonly type: 'message'; readonly from: 'reconciliation'; readonly message: AccountReport }
+  | { readonly type: 'message'; readonly from: 'ledger'; readonly message: LedgerReply }
+  /** An intent that the full mailbox refused. */
+  | { readonly type: 'intent-refused'; readonly message: OrderIntent }
+  | { readonly type: 'control'; readonly control: ControlState }
+  | { readonly type: 'cancel-all-ordered'; readonly reason: string }
+  | { readonly type: 'peer-connected'; readonly peer: ActorName }
+  | { readonly type: 'peer-lost'; readonly peer: ActorName }
+  | { readonly type: 'read-answered'; readonly answer: ReadAnswer }
+  /** The fence let the write pass; its first byte leaves now. */
+  | {
+      readonly type: 'write-sent';
+      readonly kind: VenueWrite['type'];
+      readonly clientOrderId: ClientOrderId;
+    }
+  | {
+      readonly type: 'write-outcome';
+      readonly kind: 'submit';
+      readonly clientOrderId: ClientOrderId;
+      readonly outcome: SubmitOutcome;
+    }
+  | {
+      readonly type: 'write-outcome';
+      readonly kind: 'cancel';
+      readonly clientOrderId: ClientOrderId;
+      readonly outcome: CancelOutcome;
+    }
+  | { readonly type: 'drain' }
+  /** The stop's time is over: what is in flight is left unknown in the journal. */
+  | { readonly type: 'drain-deadline' }
+  | { readonly type: 'tick' };
+
+/** One step: the state, the time, the effects so far. */
+export interface Turn {
+  readonly state: ExecutionState;
+  readonly now: Now;
+  readonly effects: ExecutionEffect[];
+}
+
+/** A tracked order in its first state. */
+export const trackOrder = (record: OrderRecord, submit: TrackedOrder['submit']): TrackedOrder => ({
+  record,
+  submit,
+  approval: null,
+  handedOverAt: null,
+  sentAt: null,
+  knownAt: null,
+  cancelWish: null,
+  cancel: 'idle',
+  cancelHandedOverAt: Number.NEGATIVE_INFINITY,
+  firstCancelSentAt: null,
+  lastCancelSentAt: Number.NEGATIVE_INFINITY,
+  cancelRetryAt: Number.NEGATIVE_INFINITY,
+  evidenceAskedAt: Number.NEGATIVE_INFINITY,
+});
+
+/**
+ * The state at the start of an incarnation, from what the journal knows. Orders that had not ended are taken over; the
+ * `started` input then turns those whose outcome nobody can know into `unknown`.
+ */
+export const initialExecution = (
+  config: ExecutionConfig,
+  snapshot: Pick<LedgerSnapshot, 'openOrders' | 'fills'>,
+  now: Now,
+): ExecutionState => {
+  const fillsByOrder = new Map<ClientOrderId, Fill[]>();
+  for (const fill of snapshot.fills) {
+    if (fill.clientOrderId === null) continue;
+    const fills = fillsByOrder.get(fill.clientOrderId);
+    if (fills === undefined) fillsByOrder.set(fill.clientOrderId, [fill]);
+    else fills.push(fill);
+  }
+  const open = new Map<ClientOrderId, TrackedOrder>();
+  const byIntent = new Map<string, ClientOrderId>();
+  for (const order of snapshot.openOrders) {
+    const tracked = trackOrder(orderRecord(order, fillsByOrder.get(order.clientOrderId)), 'settled');
+    tracked.record.journaled = true;
+    if (tracked.record.venueOrderId !== null) tracked.knownAt = Number.NEGATIVE_INFINITY;
+    if (order.state.status === 'cancel-in-flight')
+      tracked.cancelWish = { origin: 'strategy', reason: 'asked for before the restart', cause: order.cause };
+    open.set(order.clientOrderId, tracked);
+    byIntent.set(order.intentId, order.clientOrderId);
+  }
+  return {
+    config,
+    ids: eventIds('execution', config.incarnation),
+    symbols: new Set(config.symbols),
+    budget: createRequestBudget(config.budget, now.monoMs),
+    control: null,
+    stopping: false,
+    recovered: false,
+    account: null,
+    positions: new Map(),
+    instruments: new Map(),
+    instrumentsAskedAt: Number.NEGATIVE_INFINITY,
+    clockAskedAt: Number.NEGATIVE_INFINITY,
+    books: new Map(),
+    open,
+    ended: new Map(),
+    unreflected: [],
+    byIntent,
+    queue: [],
+    journaling: new Map(),
+    nextSequence: 1,
+    nextBatch: 1,
+    unconfirmed: [],
+    resendAt: Number.POSITIVE_INFINITY,
+    ledgerFailed: false,
+    approvals: [],
+    rejections: [],
+    rejectionsInRow: 0,
+    unauthorizedInRow: 0,
+    repeatHeld: false,
+    holdsAsked: new Map(),
+    pausedBuckets: new Map(),
+    denials: new Map(),
+    gaugesShown: '',
+    statusAt: Number.NEGATIVE_INFINITY,
+  };
+};

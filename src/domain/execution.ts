@@ -1,0 +1,635 @@
+/**
+ * The execution brain: where money moves. One step function over everything execution hears; the rest of it is in
+ * execution-state.ts (what it knows), execution-submit.ts (intent to first byte), execution-orders.ts (facts about an
+ * order), execution-cancel.ts (ending orders) and execution-detectors.ts (asking for holds).
+ *
+ * Invariants:
+ * - no POST without a durable intent, none twice for one client order id, none before ledger and venue were proven
+ *   equal;
+ * - what may still execute counts at its worst case until the venue proves otherwise;
+ * - cancels come before submits, from a budget of their own.
+ */
+import type { AccountReport, AccountUpdated, FillBooked } from './account-events.js';
+import { rememberBook } from './book-memory.js';
+import {
+  cancelAgainIfLive,
+  cancelOutcome,
+  cancelSent,
+  pullResting,
+  pumpCancels,
+  wishCancel,
+  wishCancelAll,
+} from './execution-cancel.js';
+import {
+  askForHold,
+  clearHold,
+  rateLimited,
+  watchLoss,
+  watchPauses,
+  watchUnknown,
+} from './execution-detectors.js';
+import { append, applyFact, askEvidence, observeLatency } from './execution-orders.js';
+import type {
+  ExecutionEffect,
+  ExecutionInput,
+  ExecutionState,
+  TrackedOrder,
+  Turn,
+} from './execution-state.js';
+import { denyIntent, denyOrder, journaled, journalFailed, place, pumpSubmits } from './execution-submit.js';
+import { mayCancelUnder } from './fence.js';
+import type { LedgerReply } from './ledger-records.js';
+import type { MarketEvent } from './market-events.js';
+import { formatDecimal } from './money.js';
+import type { ClientOrderId } from './order.js';
+import type { OrderIntent } from './order-events.js';
+import { worstRemaining } from './order-machine.js';
+import { giveBack, spend, take, usage } from './request-budget.js';
+import type { ControlState } from './safety.js';
+import { type ActorName, type EventId, type Now, nextEventId, type Stepped } from './step.js';
+import type { CancelOutcome, ReadAnswer, SubmitOutcome, VenueWrite } from './venue-port.js';
+
+/** A write without an outcome after this long is unknown: the shell's own deadlines are half of it. */
+export const WRITE_DEADLINE_MS = 12_000;
+/** An intent that the ledger has not confirmed after this long is given up. */
+export const JOURNAL_DEADLINE_MS = 5_000;
+/** While an instrument is missing the venue's list is asked for this often. */
+const INSTRUMENTS_ASK_MS = 10_000;
+/** The venue's clock is measured this often; sooner after a write was not authorised. */
+const CLOCK_ASK_MS = 60_000;
+const CLOCK_ASK_SOON_MS = 5_000;
+/** Reconciliation is reminded of what it was asked for. */
+const EVIDENCE_REMIND_MS = 5_000;
+const RESEND_MS = 1_000;
+const STATUS_MS = 1_000;
+
+/** One step of execution. */
+export const stepExecution = (
+  state: ExecutionState,
+  input: ExecutionInput,
+  now: Now,
+): Stepped<ExecutionState, ExecutionEffect> => {
+  const turn: Turn = { state, now, effects: [] };
+  hear(turn, input);
+  pumpCancels(turn);
+  pumpSubmits(turn);
+  showGauges(turn);
+  return { state, effects: turn.effects };
+};
+
+/**
+ * The brain's own last word on a write, beside the fence: asked at the same moment.
+ * @returns why it may not leave, or null.
+ */
+export const vetoOf = (state: ExecutionState, write: VenueWrite): string | null => {
+  const tracked = state.open.get(write.clientOrderId);
+  if (write.type === 'cancel') return tracked?.cancel === 'handed-over' ? null : 'order-ended';
+  if (state.stopping) return 'stopping';
+  if (!state.recovered) return 'not-recovered';
+  return tracked?.submit === 'handed-over' && tracked.record.order.state.status === 'intended'
+    ? null
+    : 'already-settled';
+};
+
+/**
+ * True when a draining actor has nothing more to wait for: no write in the air and, where resting orders are to be
+ * canceled and may be, none left that can be.
+ */
+export const isDrained = (state: ExecutionState): boolean => {
+  const mayCancel = state.control !== null && mayCancelUnder(state.control, 'stop');
+  for (const tracked of state.open.values()) {
+    if (tracked.submit === 'handed-over' || tracked.submit === 'sent' || tracked.cancel !== 'idle')
+      return false;
+    if (state.config.shutdownOpenOrders === 'cancel' && mayCancel && tracked.record.venueOrderId !== null)
+      return false;
+  }
+  return true;
+};
+
+const hear = (turn: Turn, input: ExecutionInput): void => {
+  switch (input.type) {
+    case 'started':
+      start(turn);
+      return;
+    case 'message':
+      switch (input.from) {
+        case 'strategy':
+          onIntent(turn, input.message);
+          return;
+        case 'market-data':
+          onMarket(turn, input.message);
+          return;
+        case 'reconciliation':
+          onAccount(turn, input.message);
+          return;
+        case 'ledger':
+          onLedger(turn, input.message);
+          return;
+      }
+      break;
+    case 'intent-refused':
+      onRefused(turn, input.message);
+      return;
+    case 'control':
+      onControl(turn, input.control);
+      return;
+    case 'cancel-all-ordered':
+      wishCancelAll(turn, 'operator', input.reason, 'operator');
+      return;
+    case 'peer-connected':
+      onPeer(turn, input.peer);
+      return;
+    case 'peer-lost':
+      onPeerLost(turn, input.peer);
+      return;
+    case 'read-answered':
+      onRead(turn, input.answer);
+      return;
+    case 'write-sent':
+      onSent(turn, input.kind, input.clientOrderId);
+      return;
+    case 'write-outcome':
+      if (input.kind === 'submit') onSubmitOutcome(turn, input.clientOrderId, input.outcome);
+      else onCancelOutcome(turn, input.clientOrderId, input.outcome);
+      return;
+    case 'drain':
+      drain(turn);
+      return;
+    case 'drain-deadline':
+      leaveUnknown(turn);
+      return;
+    case 'tick':
+      tick(turn);
+      return;
+  }
+};
+
+/** What the journal left open: outcomes nobody can know are unknown, the rest must be shown again by the venue. */
+const start = (turn: Turn): void => {
+  const { state } = turn;
+  const cause = nextEventId(state.ids);
+  for (const tracked of [...state.open.values()]) {
+    applyFact(turn, tracked, { type: 'process-ended' }, cause, 'found in the journal at the start');
+    askEvidence(turn, tracked, cause);
+  }
+  turn.effects.push({
+    type: 'log',
+    level: 'info',
+    event: 'execution-started',
+    fields: { epoch: state.config.epoch, openOrders: state.open.size },
+  });
+};
+
+const onIntent = (turn: Turn, intent: OrderIntent): void => {
+  if (intent.type === 'place-order') {
+    place(turn, intent);
+    return;
+  }
+  const tracked = trackedOf(turn, turn.state.byIntent.get(intent.intentId));
+  if (tracked === undefined) {
+    turn.effects.push({
+      type: 'log',
+      level: 'debug',
+      event: 'cancel-without-order',
+      fields: { intentId: intent.intentId },
+    });
+    return;
+  }
+  wishCancel(turn, tracked, { origin: 'strategy', reason: 'strategy', cause: intent.id });
+};
+
+/** In a full mailbox intents are refused, cancels are kept. */
+const onRefused = (turn: Turn, intent: OrderIntent): void => {
+  if (intent.type === 'cancel-order') onIntent(turn, intent);
+  else denyIntent(turn, intent, { code: 'mailbox-full', context: { symbol: intent.terms.symbol } });
+};
+
+const onMarket = (turn: Turn, event: MarketEvent): void => {
+  if (event.type === 'book-updated') {
+    rememberBook(turn.state.books, event.book);
+    return;
+  }
+  if (event.type === 'instruments-listed') {
+    for (const instrument of event.instruments) turn.state.instruments.set(instrument.symbol, instrument);
+    return;
+  }
+  // No book may be leaned on until a new one comes.
+  if (event.type === 'feed-status-changed' && event.state !== 'live') turn.state.books.delete(event.symbol);
+};
+
+const onAccount = (turn: Turn, report: AccountReport): void => {
+  switch (report.type) {
+    case 'order-reported': {
+      const tracked = trackedOf(turn, report.clientOrderId);
+      if (tracked === undefined) {
+        unheardOf(turn, report.clientOrderId, report.type, report.id);
+        return;
+      }
+      applyFact(
+        turn,
+        tracked,
+        { type: 'reported', report: report.report, asOfMonoMs: report.asOfMonoMs },
+        report.id,
+        `venue says ${report.report.status}`,
+      );
+      cancelAgainIfLive(turn, tracked);
+      pullResting(turn);
+      return;
+    }
+    case 'order-hinted': {
+      const tracked = trackedOf(turn, report.clientOrderId);
+      if (tracked === undefined) {
+        unheardOf(turn, report.clientOrderId, report.type, report.id);
+        return;
+      }
+      applyFact(
+        turn,
+        tracked,
+        { type: `hint-${report.hint}`, venueOrderId: report.venueOrderId },
+        report.id,
+        `private feed: ${report.hint}`,
+      );
+      pullResting(turn);
+      return;
+    }
+    case 'fill-booked':
+      onFill(turn, report);
+      return;
+    case 'absence-proven': {
+      const tracked = trackedOf(turn, report.clientOrderId);
+      if (tracked === undefined) {
+        unheardOf(turn, report.clientOrderId, report.type, report.id);
+        return;
+      }
+      applyFact(
+        turn,
+        tracked,
+        { type: 'absence-proven', evidence: report.evidence },
+        report.id,
+        report.evidence,
+      );
+      return;
+    }
+    case 'account-updated':
+      onAccountUpdated(turn, report);
+      return;
+    case 'reconciled':
+      if (turn.state.recovered !== report.clean)
+        turn.effects.push({
+          type: 'log',
+          level: report.clean ? 'info' : 'warn',
+          event: report.clean ? 'execution-recovered' : 'execution-not-reconciled',
+          fields: { discrepancies: report.discrepancies.slice(0, 10) },
+        });
+      turn.state.recovered = report.clean;
+      return;
+  }
+};
+
+const onFill = (turn: Turn, report: FillBooked): void => {
+  const { state } = turn;
+  const { fill } = report;
+  const tracked = trackedOf(turn, fill.clientOrderId ?? undefined);
+  const repeated = tracked?.record.tradeIds.has(fill.tradeId) ?? false;
+  if (!repeated) {
+    // The account's next word has it; until then the position must not be behind the orders.
+    const signed = fill.side === 'buy' ? fill.quantity : -fill.quantity;
+    state.positions.set(fill.symbol, (state.positions.get(fill.symbol) ?? 0n) + signed);
+  }
+  if (tracked === undefined) {
+    unheardOf(turn, fill.clientOrderId ?? '', report.type, report.id);
+    return;
+  }
+  applyFact(
+    turn,
+    tracked,
+    { type: 'fill-booked', fill, orderFilled: report.orderFilled },
+    report.id,
+    `fill ${fill.tradeId}`,
+  );
+  pullResting(turn);
+};
+
+const onAccountUpdated = (turn: Turn, account: AccountUpdated): void => {
+  turn.state.account = account;
+  turn.state.positions = new Map(account.positions.map(view => [view.symbol, view.quantity]));
+  watchLoss(turn, account);
+};
+
+/** Evidence about an order that ended so long ago, or in another run, that nothing more can follow from it here. */
+const unheardOf = (turn: Turn, clientOrderId: ClientOrderId, what: string, cause: EventId): void => {
+  turn.effects.push({
+    type: 'log',
+    level: 'debug',
+    event: 'order-not-tracked',
+    fields: { clientOrderId, what, cause },
+  });
+};
+
+const onLedger = (turn: Turn, reply: LedgerReply): void => {
+  const { state, now } = turn;
+  if (reply.type === 'appended') {
+    let confirmed = 0;
+    while (confirmed < state.unconfirmed.length && (state.unconfirmed[confirmed]?.batch ?? 0) <= reply.batch)
+      confirmed += 1;
+    state.unconfirmed.splice(0, confirmed);
+    if (state.ledgerFailed) {
+      state.ledgerFailed = false;
+      clearHold(turn, 'ledger', '', 'the ledger takes records again');
+    }
+    journaled(turn, reply.batch);
+    return;
+  }
+  state.ledgerFailed = true;
+  askForHold(turn, 'ledger', '', `execution's records were refused: ${reply.reason}`);
+  journalFailed(turn, reply.batch, reply.reason);
+  state.resendAt = Math.min(state.resendAt, now.monoMs + RESEND_MS);
+};
+
+const onControl = (turn: Turn, control: ControlState): void => {
+  const { state } = turn;
+  state.control = control;
+  const repeatHeld = control.holds.some(hold => hold.cause === 'repeat-execution');
+  // Re-armed by a person: the count begins anew.
+  if (state.repeatHeld && !repeatHeld) for (const approval of state.approvals) approval.fingerprint = '';
+  state.repeatHeld = repeatHeld;
+  pullResting(turn);
+};
+
+const onPeer = (turn: Turn, peer: ActorName): void => {
+  const { state } = turn;
+  if (peer === 'ledger') {
+    state.resendAt = turn.now.monoMs;
+    return;
+  }
+  if (peer !== 'reconciliation' && peer !== 'strategy') return;
+  if (peer === 'reconciliation') state.recovered = false;
+  for (const tracked of state.open.values()) {
+    const { order } = tracked.record;
+    const id = nextEventId(state.ids);
+    if (peer === 'strategy') {
+      turn.effects.push({
+        type: 'tell',
+        to: 'strategy',
+        message: { type: 'order-updated', id, cause: id, order, fill: null },
+      });
+      continue;
+    }
+    turn.effects.push({
+      type: 'tell',
+      to: 'reconciliation',
+      message: { type: 'order-tracked', id, cause: id, order },
+    });
+    tracked.evidenceAskedAt = Number.NEGATIVE_INFINITY;
+    if (order.state.status === 'unknown' || order.state.status === 'cancel-in-flight')
+      askEvidence(turn, tracked, id);
+  }
+};
+
+/** Market-data's word on an instrument is the newer one. */
+const onRead = (turn: Turn, { result }: ReadAnswer): void => {
+  if (!result.ok || result.value === null || !('instruments' in result.value)) return;
+  for (const instrument of result.value.instruments)
+    if (!turn.state.instruments.has(instrument.symbol))
+      turn.state.instruments.set(instrument.symbol, instrument);
+};
+
+const onPeerLost = (turn: Turn, peer: ActorName): void => {
+  const { state } = turn;
+  if (peer === 'reconciliation') state.recovered = false;
+  if (peer === 'market-data') state.books.clear();
+  if (peer === 'ledger')
+    for (const batch of [...state.journaling.keys()]) journalFailed(turn, batch, 'the ledger is gone');
+};
+
+const onSent = (turn: Turn, kind: VenueWrite['type'], clientOrderId: ClientOrderId): void => {
+  const tracked = trackedOf(turn, clientOrderId);
+  if (tracked === undefined) throw new Error(`bytes left for order ${clientOrderId}, which nobody approved`);
+  if (kind === 'cancel') {
+    cancelSent(turn, tracked);
+    return;
+  }
+  if (tracked.submit === 'handed-over') {
+    spend(turn.state.budget, 'submit', turn.now.monoMs);
+    tracked.submit = 'sent';
+  }
+  tracked.sentAt = turn.now.monoMs;
+  applyFact(turn, tracked, { type: 'sent' }, tracked.record.order.cause);
+};
+
+const onSubmitOutcome = (turn: Turn, clientOrderId: ClientOrderId, outcome: SubmitOutcome): void => {
+  const { state, now } = turn;
+  const tracked = trackedOf(turn, clientOrderId);
+  if (tracked === undefined) {
+    unheardOf(turn, clientOrderId, 'write-outcome', '');
+    return;
+  }
+  const cause = tracked.record.order.cause;
+  if (tracked.submit === 'handed-over') {
+    if (outcome.type === 'denied') giveBack(state.budget, 'submit');
+    else spend(state.budget, 'submit', now.monoMs);
+  }
+  if (outcome.type === 'denied' && tracked.submit === 'handed-over') {
+    denyOrder(turn, tracked, 'fenced', outcome.reason);
+    return;
+  }
+  tracked.submit = 'settled';
+  switch (outcome.type) {
+    case 'confirmed':
+      observeAnswer(turn, tracked);
+      applyFact(
+        turn,
+        tracked,
+        { type: 'submit-confirmed', venueOrderId: outcome.venueOrderId },
+        cause,
+        'acknowledged',
+      );
+      return;
+    case 'rejected':
+      observeAnswer(turn, tracked);
+      applyFact(
+        turn,
+        tracked,
+        { type: 'submit-rejected', reason: `${outcome.reason} (${outcome.code})` },
+        cause,
+        outcome.reason,
+      );
+      return;
+    case 'denied':
+      applyFact(turn, tracked, { type: 'submit-denied', reason: outcome.reason }, cause);
+      return;
+    case 'unknown':
+      if (outcome.cause === 'rate-limited') rateLimited(turn, 'submit', outcome.retryAfterMs);
+      applyFact(turn, tracked, { type: 'submit-unknown', cause: outcome.cause }, cause, outcome.cause);
+      return;
+  }
+};
+
+const observeAnswer = (turn: Turn, tracked: TrackedOrder): void => {
+  if (tracked.sentAt !== null)
+    observeLatency(turn, 'order_submit_latency_ms', turn.now.monoMs - tracked.sentAt);
+};
+
+const onCancelOutcome = (turn: Turn, clientOrderId: ClientOrderId, outcome: CancelOutcome): void => {
+  const tracked = trackedOf(turn, clientOrderId);
+  if (tracked === undefined) {
+    unheardOf(turn, clientOrderId, 'write-outcome', '');
+    return;
+  }
+  cancelOutcome(turn, tracked, outcome, tracked.cancelWish?.cause ?? tracked.record.order.cause);
+};
+
+/** Nothing new; what has not left never leaves; resting orders as configured. */
+const drain = (turn: Turn): void => {
+  const { state } = turn;
+  state.stopping = true;
+  for (const tracked of [...state.open.values()])
+    if (tracked.submit === 'journaling' || tracked.submit === 'queued')
+      denyOrder(turn, tracked, 'writes-forbidden', 'stopping');
+  if (state.config.shutdownOpenOrders === 'cancel') wishCancelAll(turn, 'stop', 'stop', 'stop');
+};
+
+const leaveUnknown = (turn: Turn): void => {
+  for (const tracked of [...turn.state.open.values()]) {
+    const { status } = tracked.record.order.state;
+    if (status === 'in-flight' || status === 'intended')
+      applyFact(
+        turn,
+        tracked,
+        { type: 'submit-unknown', cause: 'process-ended' },
+        'stop',
+        'the stop did not wait longer',
+      );
+  }
+};
+
+const tick = (turn: Turn): void => {
+  const { state, now } = turn;
+  pullResting(turn);
+  const unknownSymbols = new Set<string>();
+  for (const tracked of [...state.open.values()]) {
+    settleOverdue(turn, tracked);
+    const { order } = tracked.record;
+    const { status } = order.state;
+    if (status === 'unknown') unknownSymbols.add(order.terms.symbol);
+    const waiting = status === 'unknown' || status === 'cancel-in-flight' || tracked.record.ended !== null;
+    if (waiting && now.monoMs - tracked.evidenceAskedAt >= EVIDENCE_REMIND_MS)
+      askEvidence(turn, tracked, order.cause);
+  }
+  for (const symbol of unknownSymbols) watchUnknown(turn, symbol);
+  watchPauses(turn);
+  resendUnconfirmed(turn);
+  askForInstruments(turn);
+  askForClock(turn);
+  if (now.monoMs - state.statusAt >= STATUS_MS) showStatus(turn);
+};
+
+/** Market-data lists the instruments; without it, resting orders must still be cancelable. */
+const askForInstruments = (turn: Turn): void => {
+  const { state, now } = turn;
+  if (now.monoMs - state.instrumentsAskedAt < INSTRUMENTS_ASK_MS) return;
+  const missing =
+    state.config.symbols.some(symbol => !state.instruments.has(symbol)) ||
+    [...state.open.values()].some(({ record }) => !state.instruments.has(record.order.terms.symbol));
+  if (!missing || !take(state.budget, 'instruments', now.monoMs).granted) return;
+  state.instrumentsAskedAt = now.monoMs;
+  turn.effects.push({ type: 'read', call: { type: 'instruments' } });
+};
+
+/** Signatures carry the venue's time (protocol section 3.1): the shell's client measures the offset by this read. */
+const askForClock = (turn: Turn): void => {
+  const { state, now } = turn;
+  const wait = state.unauthorizedInRow > 0 ? CLOCK_ASK_SOON_MS : CLOCK_ASK_MS;
+  if (now.monoMs - state.clockAskedAt < wait) return;
+  if (!take(state.budget, 'server-time', now.monoMs).granted) return;
+  state.clockAskedAt = now.monoMs;
+  turn.effects.push({ type: 'read', call: { type: 'server-time' } });
+};
+
+/** Every request settles: by its answer, or by a deadline, which for a write means unknown. */
+const settleOverdue = (turn: Turn, tracked: TrackedOrder): void => {
+  const { state, now } = turn;
+  const waitedSince = tracked.sentAt ?? tracked.handedOverAt;
+  if (
+    (tracked.submit === 'handed-over' || tracked.submit === 'sent') &&
+    waitedSince !== null &&
+    now.monoMs - waitedSince > WRITE_DEADLINE_MS
+  )
+    onSubmitOutcome(turn, tracked.record.order.clientOrderId, { type: 'unknown', cause: 'timeout' });
+  if (tracked.cancel !== 'idle' && now.monoMs - tracked.cancelHandedOverAt > WRITE_DEADLINE_MS)
+    onCancelOutcome(turn, tracked.record.order.clientOrderId, { type: 'unknown', cause: 'timeout' });
+  if (tracked.submit !== 'journaling') return;
+  for (const [batch, waiting] of state.journaling)
+    if (
+      waiting === tracked &&
+      now.wallMs - tracked.record.order.intendedAtMs > JOURNAL_DEADLINE_MS &&
+      now.monoMs > (tracked.approval?.validUntilMonoMs ?? 0)
+    )
+      journalFailed(turn, batch, 'the ledger does not answer');
+};
+
+/** Transitions that the ledger may have lost are appended again: the same state twice says nothing new. */
+const resendUnconfirmed = (turn: Turn): void => {
+  const { state, now } = turn;
+  if (now.monoMs < state.resendAt) return;
+  state.resendAt = Number.POSITIVE_INFINITY;
+  if (state.unconfirmed.length === 0) return;
+  const records = state.unconfirmed.flatMap(entry => entry.records);
+  const batch = append(turn, records, true);
+  state.unconfirmed = [{ batch, records }];
+};
+
+const trackedOf = (turn: Turn, clientOrderId: ClientOrderId | undefined): TrackedOrder | undefined =>
+  clientOrderId === undefined
+    ? undefined
+    : (turn.state.open.get(clientOrderId) ?? turn.state.ended.get(clientOrderId));
+
+const showGauges = (turn: Turn): void => {
+  const { state } = turn;
+  let unknown = 0;
+  for (const tracked of state.open.values())
+    if (tracked.record.order.state.status === 'unknown') unknown += 1;
+  const shown = `${state.open.size} ${unknown}`;
+  if (shown === state.gaugesShown) return;
+  state.gaugesShown = shown;
+  turn.effects.push(
+    { type: 'metric', kind: 'gauge', name: 'btcbot_open_orders', value: state.open.size },
+    { type: 'metric', kind: 'gauge', name: 'btcbot_unknown_orders', value: unknown },
+  );
+};
+
+const showStatus = (turn: Turn): void => {
+  const { state, now } = turn;
+  state.statusAt = now.monoMs;
+  turn.effects.push({
+    type: 'status',
+    facts: {
+      recovered: state.recovered,
+      stopping: state.stopping,
+      epoch: state.config.epoch,
+      queued: state.queue.length + state.journaling.size,
+      submitBudget: usage(state.budget, 'submit', now.monoMs),
+      cancelBudget: usage(state.budget, 'cancel', now.monoMs),
+      denials: Object.fromEntries(state.denials),
+      openOrders: [...state.open.values()].map(({ record }) => ({
+        clientOrderId: record.order.clientOrderId,
+        venueOrderId: record.venueOrderId,
+        symbol: record.order.terms.symbol,
+        side: record.order.terms.side,
+        price: record.order.terms.price === null ? 'market' : formatDecimal(record.order.terms.price),
+        quantity: formatDecimal(record.order.terms.quantity),
+        filled: formatDecimal(record.booked),
+        worstRemaining: formatDecimal(worstRemaining(record)),
+        state: record.order.state.status,
+      })),
+    },
+  });
+};
+
+export {
+  type ExecutionConfig,
+  type ExecutionEffect,
+  type ExecutionInput,
+  type ExecutionState,
+  initialExecution,
+} from './execution-state.js';
