@@ -85,7 +85,8 @@ export type VenueRead =
 /** What each read answers. */
 export interface VenueAnswers {
   'server-time': { readonly serverMs: number };
-  instruments: { readonly instruments: readonly Instrument[] };
+  /** `problems` names the listed pairs that could not be read, and why. */
+  instruments: { readonly instruments: readonly Instrument[]; readonly problems?: readonly string[] };
   ticker: { readonly symbol: string; readonly bid: Price; readonly ask: Price; readonly last: Price } | null;
   balances: { readonly balances: readonly Balance[]; readonly atMs: number };
   'open-orders': { readonly orders: readonly OrderReport[] };
@@ -101,7 +102,7 @@ export type ReadFailure =
   | { readonly type: 'rate-limited'; readonly retryAfterMs: number }
   | { readonly type: 'unauthorized'; readonly message: string }
   | { readonly type: 'refused'; readonly message: string; readonly code: string }
-  | { readonly type: 'unavailable'; readonly cause: UnknownCause };
+  | { readonly type: 'unavailable'; readonly cause: UnknownCause; readonly detail?: string };
 
 export type ReadResult<T> =
   | { readonly ok: true; readonly value: T; readonly tookMs: number }

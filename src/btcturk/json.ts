@@ -1,0 +1,80 @@
+/**
+ * JSON without loss. Trade ids exceed 2^53 (protocol section 2.2) and `preciseAmount` is a JSON number, so a plain
+ * `JSON.parse` would change both. Here a number stays a JavaScript number only when it is a safe integer written
+ * plainly; every other number becomes its own text, with an exponent written out.
+ */
+
+/** The reviver's third argument (ECMAScript source text access), not yet in the compiler's library. */
+interface ReviverContext {
+  readonly source?: string;
+}
+
+/** What {@link parseJson} makes of a number: a safe integer, or decimal text. */
+export type JsonNumber = number | string;
+
+export type JsonResult =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly problem: string };
+
+/**
+ * Parses without losing digits. Never throws: text that is not JSON, or nested too deeply to walk, is a problem told
+ * in words.
+ */
+export const parseJson = (text: string): JsonResult => {
+  try {
+    return { ok: true, value: JSON.parse(text, keepNumberText) as unknown };
+  } catch (error) {
+    return { ok: false, problem: error instanceof Error ? error.message.slice(0, 120) : 'not JSON' };
+  }
+};
+
+const keepNumberText = (_key: string, value: unknown, context?: ReviverContext): unknown => {
+  if (typeof value !== 'number') return value;
+  const source = context?.source;
+  if (source === undefined) throw new Error('this runtime does not give the source text of JSON numbers');
+  if (Number.isSafeInteger(value) && String(value) === source) return value;
+  return writeOutExponent(source);
+};
+
+/** More digits than any amount has; beyond it the text is left as it is, and no schema takes it for a decimal. */
+const EXPONENT_MAX = 40;
+
+/** `1.5e-7` as `0.00000015`: exact, since only the dot moves. Text without an exponent comes back unchanged. */
+const writeOutExponent = (source: string): string => {
+  const match = /^(-?)(\d+)(?:\.(\d+))?[eE]([+-]?\d+)$/.exec(source);
+  if (match === null) return source;
+  const [, sign = '', whole = '', fraction = '', exponentText = ''] = match;
+  const exponent = Number(exponentText);
+  if (Math.abs(exponent) > EXPONENT_MAX || whole.length + fraction.length > EXPONENT_MAX) return source;
+  const digits = whole + fraction;
+  const dot = whole.length + exponent;
+  const padded = dot <= 0 ? '0'.repeat(1 - dot) + digits : digits.padEnd(dot, '0');
+  const at = Math.max(dot, 1);
+  const integer = padded.slice(0, at).replace(/^0+(?=\d)/, '');
+  const rest = padded.slice(at);
+  return `${sign}${integer}${rest === '' ? '' : `.${rest}`}`;
+};
+
+/**
+ * An envelope in PascalCase (`Data`, `Success`), as old .NET replies had it, with every key's first letter lowered;
+ * anything else unchanged.
+ */
+export const lowerPascalCase = (value: unknown): unknown =>
+  isRecord(value) && 'Success' in value && !('success' in value) ? lowerKeys(value, 0) : value;
+
+const DEPTH_MAX = 32;
+
+const lowerKeys = (value: unknown, depth: number): unknown => {
+  if (depth > DEPTH_MAX) return value;
+  if (Array.isArray(value)) return value.map(item => lowerKeys(item, depth + 1));
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key.charAt(0).toLowerCase() + key.slice(1),
+      lowerKeys(inner, depth + 1),
+    ]),
+  );
+};
+
+export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
