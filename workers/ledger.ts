@@ -1,5 +1,5 @@
 /** The ledger actor: the one writable handle on the books. Never terminated; it drains and lets go by itself. */
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { type ActorName, nextEventId } from '#src/domain/step.js';
 import { createLedgerService, type LedgerService } from '#src/ledger/service.js';
 import { type Ledger, openLedger } from '#src/ledger/store.js';
@@ -89,6 +89,9 @@ hostActor('ledger', context => {
     },
     onTick: () => service?.onTick(),
     async drain() {
+      // What the others sent before they ended may still wait in its ports.
+      await nextTurn();
+      await nextTurn();
       service?.drain();
     },
     snapshot: () => service?.facts ?? null,
