@@ -1,0 +1,297 @@
+/**
+ * The execution actor: every write to the venue leaves here, once, through the fence. The brain decides
+ * (src/domain/execution.ts); this shell asks the ledger what it knows, hands writes to the venue's client and carries
+ * the answers back.
+ */
+import { createRestClient } from '#src/btcturk/rest-client.js';
+import {
+  type ExecutionEffect,
+  type ExecutionInput,
+  type ExecutionState,
+  initialExecution,
+  isDrained,
+  stepExecution,
+  vetoOf,
+} from '#src/domain/execution.js';
+import { dearestFees } from '#src/domain/fees.js';
+import { checkFence, type WriteApproval } from '#src/domain/fence.js';
+import type { LedgerReply, LedgerSnapshot } from '#src/domain/ledger-records.js';
+import type { ActorName } from '#src/domain/step.js';
+import type { VenueWrite } from '#src/domain/venue-port.js';
+import type { FromLedger } from '#src/messages/ledger.js';
+import { hostActor } from '#src/runtime/actor-host.js';
+import { STOP_WORKER_MS, TICK_MS } from '#src/runtime/limits.js';
+import { performCommon } from '#src/runtime/perform.js';
+
+/** Messages that arrive before the ledger has answered are kept up to this many. */
+const MAX_EARLY = 10_000;
+/** Connections for writes are kept standing, so that no order waits for a handshake. */
+const WARM_UP_MS = 10_000;
+/** Of the stop's time, what is kept for the journal's last commit. */
+const JOURNAL_MARGIN_MS = 1_000;
+/** An earlier run's requests count in the venue's windows for this long. */
+const COLD_MS = 60_000;
+
+/** A write on its way. */
+interface Departure {
+  readonly write: VenueWrite;
+  readonly approval: WriteApproval;
+  readonly controller: AbortController;
+  sent: boolean;
+}
+
+const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
+
+const isLoopback = (url: string): boolean =>
+  ['127.0.0.1', 'localhost', '[::1]'].includes(new URL(url).hostname);
+
+hostActor('execution', context => {
+  const { settings, accountEndpoints, credentials, incarnation } = context.boot;
+  const rest = createRestClient({ endpoints: accountEndpoints, credentials });
+  /** Only live may write to a venue that is not on this machine. */
+  const venueAllowed = settings.mode === 'live' || isLoopback(accountEndpoints.baseUrl);
+  const departures = new Set<Departure>();
+  const connected = new Set<ActorName>();
+  const pending: ExecutionEffect[] = [];
+  let performing = false;
+  let state: ExecutionState | null = null;
+  let snapshot: LedgerSnapshot | null = null;
+  let epoch: number | null = null;
+  let asked = false;
+  let warmedUpAt = Number.NEGATIVE_INFINITY;
+  let early: ExecutionInput[] = [];
+
+  /** Effects are performed in order, also those of a step that happens while others are being performed. */
+  const step = (input: ExecutionInput): void => {
+    if (state === null) {
+      early.push(input);
+      if (early.length > MAX_EARLY) early.shift();
+      return;
+    }
+    const stepped = stepExecution(state, input, context.now());
+    state = stepped.state;
+    pending.push(...stepped.effects);
+    if (performing) return;
+    performing = true;
+    try {
+      for (let effect = pending.shift(); effect !== undefined; effect = pending.shift()) perform(effect);
+    } finally {
+      performing = false;
+    }
+  };
+
+  const perform = (effect: ExecutionEffect): void => {
+    switch (effect.type) {
+      case 'tell':
+        if (effect.to === 'strategy') context.send('strategy', effect.message);
+        else context.send('reconciliation', effect.message);
+        return;
+      case 'append':
+        if (!context.send('ledger', effect.request) && effect.request.durable)
+          step({
+            type: 'message',
+            from: 'ledger',
+            message: { type: 'append-failed', batch: effect.request.batch, reason: 'no ledger is connected' },
+          });
+        return;
+      case 'write':
+        void depart({ ...effect, controller: new AbortController(), sent: false });
+        return;
+      case 'read':
+        void rest.ask(effect.call).then(answer => step({ type: 'read-answered', answer }));
+        return;
+      default:
+        performCommon(context, effect);
+    }
+  };
+
+  /** Why a write may not leave now; null when it may. */
+  const obstacle = ({ write, approval }: Departure): string | null => {
+    const control = context.control();
+    return (
+      checkFence({
+        now: context.now(),
+        control: control.state,
+        leaseUntilMonoMs: control.leaseUntilMonoMs,
+        approval,
+        write,
+      }) ??
+      (venueAllowed ? null : 'venue-not-simulated') ??
+      (state === null ? 'not-started' : vetoOf(state, write))
+    );
+  };
+
+  const depart = async (departure: Departure): Promise<void> => {
+    const { write, controller } = departure;
+    const { clientOrderId } = write;
+    const instrument = state?.instruments.get(symbolOf(write));
+    if (instrument === undefined) {
+      settle(write, { type: 'denied', reason: `the instrument of order ${clientOrderId} is not known` });
+      return;
+    }
+    departures.add(departure);
+    const guard = {
+      beforeBytes: (): string | null => {
+        const reason = obstacle(departure);
+        if (reason !== null) return reason;
+        departure.sent = true;
+        step({ type: 'write-sent', kind: write.type, clientOrderId });
+        return null;
+      },
+      signal: controller.signal,
+    };
+    const outcome = await rest.write(write, instrument, guard);
+    departures.delete(departure);
+    settle(write, outcome);
+  };
+
+  const symbolOf = (write: VenueWrite): string =>
+    write.type === 'submit'
+      ? write.terms.symbol
+      : (state?.open.get(write.clientOrderId)?.record.order.terms.symbol ?? '');
+
+  const settle = (write: VenueWrite, outcome: Awaited<ReturnType<typeof rest.write>>): void => {
+    const { clientOrderId } = write;
+    if (write.type === 'cancel' && outcome.type !== 'confirmed')
+      step({ type: 'write-outcome', kind: 'cancel', clientOrderId, outcome });
+    else if (write.type === 'submit' && outcome.type !== 'queued')
+      step({ type: 'write-outcome', kind: 'submit', clientOrderId, outcome });
+  };
+
+  /** What still waits for a connection and may not leave any more does not wait longer. */
+  const abortForbidden = (): void => {
+    for (const departure of departures)
+      if (!departure.sent && obstacle(departure) !== null) departure.controller.abort();
+  };
+
+  const begin = (): void => {
+    if (state !== null || snapshot === null || epoch === null) return;
+    const now = context.now();
+    const sinceLastRecord = now.wallMs - snapshot.lastRecordAtMs;
+    state = initialExecution(
+      {
+        symbols: settings.symbols,
+        limits: settings.risk,
+        maxMarketDataAgeMs: settings.maxMarketDataAgeMs,
+        feesOf: dearestFees,
+        configHash: settings.configHash,
+        instance: snapshot.instance,
+        epoch,
+        incarnation,
+        budget: {
+          writesPerSecond: settings.rest.rateLimitRps,
+          writeBurst: settings.rest.rateLimitBurst,
+          // A clock that went backwards proves nothing.
+          cold: snapshot.lastRecordAtMs > 0 && sinceLastRecord < COLD_MS,
+        },
+        shutdownOpenOrders: settings.shutdownOpenOrders,
+      },
+      snapshot,
+      now,
+    );
+    snapshot = null;
+    const waiting = early;
+    early = [];
+    step({ type: 'started' });
+    const control = context.control().state;
+    if (control !== null) step({ type: 'control', control });
+    for (const peer of connected) step({ type: 'peer-connected', peer });
+    for (const input of waiting) step(input);
+  };
+
+  const onLedger = (message: FromLedger): void => {
+    if (message.type === 'snapshot-given') snapshot = message.snapshot;
+    else if (message.type === 'epoch-given') epoch = message.epoch;
+    else step({ type: 'message', from: 'ledger', message: message satisfies LedgerReply });
+    begin();
+  };
+
+  const keepWarm = (): void => {
+    const { monoMs } = context.now();
+    if (monoMs - warmedUpAt < WARM_UP_MS) return;
+    warmedUpAt = monoMs;
+    void rest.warmUp();
+  };
+
+  return {
+    async start() {
+      keepWarm();
+      return {};
+    },
+    onMessage(from, message: never) {
+      switch (from) {
+        case 'ledger':
+          onLedger(message);
+          return;
+        case 'strategy':
+        case 'market-data':
+        case 'reconciliation':
+          step({ type: 'message', from, message });
+          return;
+        default:
+          throw new Error(`execution does not talk with ${from}`);
+      }
+    },
+    onRefused(_from, message: never) {
+      step({ type: 'intent-refused', message });
+    },
+    onControl(message) {
+      switch (message.type) {
+        case 'control-state':
+          if (state !== null) step({ type: 'control', control: message });
+          abortForbidden();
+          return;
+        case 'peer-connected':
+          connected.add(message.peer);
+          // A restarted ledger has forgotten the question.
+          if (message.peer === 'ledger') asked = false;
+          if (state !== null) step({ type: 'peer-connected', peer: message.peer });
+          return;
+        case 'peer-lost':
+          connected.delete(message.peer);
+          if (state !== null) step({ type: 'peer-lost', peer: message.peer });
+          return;
+        case 'cancel-all-ordered':
+          step({ type: 'cancel-all-ordered', reason: message.reason });
+          return;
+        case 'lease-renewed':
+          return;
+      }
+    },
+    onTick() {
+      keepWarm();
+      if (state === null) {
+        if (asked) return;
+        asked = context.send('ledger', { type: 'snapshot-wanted', request: 1 });
+        context.send('ledger', { type: 'epoch-wanted', request: 2 });
+        return;
+      }
+      step({ type: 'tick' });
+      abortForbidden();
+    },
+    async drain() {
+      const now = (): number => context.now().monoMs;
+      const until = now() + STOP_WORKER_MS - JOURNAL_MARGIN_MS;
+      if (state !== null) {
+        step({ type: 'drain' });
+        abortForbidden();
+        while (!isDrained(state) && now() < until) {
+          await pause(TICK_MS);
+          step({ type: 'tick' });
+          abortForbidden();
+        }
+        step({ type: 'drain-deadline' });
+        while (state.unconfirmed.length > 0 && now() < until + JOURNAL_MARGIN_MS / 2) await pause(TICK_MS);
+      }
+      await rest.close();
+    },
+    snapshot: () =>
+      state === null
+        ? { state: 'waiting for the ledger' }
+        : {
+            epoch: state.config.epoch,
+            recovered: state.recovered,
+            open: [...state.open.values()].map(({ record }) => record.order),
+          },
+  };
+});
