@@ -1,0 +1,307 @@
+/**
+ * A pass: the whole account as the venue shows it, against what the ledger knows. A pass ends clean, with differences
+ * that may be lateness (it is repeated soon, and looks further back), or with differences that have lasted too long.
+ */
+import { bookMovement } from './accounting.js';
+import { searchFor } from './evidence.js';
+import { tellBookedAgain } from './fill-booking.js';
+import { askAboutForeignOrders } from './foreign-orders.js';
+import { formatDecimal } from './money.js';
+import { isTerminal } from './order.js';
+import { outOfLine, watchOrder } from './order-watch.js';
+import { failedParts, partAsOf, type ReadGroup, startGroup } from './read-group.js';
+import {
+  append,
+  audit,
+  believedFilled,
+  clearHold,
+  log,
+  placeHold,
+  type ReconciliationEffect,
+  type ReconciliationState,
+  TRADES_OVERLAP_MS,
+  tell,
+  traced,
+  venueNowMs,
+} from './reconciliation-state.js';
+import type { Now } from './step.js';
+import { brokenInvariants, prove } from './three-way-proof.js';
+import type { CashMovement, VenueRead } from './venue-port.js';
+
+/** Deposits and withdrawals are rare: read now and then, and when something does not add up. */
+const MOVEMENTS_INTERVAL_MS = 300_000;
+/** Their rows may be dated long before they were credited. */
+const MOVEMENTS_OVERLAP_MS = 86_400_000;
+/** How long a pass waits for the reads about single orders. */
+const FOLLOW_UP_MS = 3_000;
+const AGAIN_BASE_MS = 500;
+const AGAIN_MAX_MS = 5_000;
+/** A difference must be seen in this many evaluations before it can be called one. */
+const SEEN_LEAST = 3;
+/** Each further look for missing trades reaches this many times further back. */
+const WIDENING = 4;
+/** Longest look back: the venue's own default (protocol section 5.2). */
+const LOOK_BACK_MAX_MS = 30 * 86_400_000;
+/** A message of ours may cross one of execution's for this long. */
+const CROSSING_MS = 1_000;
+
+/** Wants a pass within `delayMs`, for a reason; an earlier wish stands. */
+export const wantPass = (state: ReconciliationState, reason: string, delayMs: number, now: Now): void => {
+  if (now.monoMs + delayMs >= state.nextPassMonoMs) return;
+  state.nextPassMonoMs = now.monoMs + delayMs;
+  state.passReason = reason;
+};
+
+/** Starts a pass when one is due, and ends the one whose follow-ups are over. */
+export const stepPass = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
+  if (state.pass === null) {
+    if (now.monoMs >= state.nextPassMonoMs && !state.schedule.signedStopped) startPass(state, now);
+    return;
+  }
+  if (state.pass.stage !== 'follow-up') return;
+  const open = [...state.pass.followedUp].filter(clientOrderId => {
+    const tracked = state.live.get(clientOrderId);
+    return tracked !== undefined && outOfLine(tracked) !== null;
+  });
+  if (open.length === 0 || now.monoMs >= state.pass.followUpUntilMonoMs)
+    evaluate(state, new Set(open), now, effects);
+};
+
+/** Begins a pass at once, whatever is under way. */
+export const startPass = (state: ReconciliationState, now: Now): void => {
+  const reads = new Map<string, VenueRead>();
+  for (const symbol of state.config.symbols)
+    reads.set(`open-orders ${symbol}`, { type: 'open-orders', symbol });
+  reads.set('trades', { type: 'trades', fromMs: tradesFromMs(state), toMs: null });
+  const puzzled = state.passesAgain > 0 && state.residuals.size > 0;
+  if (puzzled || now.monoMs - state.movementsReadMonoMs >= MOVEMENTS_INTERVAL_MS)
+    reads.set('cash-movements', {
+      type: 'cash-movements',
+      fromMs: Math.max(0, state.movementsThroughMs - MOVEMENTS_OVERLAP_MS),
+      toMs: null,
+    });
+  reads.set('balances', { type: 'balances' });
+  const group = startGroup(state, { type: 'pass' }, reads, now.monoMs);
+  state.pass = {
+    group: group.id,
+    reason: state.passReason,
+    startedMonoMs: now.monoMs,
+    startedVenueMs: venueNowMs(state, now),
+    stage: 'lists',
+    followedUp: new Set(),
+    followUpUntilMonoMs: Number.POSITIVE_INFINITY,
+  };
+  state.passReason = 'timer';
+  state.nextPassMonoMs = now.monoMs + state.config.reconcileIntervalMs;
+};
+
+/** From where trades are read: rows appear late, and while something is missing each look reaches further back. */
+const tradesFromMs = (state: ReconciliationState): number => {
+  const missing = state.residuals.size > 0 ? Math.max(0, state.passesAgain - 1) : 0;
+  const back = Math.min(LOOK_BACK_MAX_MS, TRADES_OVERLAP_MS * WIDENING ** missing);
+  let fromMs = state.tradesThroughMs - back;
+  if (!state.everClean)
+    for (const tracked of state.live.values())
+      fromMs = Math.min(fromMs, tracked.order.intendedAtMs - TRADES_OVERLAP_MS);
+  return Math.max(0, state.accounting.openingAtMs, fromMs);
+};
+
+/** All lists of a pass are answered; their facts have been taken in. */
+export const passAnswered = (
+  state: ReconciliationState,
+  group: ReadGroup,
+  now: Now,
+  effects: ReconciliationEffect[],
+): void => {
+  const { pass } = state;
+  if (pass === null || pass.group !== group.id) return;
+  const failed = failedParts(group);
+  if (failed.length > 0) {
+    log(effects, 'warn', 'pass-failed', { reason: pass.reason, failed });
+    again(state, now);
+    return;
+  }
+  state.tradesThroughMs = Math.max(state.tradesThroughMs, pass.startedVenueMs);
+  if (partAsOf(group, 'cash-movements') !== null) {
+    state.movementsThroughMs = Math.max(state.movementsThroughMs, pass.startedVenueMs);
+    state.movementsReadMonoMs = now.monoMs;
+  }
+  for (const tracked of state.live.values()) {
+    if (outOfLine(tracked) !== null) {
+      pass.followedUp.add(tracked.order.clientOrderId);
+      watchOrder(state, tracked, now.monoMs);
+    }
+    if (!state.everClean && !isTerminal(tracked.order.state)) searchFor(state, tracked, now);
+    const crossed = now.monoMs - tracked.changedMonoMs < CROSSING_MS;
+    if (!crossed && believedFilled(tracked) < tracked.booked) tellBookedAgain(state, tracked, effects);
+  }
+  askAboutForeignOrders(state, pass.startedMonoMs, now);
+  pass.stage = 'follow-up';
+  pass.followUpUntilMonoMs = now.monoMs + FOLLOW_UP_MS;
+  stepPass(state, now, effects);
+};
+
+const again = (state: ReconciliationState, now: Now): void => {
+  state.pass = null;
+  state.passesAgain += 1;
+  const pause = Math.min(AGAIN_MAX_MS, AGAIN_BASE_MS * 2 ** Math.min(10, state.passesAgain - 1));
+  state.nextPassMonoMs = Math.min(state.nextPassMonoMs, now.monoMs + pause);
+};
+
+const evaluate = (
+  state: ReconciliationState,
+  outOfLineOrders: ReadonlySet<string>,
+  now: Now,
+  effects: ReconciliationEffect[],
+): void => {
+  const { pass, balances } = state;
+  if (pass === null || balances === null) return;
+  const found = new Map<string, string>();
+  for (const clientOrderId of outOfLineOrders) {
+    const tracked = state.live.get(clientOrderId);
+    const text = tracked === undefined ? null : outOfLine(tracked);
+    if (text !== null) found.set(`order:${clientOrderId}`, text);
+  }
+  for (const [venueOrderId, stray] of state.strays)
+    found.set(
+      `stray:${venueOrderId}`,
+      `order ${venueOrderId} with our label ${stray.report.clientOrderId ?? ''} is open at the venue, but not for the ledger`,
+    );
+  for (const { fill, bookedMonoMs } of state.unconfirmedFills.values())
+    if (now.monoMs - bookedMonoMs > state.config.balanceLagMs)
+      found.set(
+        `trade:${fill.tradeId}`,
+        `trade ${fill.tradeId} came by the private feed, and the trades endpoint does not show it`,
+      );
+  const proof = prove(state, balances);
+  state.residuals = proof.residuals;
+  for (const [asset, residual] of proof.residuals)
+    found.set(`residual:${asset}`, `the venue's ${asset} less the ledger's is ${formatDecimal(residual)}`);
+  const broken = brokenInvariants(state);
+  const lasting = noteDifferences(state, found, now, effects);
+  appendBalances(state, now, effects);
+  conclude(state, { found, broken, lasting, startedMonoMs: pass.startedMonoMs }, now, effects);
+};
+
+/** Keeps how long each difference has lasted. @returns those that can no longer be mere lateness. */
+const noteDifferences = (
+  state: ReconciliationState,
+  found: ReadonlyMap<string, string>,
+  now: Now,
+  effects: ReconciliationEffect[],
+): string[] => {
+  for (const key of state.differences.keys()) if (!found.has(key)) state.differences.delete(key);
+  const lasting: string[] = [];
+  for (const [key, text] of found) {
+    const known = state.differences.get(key);
+    if (known === undefined) {
+      state.differences.set(key, { sinceMonoMs: now.monoMs, seen: 1, text });
+      log(effects, 'info', 'difference-seen', { difference: text });
+      continue;
+    }
+    known.seen += 1;
+    known.text = text;
+    if (known.seen >= SEEN_LEAST && now.monoMs - known.sinceMonoMs >= state.config.graceMs)
+      lasting.push(text);
+  }
+  return lasting;
+};
+
+interface Findings {
+  readonly found: ReadonlyMap<string, string>;
+  readonly broken: ReadonlyMap<string, string>;
+  readonly lasting: readonly string[];
+  readonly startedMonoMs: number;
+}
+
+const conclude = (
+  state: ReconciliationState,
+  findings: Findings,
+  now: Now,
+  effects: ReconciliationEffect[],
+): void => {
+  const { found, broken, lasting } = findings;
+  state.discrepancies = [...broken.values(), ...found.values()];
+  const clean = state.discrepancies.length === 0;
+  const proven = [...broken.values(), ...lasting];
+  if (proven.length > 0) {
+    for (const discrepancy of proven) log(effects, 'error', 'discrepancy', { discrepancy });
+    placeHold(state, effects, 'invariant', 'account', proven.slice(0, 5).join('; '));
+  }
+  if (clean) {
+    state.pass = null;
+    state.passesAgain = 0;
+    state.lastCleanMonoMs = findings.startedMonoMs;
+    state.lastCleanWallMs = now.wallMs;
+    clearHold(state, effects, 'invariant', 'account', 'ledger and venue are equal again');
+    clearHold(state, effects, 'reconcile-lag', '', 'ledger and venue are equal');
+    if (!state.everClean) recovered(state, now, effects);
+  } else again(state, now);
+  if (clean || proven.length > 0)
+    tell(effects, 'execution', {
+      type: 'reconciled',
+      ...traced(state),
+      clean,
+      discrepancies: state.discrepancies,
+      completedMonoMs: now.monoMs,
+    });
+};
+
+/** The first clean pass of a start: accounting is complete, every order's life is known, the invariants hold. */
+const recovered = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
+  state.everClean = true;
+  if (state.phase === 'recovering') state.phase = 'running';
+  const facts = {
+    tookMs: Math.round(now.monoMs - state.startedMonoMs),
+    openOrders: state.live.size,
+    fills: state.accounting.booked.size,
+  };
+  log(effects, 'info', 'recovered', facts);
+  audit(state, effects, now, 'recovered', facts);
+  effects.push({
+    type: 'hold',
+    message: {
+      type: 'hold-cleared',
+      ...traced(state),
+      holdCause: 'starting',
+      subject: '',
+      detail: 'ledger and venue are equal',
+    },
+  });
+};
+
+const appendBalances = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
+  if (state.balances === null) return;
+  const text = state.balances.list
+    .map(({ asset, total, free, locked }) => `${asset} ${total} ${free} ${locked}`)
+    .join('\n');
+  if (text === state.balancesAppended) return;
+  state.balancesAppended = text;
+  append(
+    state,
+    effects,
+    [{ type: 'balances', atMs: now.wallMs, opening: false, balances: state.balances.list }],
+    false,
+  );
+};
+
+/** Books deposits and withdrawals. */
+export const takeMovements = (
+  state: ReconciliationState,
+  movements: readonly CashMovement[],
+  effects: ReconciliationEffect[],
+): void => {
+  if (state.phase === 'opening' || state.phase === 'observing') return;
+  for (const movement of movements) {
+    const outcome = bookMovement(state.accounting, movement);
+    if (outcome === 'contradicted')
+      state.violations.set(
+        `movement:${movement.movementId}`,
+        `${movement.kind} ${movement.movementId} was shown with different numbers`,
+      );
+    if (outcome !== 'booked') continue;
+    append(state, effects, [{ type: 'cash-movement', movement }], true);
+    log(effects, 'info', 'cash-movement-booked', { ...movement });
+    state.accountDirty = true;
+  }
+};

@@ -1,0 +1,541 @@
+/** What the reconciliation brain keeps, what it hears and what it asks for; the parts of the brain share this file. */
+import type { AccountReport, ExecutionReport } from './account-events.js';
+import { type Accounting, bookFill, bookMovement, initialAccounting, pairFromSymbol } from './accounting.js';
+import { originOf } from './client-order-id.js';
+import type { CommonEffect, Tell } from './effects.js';
+import type {
+  AppendRequest,
+  LedgerRecord,
+  LedgerReply,
+  LedgerSnapshot,
+  Valuation,
+} from './ledger-records.js';
+import type { Amount, Price, Quantity } from './money.js';
+import {
+  type ClientOrderId,
+  type Fill,
+  filledQuantity,
+  type Order,
+  type TradeId,
+  type VenueOrderId,
+  venueOrderIdOf,
+} from './order.js';
+import type { ReadGroups, ReadPurpose } from './read-group.js';
+import { initialReadSchedule, type ReadEffect, type ReadSettings } from './read-schedule.js';
+import { createRequestBudget } from './request-budget.js';
+import type { ControlState, HoldCause } from './safety.js';
+import { type EventId, type EventIds, eventIds, type LogLevel, type Now, nextEventId } from './step.js';
+import type { Balance, OrderReport, PrivateEvent, PrivateFeedState, ReadAnswer } from './venue-port.js';
+
+export interface ReconciliationConfig {
+  readonly incarnation: number;
+  /** Seed of the retry jitter. */
+  readonly seed: number;
+  readonly symbols: readonly string[];
+  /** False without a key: nothing signed is asked, and the bot stays an observer. */
+  readonly signed: boolean;
+  /** True when an earlier run may have read from the venue within the last minute. */
+  readonly coldBudget: boolean;
+  readonly reads: ReadSettings;
+  readonly reconcileIntervalMs: number;
+  readonly reconcileMaxLagMs: number;
+  /** Longer than the venue's worst delay between taking a submit in and showing it anywhere (protocol section 12 rule 2). */
+  readonly absenceWindowMs: number;
+  /** How long the account must stand still before its balances may open a ledger. */
+  readonly openingQuietMs: number;
+  /** How long a difference may last, while reads may merely be late, before it is called one. */
+  readonly graceMs: number;
+  /** How far balances may lag behind the fills of the same moment. */
+  readonly balanceLagMs: number;
+  /** How long the private feed may be down. */
+  readonly feedMaxDownMs: number;
+  readonly markIntervalMs: number;
+}
+
+export type ReconciliationInput =
+  | { readonly type: 'message'; readonly from: 'execution'; readonly message: ExecutionReport }
+  | { readonly type: 'control'; readonly control: ControlState }
+  | { readonly type: 'private-event'; readonly event: PrivateEvent }
+  | { readonly type: 'private-state'; readonly feed: PrivateFeedState; readonly reason: string }
+  | ({ readonly type: 'read-answered'; readonly requestId: number } & ReadAnswer)
+  | { readonly type: 'ledger-replied'; readonly reply: LedgerReply }
+  /** A peer has a fresh channel: what was told to the old one may be lost. */
+  | { readonly type: 'peer-connected'; readonly peer: 'execution' | 'strategy' | 'ledger' }
+  /** Take a last look and say `drained`, by `deadlineMonoMs` at the latest. */
+  | { readonly type: 'drain'; readonly deadlineMonoMs: number }
+  | { readonly type: 'tick' };
+
+export type ReconciliationEffect =
+  | CommonEffect
+  | ReadEffect
+  /** The private feed should show this order's insertion soon, or it is mute (protocol section 9.11). */
+  | { readonly type: 'expect-inserted'; readonly clientOrderId: ClientOrderId }
+  | { readonly type: 'reconnect-private'; readonly reason: string }
+  | Tell<'execution' | 'strategy', AccountReport>
+  /** The last look is over, or its time is. */
+  | { readonly type: 'drained'; readonly clean: boolean };
+
+/** Where the actor stands. `observing`: there is no key, so nothing can ever be proven. */
+export type ReconciliationPhase = 'observing' | 'opening' | 'recovering' | 'running' | 'draining' | 'drained';
+
+/** One of our orders, as long as anything about it can still change, and a while after. */
+export interface TrackedOrder {
+  order: Order;
+  /** Monotonic time at which execution last told of it. */
+  changedMonoMs: number;
+  readonly venueOrderIds: Set<VenueOrderId>;
+  /** Base quantity of its booked fills. */
+  booked: Quantity;
+  lastFill: Fill | null;
+  /** The newest word of the venue's reads. */
+  report: { readonly report: OrderReport; readonly asOfMonoMs: number } | null;
+  /** The private feed has shown it, so it needs not be expected there any more. */
+  insertedSeen: boolean;
+  /** Sum of the match hints (441), and of the fills booked since the first of them: the second should reach the first. */
+  hinted: Quantity;
+  bookedSinceTracked: Quantity;
+  /** The feed said that it left the book, and no read has confirmed it yet. */
+  removedHinted: boolean;
+  /** Missing from an open-orders list sent at this time although it should be there. */
+  missingAsOfMonoMs: number | null;
+  /** Execution wants to know what became of a cancel. */
+  cancelQuestioned: boolean;
+  watch: OrderWatch | null;
+  search: EvidenceSearch | null;
+  /** Ended, and everything about it is booked; null before. */
+  settledMonoMs: number | null;
+}
+
+/** Reads about one order, repeated with a back-off until its facts fit together. */
+export interface OrderWatch {
+  nextMonoMs: number;
+  attempt: number;
+  pending: boolean;
+  /** Reads wanted whatever the facts say. */
+  order: boolean;
+  trades: boolean;
+}
+
+/** The search for a submit whose outcome is unknown. */
+export interface EvidenceSearch {
+  /** Unix ms from which the venue may show it. */
+  readonly fromWallMs: number;
+  /** Only reads sent after this may prove that it does not exist. */
+  readonly provableMonoMs: number;
+  nextMonoMs: number;
+  polls: number;
+  /** Why the last look after the window proved nothing yet. */
+  objection: string | null;
+}
+
+/** An order or trade on the account that is not ours. Seen, reported, never touched. */
+export interface ForeignOrder {
+  readonly venueOrderId: VenueOrderId;
+  readonly clientOrderId: string | null;
+  symbol: string | null;
+  report: OrderReport | null;
+  /** When the newest read that showed it open was sent. */
+  openAsOfMonoMs: number;
+  pending: boolean;
+}
+
+/** A difference that persists: since when, and in how many evaluations. */
+export interface Difference {
+  readonly sinceMonoMs: number;
+  seen: number;
+  text: string;
+}
+
+export interface VenueBalances {
+  readonly byAsset: ReadonlyMap<string, Balance>;
+  readonly list: readonly Balance[];
+  /** When the read was sent. */
+  readonly asOfMonoMs: number;
+  /** The same moment on the venue's clock, Unix ms. */
+  readonly asOfVenueMs: number;
+}
+
+/** A mid price and when it was read. */
+export interface Mark {
+  readonly price: Price;
+  readonly atMonoMs: number;
+}
+
+export interface Opening {
+  step: 'first-look' | 'second-look' | 'appending';
+  first: VenueBalances | null;
+  /** Venue time of the newest trade anybody has shown. */
+  newestTradeMs: number;
+  lookMonoMs: number;
+  pending: boolean;
+  batch: number | null;
+}
+
+export interface ReconciliationState extends ReadGroups {
+  readonly config: ReconciliationConfig;
+  readonly ids: EventIds;
+  readonly instance: string;
+  phase: ReconciliationPhase;
+  control: ControlState | null;
+  readonly startedMonoMs: number;
+
+  /** Own books, and those of the trades others made on the account: both move the balances, only ours are positions. */
+  accounting: Accounting;
+  foreignAccounting: Accounting;
+  readonly bookedByOrder: Map<ClientOrderId, Quantity>;
+  /** Fills young enough that balances may not show them yet. */
+  recentFills: Fill[];
+  /** Fills that only the private feed has shown so far. */
+  readonly unconfirmedFills: Map<TradeId, { readonly fill: Fill; readonly bookedMonoMs: number }>;
+  /** Facts that can never be right, by subject; only an operator may judge them. */
+  readonly violations: Map<string, string>;
+
+  readonly live: Map<ClientOrderId, TrackedOrder>;
+  readonly settled: Map<ClientOrderId, TrackedOrder>;
+  /** Orders with a watch. */
+  readonly watching: Set<ClientOrderId>;
+  readonly byVenueId: Map<VenueOrderId, ClientOrderId>;
+  /** Open orders with our label that the ledger does not hold open. */
+  readonly strays: Map<VenueOrderId, { readonly report: OrderReport; asOfMonoMs: number }>;
+  readonly foreign: Map<VenueOrderId, ForeignOrder>;
+  readonly evidenceRounds: Set<string>;
+
+  balances: VenueBalances | null;
+  balancesWantedMonoMs: number | null;
+  balancesPending: boolean;
+  /** Balances last appended, as text, to append only changes. */
+  balancesAppended: string;
+  opening: Opening | null;
+  /** Why the ledger could not be opened yet. */
+  openingObjection: string | null;
+  /** Trades are known up to here, venue time in Unix ms. */
+  tradesThroughMs: number;
+  movementsThroughMs: number;
+  movementsReadMonoMs: number;
+
+  pass: Pass | null;
+  nextPassMonoMs: number;
+  passReason: string;
+  /** Failed or inconclusive passes in a row. */
+  passesAgain: number;
+  lastCleanMonoMs: number;
+  lastCleanWallMs: number | null;
+  everClean: boolean;
+  readonly differences: Map<string, Difference>;
+  /** What the last evaluation said, for status. */
+  discrepancies: readonly string[];
+  residuals: ReadonlyMap<string, Amount>;
+
+  readonly marks: Map<string, Mark>;
+  marksWantedMonoMs: number;
+  marksAppendedMonoMs: number;
+  valuation: Valuation | null;
+  valuedMonoMs: number;
+  valuationAppendedMonoMs: number;
+  drawdownPct: number | null;
+
+  clockOffsetMs: number | null;
+  clockWantedMonoMs: number;
+  clockPending: boolean;
+
+  feed: PrivateFeedState;
+  /** Since when the private feed is not live; null while it is. */
+  feedDownMonoMs: number | null;
+  /** Holds we have asked for, by key. */
+  readonly held: Map<string, HoldCause>;
+  authHoldSeen: boolean;
+
+  nextBatch: number;
+  readonly unacknowledged: Map<number, { readonly request: AppendRequest; retryMonoMs: number | null }>;
+
+  accountDirty: boolean;
+  accountToldMonoMs: number;
+  metricsMonoMs: number;
+  statusMonoMs: number;
+  drainDeadlineMonoMs: number | null;
+}
+
+/** A full look at the account. */
+export interface Pass {
+  readonly group: number;
+  readonly reason: string;
+  readonly startedMonoMs: number;
+  readonly startedVenueMs: number;
+  stage: 'lists' | 'follow-up';
+  /** Orders whose facts did not fit together when the lists were in. */
+  readonly followedUp: Set<ClientOrderId>;
+  followUpUntilMonoMs: number;
+}
+
+/** Rows are known to appear late: each read of trades goes back this far behind the last one (protocol section 12 rule 5). */
+export const TRADES_OVERLAP_MS = 600_000;
+
+/** The brain of an actor that starts, from what the ledger knows. `now` is the moment of the start. */
+export const initialReconciliation = (
+  config: ReconciliationConfig,
+  snapshot: LedgerSnapshot,
+  now: Now,
+): ReconciliationState => {
+  const opened = snapshot.openingAtMs !== null;
+  const state: ReconciliationState = {
+    config,
+    ids: eventIds('reconciliation', config.incarnation),
+    instance: snapshot.instance,
+    schedule: initialReadSchedule<ReadPurpose>(
+      config.reads,
+      createRequestBudget({ writesPerSecond: 1, writeBurst: 1, cold: config.coldBudget }, now.monoMs),
+      config.seed,
+    ),
+    groups: new Map(),
+    nextGroup: 1,
+    phase: !config.signed ? 'observing' : opened ? 'recovering' : 'opening',
+    control: null,
+    startedMonoMs: now.monoMs,
+    accounting: initialAccounting(
+      opened ? { balances: snapshot.openingBalances, atMs: snapshot.openingAtMs } : null,
+    ),
+    foreignAccounting: initialAccounting({ balances: [], atMs: snapshot.openingAtMs ?? 0 }),
+    bookedByOrder: new Map(),
+    recentFills: [],
+    unconfirmedFills: new Map(),
+    violations: new Map(),
+    live: new Map(),
+    settled: new Map(),
+    watching: new Set(),
+    byVenueId: new Map(),
+    strays: new Map(),
+    foreign: new Map(),
+    evidenceRounds: new Set(),
+    balances: null,
+    balancesWantedMonoMs: null,
+    balancesPending: false,
+    balancesAppended: '',
+    opening: null,
+    openingObjection: null,
+    tradesThroughMs: snapshot.lastRecordAtMs,
+    movementsThroughMs: snapshot.lastRecordAtMs,
+    movementsReadMonoMs: Number.NEGATIVE_INFINITY,
+    pass: null,
+    nextPassMonoMs: now.monoMs,
+    passReason: 'recovery',
+    passesAgain: 0,
+    lastCleanMonoMs: now.monoMs,
+    lastCleanWallMs: null,
+    everClean: false,
+    differences: new Map(),
+    discrepancies: [],
+    residuals: new Map(),
+    marks: new Map(),
+    marksWantedMonoMs: now.monoMs,
+    marksAppendedMonoMs: Number.NEGATIVE_INFINITY,
+    valuation: snapshot.valuation,
+    valuedMonoMs: Number.NEGATIVE_INFINITY,
+    valuationAppendedMonoMs: Number.NEGATIVE_INFINITY,
+    drawdownPct: null,
+    clockOffsetMs: null,
+    clockWantedMonoMs: now.monoMs,
+    clockPending: false,
+    feed: 'disconnected',
+    feedDownMonoMs: now.monoMs,
+    held: new Map(),
+    authHoldSeen: false,
+    nextBatch: 1,
+    unacknowledged: new Map(),
+    accountDirty: false,
+    accountToldMonoMs: Number.NEGATIVE_INFINITY,
+    metricsMonoMs: Number.NEGATIVE_INFINITY,
+    statusMonoMs: Number.NEGATIVE_INFINITY,
+    drainDeadlineMonoMs: null,
+  };
+  for (const movement of snapshot.cashMovements) bookMovement(state.accounting, movement);
+  for (const fill of snapshot.fills) replayFill(state, fill);
+  for (const order of snapshot.openOrders) trackOrder(state, order, now);
+  return state;
+};
+
+/** Books a fill that the ledger already has. */
+const replayFill = (state: ReconciliationState, fill: Fill): void => {
+  const own = fill.clientOrderId !== null;
+  const outcome = bookFill(
+    own ? state.accounting : state.foreignAccounting,
+    fill,
+    pairFromSymbol(fill.symbol, fill.feeAsset),
+  );
+  if (outcome !== 'booked') {
+    state.violations.set(
+      `trade:${fill.tradeId}`,
+      `the ledger holds trade ${fill.tradeId} twice (${outcome})`,
+    );
+    return;
+  }
+  state.recentFills.push(fill);
+  if (fill.clientOrderId === null) return;
+  const booked = (state.bookedByOrder.get(fill.clientOrderId) ?? 0n) + fill.quantity;
+  state.bookedByOrder.set(fill.clientOrderId, booked);
+};
+
+/** Begins to follow an order, or takes in what execution now says of it. */
+export const trackOrder = (state: ReconciliationState, order: Order, now: Now): TrackedOrder => {
+  const known = state.live.get(order.clientOrderId) ?? state.settled.get(order.clientOrderId);
+  const tracked: TrackedOrder = known ?? {
+    order,
+    changedMonoMs: now.monoMs,
+    venueOrderIds: new Set(),
+    booked: state.bookedByOrder.get(order.clientOrderId) ?? 0n,
+    lastFill: null,
+    report: null,
+    insertedSeen: false,
+    hinted: 0n,
+    bookedSinceTracked: 0n,
+    removedHinted: false,
+    missingAsOfMonoMs: null,
+    cancelQuestioned: false,
+    watch: null,
+    search: null,
+    settledMonoMs: null,
+  };
+  tracked.order = order;
+  tracked.changedMonoMs = now.monoMs;
+  const venueOrderId = venueOrderIdOf(order.state);
+  if (venueOrderId !== null) linkVenueOrder(state, tracked, venueOrderId);
+  if (known === undefined) {
+    state.live.set(order.clientOrderId, tracked);
+    if (order.terms.method !== 'market' && tracked.booked > order.terms.quantity)
+      state.violations.set(
+        `order:${order.clientOrderId}`,
+        `the ledger holds more fills of order ${order.clientOrderId} than its quantity`,
+      );
+  }
+  return tracked;
+};
+
+/** Two venue orders under one of our labels are one too many, unless the venue replaced a triggered stop (section 6.4). */
+export const linkVenueOrder = (
+  state: ReconciliationState,
+  tracked: TrackedOrder,
+  venueOrderId: VenueOrderId,
+): void => {
+  if (tracked.venueOrderIds.has(venueOrderId)) return;
+  tracked.venueOrderIds.add(venueOrderId);
+  state.byVenueId.set(venueOrderId, tracked.order.clientOrderId);
+  state.strays.delete(venueOrderId);
+  const { method } = tracked.order.terms;
+  const most = method === 'stop-limit' || method === 'stop-market' ? 2 : 1;
+  if (tracked.venueOrderIds.size > most)
+    state.violations.set(
+      `twice:${tracked.order.clientOrderId}`,
+      `the venue has more than one order under the label ${tracked.order.clientOrderId}: ${[...tracked.venueOrderIds].join(', ')}`,
+    );
+};
+
+/** The order that a fact of the venue is about, by the venue's id first: labels are not unique (protocol section 6.5). */
+export const findTracked = (
+  state: ReconciliationState,
+  venueOrderId: VenueOrderId,
+  clientOrderId: string | null,
+): TrackedOrder | undefined => {
+  const label = state.byVenueId.get(venueOrderId) ?? clientOrderId;
+  return label === null ? undefined : (state.live.get(label) ?? state.settled.get(label));
+};
+
+/** Whether a label was given by this database, in whatever epoch. */
+export const isOwnLabel = (state: ReconciliationState, label: string | null): boolean => {
+  const origin = originOf(label, { instance: state.instance, epoch: 0 });
+  return origin === 'this-epoch' || origin === 'older-epoch' || origin === 'newer-epoch';
+};
+
+/** What execution believes is filled. */
+export const believedFilled = (tracked: TrackedOrder): Quantity => filledQuantity(tracked.order.state);
+
+/** The venue's wall clock, as far as measured. */
+export const venueNowMs = (state: ReconciliationState, now: Now): number =>
+  now.wallMs + (state.clockOffsetMs ?? 0);
+
+// What the parts of the brain have in common when they speak.
+
+export const tell = (
+  effects: ReconciliationEffect[],
+  to: 'execution' | 'strategy',
+  message: AccountReport,
+): void => {
+  effects.push({ type: 'tell', to, message });
+};
+
+export const traced = (
+  state: ReconciliationState,
+  cause: EventId | null = null,
+): { readonly id: EventId; readonly cause: EventId } => {
+  const id = nextEventId(state.ids);
+  return { id, cause: cause ?? id };
+};
+
+export const log = (
+  effects: ReconciliationEffect[],
+  level: LogLevel,
+  event: string,
+  fields: Readonly<Record<string, unknown>>,
+): void => {
+  effects.push({ type: 'log', level, event, fields });
+};
+
+/** Hands facts to the ledger; durable ones are kept until the ledger has them on disk. */
+export const append = (
+  state: ReconciliationState,
+  effects: ReconciliationEffect[],
+  records: readonly LedgerRecord[],
+  durable: boolean,
+): number => {
+  const batch = state.nextBatch++;
+  const request: AppendRequest = { type: 'append', batch, durable, records };
+  if (durable) state.unacknowledged.set(batch, { request, retryMonoMs: null });
+  effects.push({ type: 'append', request });
+  return batch;
+};
+
+export const audit = (
+  state: ReconciliationState,
+  effects: ReconciliationEffect[],
+  now: Now,
+  event: string,
+  facts: Readonly<Record<string, string | number | boolean | null>>,
+): void => {
+  append(
+    state,
+    effects,
+    [{ type: 'audit', atMs: now.wallMs, actor: 'reconciliation', event, ...traced(state), facts }],
+    false,
+  );
+};
+
+/** Asks for a hold once, until it is cleared. */
+export const placeHold = (
+  state: ReconciliationState,
+  effects: ReconciliationEffect[],
+  holdCause: HoldCause,
+  subject: string,
+  detail: string,
+): void => {
+  const key = `${holdCause}:${subject}`;
+  if (state.held.has(key)) return;
+  state.held.set(key, holdCause);
+  effects.push({
+    type: 'hold',
+    message: { type: 'hold-wanted', ...traced(state), holdCause, subject, detail },
+  });
+  log(effects, 'warn', 'hold-wanted', { holdCause, subject, detail });
+};
+
+/** Says that a hold's condition has passed, if it was ours. */
+export const clearHold = (
+  state: ReconciliationState,
+  effects: ReconciliationEffect[],
+  holdCause: HoldCause,
+  subject: string,
+  detail: string,
+): void => {
+  if (!state.held.delete(`${holdCause}:${subject}`)) return;
+  effects.push({
+    type: 'hold',
+    message: { type: 'hold-cleared', ...traced(state), holdCause, subject, detail },
+  });
+};

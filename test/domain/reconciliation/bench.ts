@@ -1,0 +1,360 @@
+import type { AccountReport } from '#src/domain/account-events.js';
+import { makeClientOrderId } from '#src/domain/client-order-id.js';
+import type { AppendRequest, LedgerRecord, LedgerSnapshot } from '#src/domain/ledger-records.js';
+import { type Fill, isTerminal, type Order, type OrderState, type OrderTerms } from '#src/domain/order.js';
+import {
+  initialReconciliation,
+  type ReconciliationConfig,
+  type ReconciliationEffect,
+  type ReconciliationInput,
+  type ReconciliationState,
+  stepReconciliation,
+} from '#src/domain/reconciliation.js';
+import type { Balance, CashMovement, PrivateEvent, ReadFailure, VenueRead } from '#src/domain/venue-port.js';
+import { type Lags, TinyVenue } from './tiny-venue.js';
+
+export const START_WALL_MS = 1_790_000_000_000;
+export const INSTANCE = 'testdb';
+
+export const CONFIG: ReconciliationConfig = {
+  incarnation: 1,
+  seed: 7,
+  symbols: ['BTCTRY'],
+  signed: true,
+  coldBudget: false,
+  reads: { baseDelayMs: 400, maxDelayMs: 4_000, maxRetries: 4 },
+  reconcileIntervalMs: 15_000,
+  reconcileMaxLagMs: 60_000,
+  absenceWindowMs: 20_000,
+  openingQuietMs: 1_000,
+  graceMs: 60_000,
+  balanceLagMs: 30_000,
+  feedMaxDownMs: 30_000,
+  markIntervalMs: 5_000,
+};
+
+export const emptySnapshot = (over: Partial<LedgerSnapshot> = {}): LedgerSnapshot => ({
+  instance: INSTANCE,
+  openOrders: [],
+  fills: [],
+  openingBalances: [],
+  openingAtMs: null,
+  valuation: null,
+  cashMovements: [],
+  holds: [],
+  strategyStates: new Map(),
+  lastRecordAtMs: 0,
+  ...over,
+});
+
+export const label = (sequence: number, epoch = 1): string =>
+  makeClientOrderId({ instance: INSTANCE, epoch, strategy: 'pulse', sequence });
+
+export const newOrder = (
+  clientOrderId: string,
+  terms: OrderTerms,
+  state: OrderState,
+  atMs: number,
+  sentAtMs: number | null = atMs,
+): Order => ({
+  clientOrderId,
+  intentId: `pulse:1:${clientOrderId}`,
+  strategy: 'pulse',
+  terms,
+  configHash: 'c',
+  cause: 'market-data:1:1',
+  intendedAtMs: atMs,
+  sentAtMs,
+  settledAtMs: null,
+  state,
+});
+
+/** Faults of one history; every chance is per event, from 0 to 1. */
+export interface Faults {
+  readonly readFails: number;
+  readonly frameLost: number;
+  readonly frameTwice: number;
+  readonly matchWrong: number;
+  readonly lags: Lags;
+}
+
+export const NO_FAULTS: Faults = {
+  readFails: 0,
+  frameLost: 0,
+  frameTwice: 0,
+  matchWrong: 0,
+  lags: { balancesMs: 0, ordersMs: 0, tradesMs: 0 },
+};
+
+/** A ledger that keeps what it is given, as the real one does: each fill, movement and opening once. */
+export class TinyLedger {
+  readonly fills = new Map<string, Fill>();
+  readonly movements = new Map<string, CashMovement>();
+  readonly orders = new Map<string, Order>();
+  opening: { readonly balances: readonly Balance[]; readonly atMs: number } | null = null;
+  balances: readonly Balance[] | null = null;
+  lastRecordAtMs = 0;
+  repeatedFills = 0;
+
+  append(request: AppendRequest, atMs: number): void {
+    for (const record of request.records) this.record(record);
+    this.lastRecordAtMs = atMs;
+  }
+
+  private record(record: LedgerRecord): void {
+    switch (record.type) {
+      case 'fill':
+        if (this.fills.has(record.fill.tradeId)) this.repeatedFills += 1;
+        else this.fills.set(record.fill.tradeId, record.fill);
+        return;
+      case 'cash-movement':
+        this.movements.set(record.movement.movementId, record.movement);
+        return;
+      case 'balances':
+        if (!record.opening) this.balances = record.balances;
+        else this.opening ??= { balances: record.balances, atMs: record.atMs };
+        return;
+      default:
+        return;
+    }
+  }
+
+  snapshot(): LedgerSnapshot {
+    return emptySnapshot({
+      openOrders: [...this.orders.values()].filter(order => !isTerminal(order.state)),
+      fills: [...this.fills.values()],
+      openingBalances: this.opening?.balances ?? [],
+      openingAtMs: this.opening?.atMs ?? null,
+      cashMovements: [...this.movements.values()],
+      lastRecordAtMs: this.lastRecordAtMs,
+    });
+  }
+}
+
+/**
+ * The brain on a bench: virtual time, a tiny venue that answers its reads, a ledger, and an execution that believes
+ * what it is told.
+ */
+export class Bench {
+  readonly venue: TinyVenue;
+  readonly ledger: TinyLedger;
+  config: ReconciliationConfig;
+  state: ReconciliationState;
+  monoMs = 1_000;
+  /** Venue clock less ours. */
+  clockAheadMs = 0;
+  faults: Faults = NO_FAULTS;
+  /** Fails matching reads, when it returns a failure. */
+  failWith: (call: VenueRead) => ReadFailure | null = () => null;
+  /** Answers nothing at all while false. */
+  answering = true;
+  readonly holds = new Map<string, string>();
+  readonly everHeld = new Map<string, string>();
+  readonly cleared: string[] = [];
+  readonly told: AccountReport[] = [];
+  readonly toldStrategy: AccountReport[] = [];
+  readonly logs: { readonly event: string; readonly fields: Readonly<Record<string, unknown>> }[] = [];
+  readonly reads: { readonly call: VenueRead; readonly atMonoMs: number }[] = [];
+  readonly expected: string[] = [];
+  readonly metrics = new Map<string, number>();
+  status: Readonly<Record<string, unknown>> = {};
+  drained: boolean | null = null;
+  failAppends = false;
+  private readonly agenda: { readonly atMonoMs: number; readonly order: number; readonly run: () => void }[] =
+    [];
+  private agendaOrder = 0;
+  private readonly random: () => number;
+
+  constructor(options: {
+    readonly venue: TinyVenue;
+    readonly ledger?: TinyLedger;
+    readonly config?: Partial<ReconciliationConfig>;
+    readonly random?: () => number;
+    readonly monoMs?: number;
+  }) {
+    this.venue = options.venue;
+    this.ledger = options.ledger ?? new TinyLedger();
+    this.config = { ...CONFIG, ...options.config };
+    this.random = options.random ?? (() => 0.5);
+    this.monoMs = options.monoMs ?? this.monoMs;
+    this.state = initialReconciliation(this.config, this.ledger.snapshot(), this.now());
+  }
+
+  get wallMs(): number {
+    return START_WALL_MS + this.monoMs;
+  }
+  get venueMs(): number {
+    return this.wallMs + this.clockAheadMs;
+  }
+  now(): { readonly monoMs: number; readonly wallMs: number } {
+    return { monoMs: this.monoMs, wallMs: this.wallMs };
+  }
+
+  give(input: ReconciliationInput): void {
+    const stepped = stepReconciliation(this.state, input, this.now());
+    this.state = stepped.state;
+    for (const effect of stepped.effects) this.perform(effect);
+  }
+
+  /** Lets `ms` pass, with ticks every `tickMs`. */
+  run(ms: number, tickMs = 50): void {
+    const until = this.monoMs + ms;
+    while (this.monoMs < until) {
+      const tickAt = Math.min(until, this.monoMs + tickMs);
+      this.runAgenda(tickAt);
+      this.monoMs = tickAt;
+      this.give({ type: 'tick' });
+    }
+  }
+
+  /** Runs until a condition holds. @throws when it does not within `limitMs`. */
+  runUntil(condition: () => boolean, limitMs: number, what: string, tickMs = 50): void {
+    const until = this.monoMs + limitMs;
+    while (!condition()) {
+      if (this.monoMs >= until)
+        throw new Error(
+          `${what}: not within ${limitMs} ms; ${JSON.stringify(this.status)} ${JSON.stringify([...this.holds])}`,
+        );
+      this.run(tickMs, tickMs);
+    }
+  }
+
+  at(delayMs: number, run: () => void): void {
+    this.agenda.push({ atMonoMs: this.monoMs + delayMs, order: this.agendaOrder++, run });
+  }
+
+  /** Sends frames, as the faults let them through. */
+  send(events: readonly PrivateEvent[]): void {
+    for (const event of events) {
+      if (this.random() < this.faults.frameLost) continue;
+      const copies = this.random() < this.faults.frameTwice ? 2 : 1;
+      const shown: PrivateEvent =
+        event.type === 'match-hint' && this.random() < this.faults.matchWrong
+          ? { ...event, quantity: (event.quantity * 5n) / 4n }
+          : event;
+      for (let copy = 0; copy < copies; copy++)
+        this.at(Math.floor(this.random() * 300), () => this.give({ type: 'private-event', event: shown }));
+    }
+  }
+
+  track(order: Order): void {
+    this.ledger.orders.set(order.clientOrderId, order);
+    this.give({
+      type: 'message',
+      from: 'execution',
+      message: { type: 'order-tracked', id: 'execution:1:1', cause: 'strategy:1:1', order },
+    });
+  }
+
+  messages<T extends AccountReport['type']>(type: T): Extract<AccountReport, { readonly type: T }>[] {
+    return this.told.filter(
+      (message): message is Extract<AccountReport, { readonly type: T }> => message.type === type,
+    );
+  }
+
+  private runAgenda(untilMonoMs: number): void {
+    for (;;) {
+      let next = -1;
+      for (let index = 0; index < this.agenda.length; index++) {
+        const candidate = this.agenda[index];
+        if (candidate === undefined || candidate.atMonoMs > untilMonoMs) continue;
+        const best = this.agenda[next];
+        if (
+          best === undefined ||
+          candidate.atMonoMs < best.atMonoMs ||
+          (candidate.atMonoMs === best.atMonoMs && candidate.order < best.order)
+        )
+          next = index;
+      }
+      const [due] = next < 0 ? [] : this.agenda.splice(next, 1);
+      if (due === undefined) return;
+      this.monoMs = Math.max(this.monoMs, due.atMonoMs);
+      due.run();
+    }
+  }
+
+  private perform(effect: ReconciliationEffect): void {
+    switch (effect.type) {
+      case 'read':
+        this.read(effect.requestId, effect.call);
+        return;
+      case 'append': {
+        const { batch, durable } = effect.request;
+        if (this.failAppends) {
+          if (durable)
+            this.at(1, () =>
+              this.give({
+                type: 'ledger-replied',
+                reply: { type: 'append-failed', batch, reason: 'disk full' },
+              }),
+            );
+          return;
+        }
+        this.ledger.append(effect.request, this.wallMs);
+        if (durable)
+          this.at(1, () => this.give({ type: 'ledger-replied', reply: { type: 'appended', batch } }));
+        return;
+      }
+      case 'hold': {
+        const { message } = effect;
+        const key = message.subject === '' ? message.holdCause : `${message.holdCause}:${message.subject}`;
+        if (message.type === 'hold-wanted') {
+          this.holds.set(key, message.detail);
+          this.everHeld.set(key, message.detail);
+        } else {
+          this.holds.delete(key);
+          this.cleared.push(key);
+        }
+        return;
+      }
+      case 'tell':
+        if (effect.to === 'execution') {
+          this.told.push(effect.message);
+          this.onTold(effect.message);
+        } else this.toldStrategy.push(effect.message);
+        return;
+      case 'log':
+        this.logs.push({ event: effect.event, fields: effect.fields });
+        return;
+      case 'metric':
+        this.metrics.set(effect.name, effect.value);
+        return;
+      case 'status':
+        this.status = effect.facts;
+        return;
+      case 'expect-inserted':
+        this.expected.push(effect.clientOrderId);
+        return;
+      case 'reconnect-private':
+        return;
+      case 'drained':
+        this.drained = effect.clean;
+        return;
+    }
+  }
+
+  /** What execution makes of a report; replaced by tests that have one. */
+  onTold: (message: AccountReport) => void = () => {};
+
+  private read(requestId: number, call: VenueRead): void {
+    this.reads.push({ call, atMonoMs: this.monoMs });
+    if (!this.answering) return;
+    const outMs = 1 + Math.floor(this.random() * 40);
+    const backMs = 1 + Math.floor(this.random() * 40);
+    const failure: ReadFailure | null =
+      this.failWith(call) ??
+      (this.random() < this.faults.readFails ? { type: 'unavailable', cause: 'timeout' } : null);
+    this.at(outMs, () => {
+      const lags: Lags = {
+        balancesMs: Math.floor(this.random() * this.faults.lags.balancesMs),
+        ordersMs: Math.floor(this.random() * this.faults.lags.ordersMs),
+        tradesMs: Math.floor(this.random() * this.faults.lags.tradesMs),
+      };
+      const answer =
+        failure === null
+          ? this.venue.answer(call, this.venueMs, lags, outMs + backMs)
+          : TinyVenue.failure(call, failure, outMs + backMs);
+      this.at(backMs, () => this.give({ type: 'read-answered', requestId, ...answer }));
+    });
+  }
+}
