@@ -2,7 +2,7 @@
 import { dearestFees } from '#src/domain/fees.js';
 import type { LedgerSnapshot } from '#src/domain/ledger-records.js';
 import type { ControlState } from '#src/domain/safety.js';
-import type { StrategyDefinition } from '#src/domain/strategy.js';
+import type { ParameterValues, StrategyDefinition } from '#src/domain/strategy.js';
 import {
   DEFAULT_INTENT_VALIDITY_MS,
   initialStrategyHost,
@@ -15,6 +15,7 @@ import { checkParameters } from '#src/domain/strategy-parameters.js';
 import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
+import { importStrategy, isModulePath } from '#src/runtime/strategy-module.js';
 import { findStrategy, STRATEGIES } from '#src/strategies/catalogue.js';
 
 /** Messages that arrive before the ledger has answered are kept up to this many, oldest first out. */
@@ -22,16 +23,21 @@ const MAX_EARLY = 1_000;
 
 hostActor('strategy', context => {
   const { settings, incarnation } = context.boot;
+  let definition: StrategyDefinition | null = null;
+  let parameters: ParameterValues = {};
   let state: StrategyHostState | null = null;
   let control: ControlState | null = null;
   let snapshotAsked = false;
   let early: StrategyHostInput[] = [];
 
-  const definition = (): StrategyDefinition => {
+  const findDefinition = async (): Promise<StrategyDefinition> => {
+    if (isModulePath(settings.strategy)) return importStrategy(settings.strategy, process.cwd());
     const found = findStrategy(settings.strategy);
     if (found !== undefined) return found;
     const names = STRATEGIES.map(strategy => strategy.name).join(', ');
-    throw new Error(`STRATEGY=${settings.strategy} is not a strategy; there are ${names}`);
+    throw new Error(
+      `STRATEGY=${settings.strategy} is not a strategy; there are ${names}, or give the path of a file of your own`,
+    );
   };
 
   const step = (input: StrategyHostInput): void => {
@@ -51,12 +57,10 @@ hostActor('strategy', context => {
   };
 
   const begin = (snapshot: LedgerSnapshot): void => {
-    const found = definition();
-    const checked = checkParameters(found, settings.strategyConfig);
-    if (!checked.ok) throw new Error(checked.problems.join('; '));
+    if (definition === null) return;
     state = initialStrategyHost({
-      definition: found,
-      parameters: checked.values,
+      definition,
+      parameters,
       symbols: settings.symbols,
       incarnation,
       startedAt: context.now(),
@@ -65,7 +69,7 @@ hostActor('strategy', context => {
       maxOpenOrdersPerSymbol: settings.risk.maxOpenOrdersPerSymbol,
       feesOf: dearestFees,
       restored: {
-        saved: snapshot.strategyStates.get(found.name) ?? null,
+        saved: snapshot.strategyStates.get(definition.name) ?? null,
         openOrders: snapshot.openOrders,
       },
     });
@@ -77,8 +81,11 @@ hostActor('strategy', context => {
 
   return {
     async start() {
-      const checked = checkParameters(definition(), settings.strategyConfig);
+      const found = await findDefinition();
+      const checked = checkParameters(found, settings.strategyConfig);
       if (!checked.ok) throw new Error(checked.problems.join('; '));
+      definition = found;
+      parameters = checked.values;
       return {};
     },
     onMessage(from, message: StrategyHostInput | FromLedger) {

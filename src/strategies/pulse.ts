@@ -1,9 +1,14 @@
 import { bestAsk, bestBid } from '../domain/book-view.js';
-import { roundPrice, type Side } from '../domain/instrument.js';
+import { roundPrice, type Side, tickSize } from '../domain/instrument.js';
 import { basisPoints, type Price } from '../domain/money.js';
 import { defineStrategy, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { affordable, meetsMinimum, quantityFor, roomFor, tooSmall } from './sizing.js';
 
+/**
+ * In a market that stands still every beat would bring the same order, which the risk gate takes for a loop gone wrong:
+ * prices take turns over this many ticks. Odd, so that each side sees all of them.
+ */
+const VARIETY = 3;
 const OPPOSITE = { buy: 'sell', sell: 'buy' } as const;
 
 /** The drill: a steady beat of small orders, so that a person sees every part of the path at work. */
@@ -49,17 +54,19 @@ export const pulse = defineStrategy({
   timerMs: parameters => parameters.intervalMs,
   create: parameters => {
     let beat = 0;
+    let placed = 0;
     const sides = new Map<string, Side>();
 
     const place = (view: StrategyView, symbol: string): StrategyIntent[] => {
       const wanted: Side = sides.get(symbol) ?? 'buy';
       for (const side of [wanted, OPPOSITE[wanted]]) {
-        const price = priceOf(view, symbol, side, parameters.offsetBps);
+        const price = priceOf(view, symbol, side, parameters.offsetBps, placed % VARIETY);
         if (price === undefined || affordable(view, symbol, side, price) < parameters.notional) continue;
         const instrument = view.instrument(symbol);
         const quantity = quantityFor(parameters.notional, price, instrument);
         if (!meetsMinimum(price, quantity, instrument)) continue;
         sides.set(symbol, OPPOSITE[side]);
+        placed += 1;
         return [{ type: 'place', symbol, side, method: 'limit', price, quantity }];
       }
       return [];
@@ -94,13 +101,19 @@ export const pulse = defineStrategy({
   },
 });
 
-const priceOf = (view: StrategyView, symbol: string, side: Side, offsetBps: number): Price | undefined => {
+const priceOf = (
+  view: StrategyView,
+  symbol: string,
+  side: Side,
+  offsetBps: number,
+  furtherTicks: number,
+): Price | undefined => {
   const book = view.book(symbol);
   if (book === undefined) return undefined;
   const instrument = view.instrument(symbol);
   const touch = side === 'buy' ? bestBid(book, instrument) : bestAsk(book, instrument);
   if (touch === undefined) return undefined;
-  const offset = basisPoints(touch.price, offsetBps, 'half-up');
+  const offset = basisPoints(touch.price, offsetBps, 'half-up') + BigInt(furtherTicks) * tickSize(instrument);
   const price =
     side === 'buy'
       ? roundPrice(touch.price - offset, instrument, 'down')

@@ -57,8 +57,8 @@ describe('pulse', () => {
     }
     expect(story).to.deep.equal([
       ['buy 3745251'],
-      ['sell 3754751', 'cancel 1'],
-      ['buy 3745251', 'cancel 2'],
+      ['sell 3754752', 'cancel 1'],
+      ['buy 3745249', 'cancel 2'],
       ['sell 3754751', 'cancel 3'],
     ]);
   });
@@ -75,7 +75,13 @@ describe('pulse', () => {
     host.step(working(first));
     expect(beat(host)).to.deep.equal(['cancel 1']);
     host.step(canceled(first));
-    expect(beat(host)).to.deep.equal(['sell 3754751']);
+    expect(beat(host)).to.deep.equal(['sell 3754752']);
+  });
+
+  it('does not bring the same order at every beat, even in a market that stands still', () => {
+    const host = begin({ given: { maxOpen: 100 }, maxOpenOrders: 50, maxOpenOrdersPerSymbol: 50 });
+    const orders = Array.from({ length: 12 }, () => beat(host)[0]);
+    expect(new Set(orders).size).to.equal(6);
   });
 
   it('crosses the market with a negative offset', () => {
