@@ -1,0 +1,117 @@
+/** The private socket: the session of private-session.ts with a real socket and a clock. */
+import type { Now } from '../domain/step.js';
+import type { PrivateEvent, PrivateFeedState } from '../domain/venue-port.js';
+import { now as clockNow } from '../runtime/clock.js';
+import { TICK_MS } from '../runtime/limits.js';
+import type { ApiCredentials } from '../runtime/settings.js';
+import { readPrivateFrame } from './private-frames.js';
+import {
+  initialPrivateSession,
+  type PrivateSessionEffect,
+  type PrivateSessionInput,
+  stepPrivateSession,
+} from './private-session.js';
+import { loginFrame, prepareSigningKey } from './sign.js';
+import { openSocket, type VenueSocket } from './socket.js';
+
+export interface PrivateFeedOptions {
+  readonly wsUrl: string;
+  readonly credentials: ApiCredentials;
+  readonly onEvent: (event: PrivateEvent) => void;
+  /** Every change of state. `live` is the moment to reconcile: frames may have been lost before it. */
+  readonly onState: (state: PrivateFeedState, detail: string) => void;
+  /** A frame that could not be read; a `balance-hint` event follows it. */
+  readonly onProblem?: (problem: string) => void;
+  /** Spreads reconnects; any integer. */
+  readonly seed: number;
+  /** Connections an earlier incarnation may just have made. */
+  readonly forgottenAttempts?: number;
+  /** The venue's clock minus ours, ms (`RestClient.clock()`); the login travels with venue time. */
+  readonly clockOffsetMs?: () => number;
+  readonly now?: () => Now;
+}
+
+export interface PrivateFeed {
+  /**
+   * A submit sent at this monotonic time was confirmed: its 451 must come, or the socket is replaced.
+   * Not to be said of refused or unknown submits.
+   */
+  expectInserted(clientOrderId: string, sentAtMonoMs: number): void;
+  /** Drops the socket and stops; no callback follows. */
+  close(): void;
+}
+
+/**
+ * Connects, logs in and stays connected until closed.
+ * @throws SigningKeyError when the credentials cannot sign.
+ */
+export const openPrivateFeed = (options: PrivateFeedOptions): PrivateFeed => {
+  const now = options.now ?? clockNow;
+  const key = prepareSigningKey(options.credentials);
+  let session = initialPrivateSession(
+    { seed: options.seed, forgottenAttempts: options.forgottenAttempts ?? 0 },
+    now().monoMs,
+  );
+  let socket: VenueSocket | null = null;
+  let closed = false;
+
+  const perform = (effect: PrivateSessionEffect): void => {
+    switch (effect.type) {
+      case 'connect':
+        socket = openSocket(options.wsUrl, {
+          onOpen: () => step({ type: 'opened' }),
+          onText: text => step({ type: 'frame', frame: readPrivateFrame(text) }),
+          onPing: () => step({ type: 'pinged' }),
+          onClosed: detail => step({ type: 'closed', detail }),
+        });
+        return;
+      case 'disconnect':
+        socket?.drop();
+        socket = null;
+        return;
+      case 'send-login':
+        socket?.send(loginFrame(key, Math.round(now().wallMs + (options.clockOffsetMs?.() ?? 0))));
+        return;
+      case 'event':
+        options.onEvent(effect.event);
+        return;
+      case 'state':
+        options.onState(effect.state, effect.detail);
+        return;
+      case 'problem':
+        options.onProblem?.(effect.problem);
+        return;
+    }
+  };
+
+  /** Inputs that arise while effects are performed wait their turn, so that effects keep their order. */
+  const inputs: PrivateSessionInput[] = [];
+  let stepping = false;
+  const step = (input: PrivateSessionInput): void => {
+    inputs.push(input);
+    if (stepping) return;
+    stepping = true;
+    try {
+      for (let next = inputs.shift(); next !== undefined && !closed; next = inputs.shift()) {
+        const stepped = stepPrivateSession(session, next, now());
+        session = stepped.state;
+        for (const effect of stepped.effects) perform(effect);
+      }
+    } finally {
+      stepping = false;
+    }
+  };
+
+  const ticks = setInterval(() => step({ type: 'tick' }), TICK_MS);
+  setImmediate(() => step({ type: 'tick' }));
+  return {
+    expectInserted: (clientOrderId, sentAtMonoMs) =>
+      step({ type: 'expect-inserted', clientOrderId, sentAtMonoMs }),
+    close: () => {
+      closed = true;
+      clearInterval(ticks);
+      socket?.drop();
+      socket = null;
+    },
+  };
+};
