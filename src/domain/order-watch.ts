@@ -5,7 +5,7 @@
 import { foreignOrderEnded, noteForeignOrder } from './foreign-orders.js';
 import type { Quantity } from './money.js';
 import { formatDecimal } from './money.js';
-import { type ClientOrderId, isTerminal, type VenueOrderId } from './order.js';
+import { type ClientOrderId, isTerminal, type OrderTerms, type VenueOrderId } from './order.js';
 import { startGroup } from './read-group.js';
 import {
   audit,
@@ -66,13 +66,21 @@ export const takeReport = (
   effects: ReconciliationEffect[],
 ): void => {
   const tracked = findTracked(state, report.venueOrderId, report.clientOrderId);
-  if (tracked !== undefined) takeOwnReport(state, tracked, report, asOfMonoMs, now, effects);
-  else if (isOwnLabel(state, report.clientOrderId)) {
+  if (tracked !== undefined && describes(report, tracked.order.terms))
+    takeOwnReport(state, tracked, report, asOfMonoMs, now, effects);
+  else if (tracked === undefined && isOwnLabel(state, report.clientOrderId)) {
     if (isEnded(report)) state.strays.delete(report.venueOrderId);
     else state.strays.set(report.venueOrderId, { report, asOfMonoMs });
   } else if (isEnded(report)) foreignOrderEnded(state, report.venueOrderId, now, effects);
   else noteForeignOrder(state, { ...report, report }, asOfMonoMs, now, effects);
 };
+
+/** Labels are not unique at the venue: a report is an order's only when it asks for the same. */
+const describes = (report: OrderReport, terms: OrderTerms): boolean =>
+  report.symbol === terms.symbol &&
+  report.side === terms.side &&
+  report.method === terms.method &&
+  (terms.method !== 'limit' || (report.price === terms.price && report.quantity === terms.quantity));
 
 const takeOwnReport = (
   state: ReconciliationState,

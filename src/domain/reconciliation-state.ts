@@ -98,7 +98,7 @@ export interface TrackedOrder {
   removedHinted: boolean;
   /** Missing from an open-orders list sent at this time although it should be there. */
   missingAsOfMonoMs: number | null;
-  /** Execution wants to know what became of a cancel. */
+  /** A cancel is under way: the order is looked at until its end is proven, or execution says that it works on. */
   cancelQuestioned: boolean;
   watch: OrderWatch | null;
   search: EvidenceSearch | null;
@@ -239,6 +239,8 @@ export interface ReconciliationState extends ReadGroups {
   clockPending: boolean;
 
   feed: PrivateFeedState;
+  /** Refused logins since it was last live. */
+  feedRefusals: number;
   /** Since when the private feed is not live; null while it is. */
   feedDownMonoMs: number | null;
   /** Holds we have asked for, by key. */
@@ -336,6 +338,7 @@ export const initialReconciliation = (
     clockWantedMonoMs: now.monoMs,
     clockPending: false,
     feed: 'disconnected',
+    feedRefusals: 0,
     feedDownMonoMs: now.monoMs,
     held: new Map(),
     authHoldSeen: false,

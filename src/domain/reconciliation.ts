@@ -66,6 +66,8 @@ export {
 
 /** 429s within a minute that make it a storm (safety: 429 signal). */
 const THROTTLED_STORM = 3;
+/** Refused logins in a row, without a live feed between them, that mean the key and not a moment. */
+const LOGIN_REFUSALS = 3;
 const CLOCK_INTERVAL_MS = 60_000;
 const CLOCK_RETRY_MS = 2_000;
 /** Offsets from which nobody should trade, and from which all is well again (design: clock-skew). */
@@ -174,10 +176,7 @@ const takeMessage = (
 /** Looks for an order at the venue: by its id when it has one, else by its label. */
 const question = (state: ReconciliationState, tracked: TrackedOrder, now: Now): void => {
   if (tracked.venueOrderIds.size === 0) searchFor(state, tracked, now);
-  else {
-    tracked.cancelQuestioned = true;
-    watchOrder(state, tracked, now.monoMs, { order: true });
-  }
+  else watchOrder(state, tracked, now.monoMs, { order: true });
 };
 
 /** A confirmed submit must show up in the private feed, or the feed is mute (protocol section 9.11). */
@@ -262,18 +261,22 @@ const takeFeedState = (
 ): void => {
   const was = state.feed;
   state.feed = feed;
+  if (feed === 'refused') {
+    state.feedRefusals += 1;
+    if (state.feedRefusals >= LOGIN_REFUSALS)
+      placeHold(state, effects, 'auth', 'private-feed', `the venue refuses the login: ${reason}`);
+  }
   if (feed === was) return;
   log(effects, feed === 'refused' ? 'error' : 'info', 'private-feed', { feed, reason });
   if (feed === 'live') {
     state.feedDownMonoMs = null;
-    clearHold(state, effects, 'stale-data', 'private-feed', 'the private feed is live');
+    state.feedRefusals = 0;
+    clearHold(state, effects, 'ws-reconnect', 'private-feed', 'the private feed is live');
     clearHold(state, effects, 'auth', 'private-feed', 'the venue accepts the login');
     wantPass(state, 'private-reconnect', RECONNECT_PASS_MS, now);
     return;
   }
   state.feedDownMonoMs ??= now.monoMs;
-  if (feed === 'refused')
-    placeHold(state, effects, 'auth', 'private-feed', `the venue refuses the login: ${reason}`);
 };
 
 const watchFeed = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
@@ -282,7 +285,7 @@ const watchFeed = (state: ReconciliationState, now: Now, effects: Reconciliation
     placeHold(
       state,
       effects,
-      'stale-data',
+      'ws-reconnect',
       'private-feed',
       'the private feed has not been live for too long',
     );

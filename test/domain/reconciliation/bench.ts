@@ -163,6 +163,7 @@ export class Bench {
   private readonly agenda: { readonly atMonoMs: number; readonly order: number; readonly run: () => void }[] =
     [];
   private agendaOrder = 0;
+  dead = false;
   private readonly random: () => number;
 
   constructor(options: {
@@ -190,7 +191,13 @@ export class Bench {
     return { monoMs: this.monoMs, wallMs: this.wallMs };
   }
 
+  /** The process dies: time goes on, and nothing it did not send before has any effect. */
+  silence(): void {
+    this.dead = true;
+  }
+
   give(input: ReconciliationInput): void {
+    if (this.dead) return;
     const stepped = stepReconciliation(this.state, input, this.now());
     this.state = stepped.state;
     for (const effect of stepped.effects) this.perform(effect);
@@ -238,7 +245,6 @@ export class Bench {
   }
 
   track(order: Order): void {
-    this.ledger.orders.set(order.clientOrderId, order);
     this.give({
       type: 'message',
       from: 'execution',
