@@ -19,6 +19,7 @@ import {
   type TrackedOrder,
   tell,
   traced,
+  venueNowMs,
 } from './reconciliation-state.js';
 import type { Now } from './step.js';
 
@@ -27,6 +28,8 @@ export type FillSource = 'feed' | 'trades';
 
 /** After a fill the balances are read again, once the venue has settled it (about 150 ms, protocol section 0.3). */
 const SETTLEMENT_MS = 250;
+
+const CLOCK_MARGIN_MS = 1_000;
 
 /** Books a fill unless it is known, part of the opening, or impossible. */
 export const takeFill = (
@@ -49,6 +52,7 @@ export const takeFill = (
 
   if (isKnown(state, fill)) {
     if (source === 'trades') state.unconfirmedFills.delete(fill.tradeId);
+    else state.unseenByFeed.delete(fill.tradeId);
     if (contradicts(state, fill))
       state.violations.set(`trade:${fill.tradeId}`, `trade ${fill.tradeId} was shown with different numbers`);
     return;
@@ -148,8 +152,16 @@ const remember = (state: ReconciliationState, fill: Fill, source: FillSource, no
   while (index > 0 && byExecution(recent[index - 1] as Fill, fill) > 0) index -= 1;
   recent.splice(index, 0, fill);
   if (source === 'feed') state.unconfirmedFills.set(fill.tradeId, { fill, bookedMonoMs: now.monoMs });
+  else if (shouldHaveBeenSeen(state, fill, now)) state.unseenByFeed.set(fill.tradeId, now.monoMs);
   state.accountDirty = true;
   state.balancesWantedMonoMs ??= now.monoMs + SETTLEMENT_MS;
+};
+
+/** The private feed was live when the fill happened, clocks compared within the margin. */
+const shouldHaveBeenSeen = (state: ReconciliationState, fill: Fill, now: Now): boolean => {
+  if (state.feedLiveMonoMs === null) return false;
+  const executedAgoMs = venueNowMs(state, now) - fill.executedAtMs;
+  return now.monoMs - executedAgoMs > state.feedLiveMonoMs + CLOCK_MARGIN_MS;
 };
 
 const noteOnOrder = (

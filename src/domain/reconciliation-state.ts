@@ -69,7 +69,8 @@ export type ReconciliationEffect =
   | CommonEffect
   | ReadEffect
   /** The private feed should show this order's insertion soon, or it is mute (protocol section 9.11). */
-  | { readonly type: 'expect-inserted'; readonly clientOrderId: ClientOrderId }
+  | { readonly type: 'expect-inserted'; readonly clientOrderId: ClientOrderId; readonly sentAtMonoMs: number }
+  /** The private feed does not show what it should: a fresh connection is wanted. */
   | { readonly type: 'reconnect-private'; readonly reason: string }
   | Tell<'execution' | 'strategy', AccountReport>
   /** The last look is over, or its time is. */
@@ -83,6 +84,8 @@ export interface TrackedOrder {
   order: Order;
   /** Monotonic time at which execution last told of it. */
   changedMonoMs: number;
+  /** When execution told that its bytes leave; null when it was found in the ledger. */
+  sentMonoMs: number | null;
   readonly venueOrderIds: Set<VenueOrderId>;
   /** Base quantity of its booked fills. */
   booked: Quantity;
@@ -187,6 +190,8 @@ export interface ReconciliationState extends ReadGroups {
   recentFills: Fill[];
   /** Fills that only the private feed has shown so far. */
   readonly unconfirmedFills: Map<TradeId, { readonly fill: Fill; readonly bookedMonoMs: number }>;
+  /** Own fills that only the trades endpoint has shown, although the private feed was live: when they were booked. */
+  readonly unseenByFeed: Map<TradeId, number>;
   /** Facts that can never be right, by subject; only an operator may judge them. */
   readonly violations: Map<string, string>;
 
@@ -239,6 +244,9 @@ export interface ReconciliationState extends ReadGroups {
   clockPending: boolean;
 
   feed: PrivateFeedState;
+  /** Since when it is; null while it is not. */
+  feedLiveMonoMs: number | null;
+  feedReplacedMonoMs: number;
   /** Refused logins since it was last live. */
   feedRefusals: number;
   /** Since when the private feed is not live; null while it is. */
@@ -300,6 +308,7 @@ export const initialReconciliation = (
     bookedByOrder: new Map(),
     recentFills: [],
     unconfirmedFills: new Map(),
+    unseenByFeed: new Map(),
     violations: new Map(),
     live: new Map(),
     settled: new Map(),
@@ -338,6 +347,8 @@ export const initialReconciliation = (
     clockWantedMonoMs: now.monoMs,
     clockPending: false,
     feed: 'disconnected',
+    feedLiveMonoMs: null,
+    feedReplacedMonoMs: Number.NEGATIVE_INFINITY,
     feedRefusals: 0,
     feedDownMonoMs: now.monoMs,
     held: new Map(),
@@ -383,6 +394,7 @@ export const trackOrder = (state: ReconciliationState, order: Order, now: Now): 
   const tracked: TrackedOrder = known ?? {
     order,
     changedMonoMs: now.monoMs,
+    sentMonoMs: null,
     venueOrderIds: new Set(),
     booked: state.bookedByOrder.get(order.clientOrderId) ?? 0n,
     lastFill: null,
@@ -399,6 +411,7 @@ export const trackOrder = (state: ReconciliationState, order: Order, now: Now): 
   };
   tracked.order = order;
   tracked.changedMonoMs = now.monoMs;
+  if (order.state.status === 'in-flight') tracked.sentMonoMs ??= now.monoMs;
   const venueOrderId = venueOrderIdOf(order.state);
   if (venueOrderId !== null) linkVenueOrder(state, tracked, venueOrderId);
   if (known === undefined) {

@@ -66,6 +66,9 @@ export {
 
 /** 429s within a minute that make it a storm (safety: 429 signal). */
 const THROTTLED_STORM = 3;
+/** How late a 423 may be, and how often its silence may cost a connection. */
+const FEED_MUTE_MS = 15_000;
+const FEED_REPLACE_MS = 300_000;
 /** Refused logins in a row, without a live feed between them, that mean the key and not a moment. */
 const LOGIN_REFUSALS = 3;
 const CLOCK_INTERVAL_MS = 60_000;
@@ -78,6 +81,9 @@ const TELL_LEAST_MS = 3_000;
 const TELL_MOST_MS = 100;
 /** Balances are read at most this often for fills and hints. */
 const BALANCES_SPACING_MS = 1_000;
+/** While the budget of an earlier run counts, passes need most of what is left. */
+const COLD_MS = 60_000;
+const BALANCES_COLD_SPACING_MS = 5_000;
 const BALANCES_HINT_MS = 250;
 const METRICS_MS = 1_000;
 const STATUS_MS = 1_000;
@@ -159,7 +165,7 @@ const takeMessage = (
       const tracked = trackOrder(state, order, now);
       if (isTerminal(order.state) || venueOrderIdOf(order.state) !== null) tracked.search = null;
       else if (order.state.status === 'unknown') question(state, tracked, now);
-      expectInserted(state, tracked, effects);
+      expectInserted(tracked, effects);
       reviewTracked(state, tracked, now, effects);
       return;
     }
@@ -180,14 +186,12 @@ const question = (state: ReconciliationState, tracked: TrackedOrder, now: Now): 
 };
 
 /** A confirmed submit must show up in the private feed, or the feed is mute (protocol section 9.11). */
-const expectInserted = (
-  state: ReconciliationState,
-  tracked: TrackedOrder,
-  effects: ReconciliationEffect[],
-): void => {
-  if (tracked.insertedSeen || tracked.order.state.status !== 'working' || state.feed !== 'live') return;
+const expectInserted = (tracked: TrackedOrder, effects: ReconciliationEffect[]): void => {
+  const { clientOrderId, state: believed } = tracked.order;
+  const sentAtMonoMs = tracked.sentMonoMs;
+  if (tracked.insertedSeen || sentAtMonoMs === null || believed.status !== 'working') return;
   tracked.insertedSeen = true;
-  effects.push({ type: 'expect-inserted', clientOrderId: tracked.order.clientOrderId });
+  effects.push({ type: 'expect-inserted', clientOrderId, sentAtMonoMs });
 };
 
 // The private feed
@@ -270,6 +274,7 @@ const takeFeedState = (
   log(effects, feed === 'refused' ? 'error' : 'info', 'private-feed', { feed, reason });
   if (feed === 'live') {
     state.feedDownMonoMs = null;
+    state.feedLiveMonoMs = now.monoMs;
     state.feedRefusals = 0;
     clearHold(state, effects, 'ws-reconnect', 'private-feed', 'the private feed is live');
     clearHold(state, effects, 'auth', 'private-feed', 'the venue accepts the login');
@@ -277,11 +282,20 @@ const takeFeedState = (
     return;
   }
   state.feedDownMonoMs ??= now.monoMs;
+  state.feedLiveMonoMs = null;
+  state.unseenByFeed.clear();
 };
 
 const watchFeed = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
-  if (state.phase === 'observing' || state.phase === 'draining' || state.feedDownMonoMs === null) return;
-  if (now.monoMs - state.feedDownMonoMs > state.config.feedMaxDownMs)
+  if (state.phase === 'observing' || state.phase === 'draining') return;
+  if (isFeedMute(state, now)) {
+    const reason = 'fills appear among the trades that the private feed does not show';
+    state.unseenByFeed.clear();
+    state.feedReplacedMonoMs = now.monoMs;
+    log(effects, 'warn', 'private-feed-mute', { reason });
+    effects.push({ type: 'reconnect-private', reason });
+  }
+  if (state.feedDownMonoMs !== null && now.monoMs - state.feedDownMonoMs > state.config.feedMaxDownMs)
     placeHold(
       state,
       effects,
@@ -289,6 +303,14 @@ const watchFeed = (state: ReconciliationState, now: Now, effects: Reconciliation
       'private-feed',
       'the private feed has not been live for too long',
     );
+};
+
+/** A fill that the trades endpoint has shown for a while, and the feed, live all the time, has not (protocol section 11). */
+const isFeedMute = (state: ReconciliationState, now: Now): boolean => {
+  if (now.monoMs - state.feedReplacedMonoMs < FEED_REPLACE_MS) return false;
+  for (const bookedMonoMs of state.unseenByFeed.values())
+    if (now.monoMs - bookedMonoMs > FEED_MUTE_MS) return true;
+  return false;
 };
 
 // Reads
@@ -448,7 +470,8 @@ const stepBalances = (state: ReconciliationState, now: Now): void => {
   if (state.balancesPending || state.balancesWantedMonoMs === null || now.monoMs < state.balancesWantedMonoMs)
     return;
   const since = now.monoMs - (state.balances?.asOfMonoMs ?? Number.NEGATIVE_INFINITY);
-  if (since < BALANCES_SPACING_MS) return;
+  const cold = state.config.coldBudget && now.monoMs - state.startedMonoMs < COLD_MS;
+  if (since < (cold ? BALANCES_COLD_SPACING_MS : BALANCES_SPACING_MS)) return;
   state.balancesWantedMonoMs = null;
   state.balancesPending = true;
   startGroup(state, { type: 'balances' }, new Map([['balances', { type: 'balances' }]]), now.monoMs);
