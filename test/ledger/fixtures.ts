@@ -35,7 +35,11 @@ export const intended = (id: string, changes: Partial<Order> = {}): LedgerRecord
   order: order(id, changes),
 });
 
-export const moved = (id: string, state: OrderState, atMs = AT + 10): LedgerRecord => ({
+export const moved = (
+  id: string,
+  state: OrderState,
+  atMs = AT + 10,
+): Extract<LedgerRecord, { type: 'order-moved' }> => ({
   type: 'order-moved',
   clientOrderId: id,
   state,

@@ -1,0 +1,43 @@
+/** Every verb of `btcbot`, in the order of the help. A verb is loaded only when it is called. */
+import type { Verb } from './verb.js';
+
+export interface VerbEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<Verb>;
+}
+
+const verbIn = async (module: Promise<{ readonly verb: Verb }>): Promise<Verb> => (await module).verb;
+
+export const VERBS: readonly VerbEntry[] = [
+  {
+    name: 'orders',
+    summary: 'orders from the ledger',
+    load: () => verbIn(import('./orders.js')),
+  },
+  {
+    name: 'fills',
+    summary: 'executions of our orders',
+    load: () => verbIn(import('./fills.js')),
+  },
+  {
+    name: 'balances',
+    summary: 'the account, reported and expected',
+    load: () => verbIn(import('./balances.js')),
+  },
+  {
+    name: 'pnl',
+    summary: 'profit, fees and taxes, per symbol and in all',
+    load: () => verbIn(import('./pnl.js')),
+  },
+  {
+    name: 'explain',
+    summary: 'one order from market event to fill',
+    load: () => verbIn(import('./explain.js')),
+  },
+  {
+    name: 'export',
+    summary: 'CSV, JSON lines, or a copy of the database',
+    load: () => verbIn(import('./export.js')),
+  },
+];
