@@ -152,6 +152,9 @@ export const judge = (input: RiskInput): Verdict => {
   // Does it fit the venue's grid and windows?
   const misfit = misfitOf(terms, instrument);
   if (misfit !== null) return deny('precision', misfit);
+  // A market buy names quote; its base quantity is the estimate that every limit counts, so it may not be too low.
+  if (terms.quoteQuantity !== null && notional(bid, terms.quantity) < terms.quoteQuantity)
+    return deny('precision', { field: 'quantity', value: text(terms.quantity), bid: text(bid) });
   const worstPrice = worstPriceOf(terms, bid, ask);
   if (terms.price !== null) {
     const floor = atLeast(instrument.minPrice, instrument.minLimitPrice);
@@ -196,15 +199,17 @@ export const judge = (input: RiskInput): Verdict => {
     return deny('conversion-rate-missing', { asset: instrument.quote });
 
   // Is it too large, together with everything else?
+  const others = exposureOfOthers(input, terms.symbol);
   const position = input.positions.get(terms.symbol) ?? 0n;
   const before = openInterest(input.openOrders, terms.symbol);
   const after =
     terms.side === 'buy'
       ? { buys: before.buys + terms.quantity, sells: before.sells }
       : { buys: before.buys, sells: before.sells + terms.quantity };
+  const enlarges = enlarging(position, after) > enlarging(position, before);
+  if (enlarges && typeof others === 'string') return deny('conversion-rate-missing', { asset: others });
   const positionAfter = worstPosition(position, after, terms.side);
   const positionTry = multiply(multiply(positionAfter, valuation, 'up'), rate, 'up');
-  const enlarges = enlarging(position, after) > enlarging(position, before);
   if (enlarges && (limits.maxPositionNotionalTry === null || positionTry > limits.maxPositionNotionalTry))
     return deny('position-exceeds-limit', {
       positionTry: text(positionTry),
@@ -213,14 +218,12 @@ export const judge = (input: RiskInput): Verdict => {
       openBuys: text(before.buys),
       openSells: text(before.sells),
     });
-  const others = exposureOfOthers(input, terms.symbol);
-  if (typeof others === 'string') return deny('conversion-rate-missing', { asset: others });
   const ownTry = multiply(
     grossExposure(position, after, highestPrice(input, terms.symbol, valuation)),
     rate,
     'up',
   );
-  const exposureTry = others + ownTry;
+  const exposureTry = (typeof others === 'string' ? 0n : others) + ownTry;
   if (enlarges && (limits.maxGrossExposureTry === null || exposureTry > limits.maxGrossExposureTry))
     return deny('exposure-exceeds-limit', {
       exposureTry: text(exposureTry),
