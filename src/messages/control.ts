@@ -49,13 +49,23 @@ export interface WorkFinished {
 
 export type FromWorker = Beat | HoldWanted | HoldCleared | StatusReported | WorkFinished;
 
+/** What became of start(). A failure crosses the thread as facts, because a thrown error would lose its fields. */
+export type StartOutcome =
+  | { readonly ok: true; readonly facts: Readonly<Record<string, string>> }
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      /** What the process ends with when this was the first start (design: exit codes). */
+      readonly exitCode: number;
+    };
+
 /**
  * The control surface every worker exposes through comlink, on a port of its own. The supervisor puts a deadline
  * and an exit race around each call (a call to a dead worker never settles).
  */
 export interface WorkerControl {
   /** Begin work. Resolves when the actor may be used, with facts other actors need (a URL, an epoch). */
-  start(): Promise<Readonly<Record<string, string>>>;
+  start(): Promise<StartOutcome>;
   /** Take nothing new, finish what is in flight, flush, let go of every handle. The worker then exits by itself. */
   drain(): Promise<void>;
   /** The brain's state, for people. */

@@ -1,0 +1,874 @@
+/**
+ * The brain of the supervisor: which workers run, which holds stand, what the trading state is, and how the process
+ * ends. Invariants it keeps:
+ * - nothing may be written before every worker is up and reconciliation has said that the account is clean;
+ * - a fault is a safety event first and a restart second: the hold falls in the same step in which the fault is seen;
+ * - children start in order, each after the ones before it, and stop in reverse;
+ * - a child that fails before it was ever ready is not tried again; one that keeps crashing stays down, latched;
+ * - an order to stop never waits for a fault, and ends in an exit whatever the workers do.
+ */
+import { CAUSES, circuitValue } from './breaker.js';
+import { beaten, type Heartbeat, heartbeat, pulseOf } from './heartbeat.js';
+import {
+  circuitStates,
+  clearHold,
+  clearHoldsOf,
+  emptyHolds,
+  type HoldChange,
+  type HoldSet,
+  holdsOf,
+  passTrials,
+  placeHold,
+  releaseHold,
+  restoreHold,
+} from './hold-set.js';
+import type { LedgerRecord } from './ledger-records.js';
+import { type RestartBudget, refill, restartBudget, spend } from './restart-budget.js';
+import { type ControlState, type Hold, type HoldCause, holdKey, type Mode } from './safety.js';
+import type { LogEffect, MetricEffect, Now, Stepped } from './step.js';
+import { type ActorName, type EventId, type EventIds, eventIds, type LogLevel, nextEventId } from './step.js';
+import { type SafetyFacts, tradingControl } from './trading-state.js';
+
+/** How one worker is looked after; the table of them is in start order. */
+export interface ChildRule {
+  readonly actor: ActorName;
+  readonly readyWithinMs: number;
+  readonly stopWithinMs: number;
+  /** The workers after it that relied on what it knew, and start afresh with it (rest-for-one). */
+  readonly restartsWith: readonly ActorName[];
+  /** The hold that stands while it is down; null when trading may go on without it. */
+  readonly holdWhileDown: HoldCause | null;
+  /** False for the ledger: a thread inside SQLite must never be terminated. */
+  readonly terminable: boolean;
+  /** True when the account must be proven again after it was restarted. */
+  readonly recoversAccount: boolean;
+}
+
+export interface SupervisorLimits {
+  readonly beatLateMs: number;
+  readonly beatLostMs: number;
+  readonly leaseRenewMs: number;
+  readonly leaseLifeMs: number;
+  readonly stopTotalMs: number;
+  readonly crashLimit: number;
+  readonly crashWindowMs: number;
+}
+
+export interface SupervisorConfig {
+  readonly children: readonly ChildRule[];
+  readonly limits: SupervisorLimits;
+  readonly mode: Mode;
+  readonly flags: { readonly safeMode: boolean; readonly killSwitch: boolean; readonly dryRun: boolean };
+  readonly modeReasons: readonly string[];
+  readonly symbols: readonly string[];
+  readonly shutdownOpenOrders: 'leave' | 'cancel';
+  /** Holds of an earlier run that survive a restart. */
+  readonly restoredHolds: readonly Hold[];
+  /** The words that release a latch. */
+  readonly acknowledgement: string;
+}
+
+export type OperatorCommand =
+  | { readonly type: 'status' }
+  | { readonly type: 'safe-mode-on'; readonly reason: string }
+  | {
+      readonly type: 'safe-mode-off';
+      readonly acknowledgement: string;
+      /** Key of the latched hold to release; `operator` unless told otherwise. */
+      readonly key: string;
+    }
+  | { readonly type: 'cancel-all'; readonly reason: string };
+
+export type SupervisorInput =
+  | { readonly type: 'boot' }
+  | { readonly type: 'tick' }
+  | { readonly type: 'worker-ready'; readonly actor: ActorName; readonly incarnation: number }
+  /** It said no, or did not answer in time. `exitCode` is what a failed first start ends the process with. */
+  | {
+      readonly type: 'worker-start-failed';
+      readonly actor: ActorName;
+      readonly incarnation: number;
+      readonly reason: string;
+      readonly exitCode: number;
+    }
+  | {
+      readonly type: 'worker-exited';
+      readonly actor: ActorName;
+      readonly incarnation: number;
+      readonly code: number;
+      readonly error: string | null;
+    }
+  | {
+      readonly type: 'beat';
+      readonly actor: ActorName;
+      readonly incarnation: number;
+      readonly queued: number;
+      readonly dropped: number;
+      readonly eventLoopDelayMs: number;
+    }
+  | {
+      readonly type: 'hold-wanted' | 'hold-cleared';
+      readonly actor: ActorName;
+      readonly holdCause: HoldCause;
+      readonly subject: string;
+      readonly detail: string;
+      readonly cause: EventId;
+    }
+  | { readonly type: 'work-finished'; readonly actor: ActorName; readonly reason: string }
+  | {
+      readonly type: 'status-reported';
+      readonly actor: ActorName;
+      readonly facts: Readonly<Record<string, unknown>>;
+    }
+  | { readonly type: 'holds-restored'; readonly holds: readonly Hold[] }
+  | { readonly type: 'signal'; readonly signal: string }
+  | { readonly type: 'command'; readonly request: number; readonly command: OperatorCommand };
+
+/** What an operator is told. `ok` false is a refusal, and `message` says why. */
+export interface CommandAnswer {
+  readonly ok: boolean;
+  readonly message: string;
+  readonly status?: SupervisorStatus;
+}
+
+export type SupervisorEffect =
+  | LogEffect
+  | MetricEffect
+  | { readonly type: 'start-worker'; readonly actor: ActorName; readonly incarnation: number }
+  | { readonly type: 'drain-worker'; readonly actor: ActorName }
+  | { readonly type: 'terminate-worker'; readonly actor: ActorName }
+  | { readonly type: 'broadcast'; readonly control: ControlState }
+  | { readonly type: 'renew-lease'; readonly untilMonoMs: number }
+  /** The holds that survive a restart, all of them: written beside the ledger, which may be down. */
+  | { readonly type: 'latch'; readonly holds: readonly Hold[] }
+  | { readonly type: 'record'; readonly record: LedgerRecord }
+  | { readonly type: 'cancel-all'; readonly reason: string }
+  | { readonly type: 'answer'; readonly request: number; readonly answer: CommandAnswer }
+  /** The end. `forced` leaves without waiting for anybody. */
+  | { readonly type: 'exit'; readonly code: number; readonly forced: boolean; readonly reason: string };
+
+export type ChildStatus = 'absent' | 'starting' | 'up' | 'draining' | 'terminating' | 'down' | 'given-up';
+
+interface Child {
+  readonly rule: ChildRule;
+  status: ChildStatus;
+  incarnation: number;
+  /** Monotonic ms by which the present status must have ended; infinite when it may last. */
+  deadlineMonoMs: number;
+  beats: Heartbeat;
+  late: boolean;
+  budget: RestartBudget;
+  restarts: number;
+  measuredAtMonoMs: number;
+  facts: Readonly<Record<string, unknown>>;
+}
+
+/** Beats come more often than anybody looks at their figures. */
+const MEASURE_EVERY_MS = 1_000;
+
+export interface SupervisorState {
+  readonly config: SupervisorConfig;
+  readonly ids: EventIds;
+  readonly holds: HoldSet;
+  readonly children: readonly Child[];
+  phase: 'idle' | 'starting' | 'running' | 'stopping' | 'ended';
+  stop: { reason: string; exitCode: number; deadlineMonoMs: number } | null;
+  control: ControlState;
+  leaseAtMonoMs: number;
+  tickAtMonoMs: number | null;
+  startedAtMs: number;
+}
+
+export interface SupervisorStatus {
+  readonly phase: SupervisorState['phase'];
+  readonly mode: Mode;
+  readonly state: ControlState['state'];
+  readonly maySubmit: boolean;
+  readonly mayCancel: boolean;
+  readonly reasons: readonly string[];
+  readonly holds: readonly (Hold & { readonly circuit: string; readonly releasedBy: string })[];
+  readonly symbols: readonly string[];
+  readonly startedAtMs: number;
+  readonly workers: Readonly<
+    Record<
+      string,
+      {
+        readonly status: ChildStatus;
+        readonly incarnation: number;
+        readonly restarts: number;
+        readonly beatAgeMs: number;
+        readonly late: boolean;
+        readonly facts: Readonly<Record<string, unknown>>;
+      }
+    >
+  >;
+}
+
+export const initialSupervisor = (config: SupervisorConfig): SupervisorState => {
+  const holds = emptyHolds();
+  for (const hold of config.restoredHolds) restoreHold(holds, hold);
+  placeHold(holds, 'starting', '', 'the bot is starting', 'supervisor', 0);
+  return {
+    config,
+    ids: eventIds('supervisor', 1),
+    holds,
+    children: config.children.map(rule => ({
+      rule,
+      status: 'absent',
+      incarnation: 0,
+      deadlineMonoMs: Number.POSITIVE_INFINITY,
+      beats: heartbeat(config.limits.beatLateMs, config.limits.beatLostMs, 0),
+      late: false,
+      budget: restartBudget(config.limits.crashLimit, config.limits.crashWindowMs),
+      restarts: 0,
+      measuredAtMonoMs: 0,
+      facts: {},
+    })),
+    phase: 'idle',
+    stop: null,
+    control: tradingControl(safetyFacts({ config, holds, stop: null }), 1),
+    leaseAtMonoMs: 0,
+    tickAtMonoMs: null,
+    startedAtMs: 0,
+  };
+};
+
+/** Steps the supervisor's brain. */
+export const stepSupervisor = (
+  state: SupervisorState,
+  input: SupervisorInput,
+  now: Now,
+): Stepped<SupervisorState, SupervisorEffect> => {
+  if (state.phase === 'ended') return { state, effects: [] };
+  const turn = new Turn(state, now);
+  turn.take(input);
+  turn.finish();
+  return { state, effects: turn.effects };
+};
+
+const safetyFacts = (state: Pick<SupervisorState, 'config' | 'holds' | 'stop'>): SafetyFacts => ({
+  mode: state.config.mode,
+  safeMode: state.config.flags.safeMode,
+  killSwitch: state.config.flags.killSwitch,
+  dryRun: state.config.flags.dryRun,
+  modeReasons: state.config.modeReasons,
+  symbols: state.config.symbols,
+  holds: holdsOf(state.holds),
+  stopping:
+    state.stop === null ? null : { reason: state.stop.reason, openOrders: state.config.shutdownOpenOrders },
+});
+
+const isGone = (child: Child): boolean =>
+  child.status === 'absent' || child.status === 'down' || child.status === 'given-up';
+
+/** One step's working space: the state being stepped, the time, and the effects so far. */
+class Turn {
+  readonly effects: SupervisorEffect[] = [];
+  private safetyChanged = false;
+  private readonly state: SupervisorState;
+  private readonly now: Now;
+
+  constructor(state: SupervisorState, now: Now) {
+    this.state = state;
+    this.now = now;
+  }
+
+  take(input: SupervisorInput): void {
+    switch (input.type) {
+      case 'boot':
+        this.boot();
+        return;
+      case 'tick':
+        this.tick();
+        return;
+      case 'worker-ready':
+        this.onReady(input.actor, input.incarnation);
+        return;
+      case 'worker-start-failed':
+        this.onStartFailed(input);
+        return;
+      case 'worker-exited':
+        this.onExited(input);
+        return;
+      case 'beat':
+        this.onBeat(input);
+        return;
+      case 'hold-wanted':
+        this.note(
+          placeHold(
+            this.state.holds,
+            input.holdCause,
+            input.subject,
+            input.detail,
+            input.actor,
+            this.now.wallMs,
+          ),
+          input.actor,
+        );
+        return;
+      case 'hold-cleared':
+        this.note(clearHold(this.state.holds, input.holdCause, input.subject, this.now.monoMs), input.actor);
+        return;
+      case 'work-finished':
+        this.log('info', 'work-finished', { actor: input.actor, reason: input.reason });
+        this.stop(input.reason, 0);
+        return;
+      case 'status-reported': {
+        const child = this.child(input.actor);
+        if (child !== undefined) child.facts = input.facts;
+        return;
+      }
+      case 'holds-restored':
+        for (const hold of input.holds) if (CAUSES[hold.cause].survivesRestart) this.restore(hold);
+        return;
+      case 'signal':
+        this.onSignal(input.signal);
+        return;
+      case 'command':
+        this.onCommand(input.request, input.command);
+        return;
+    }
+  }
+
+  /** What follows from the new state: the next child, the word to everybody, the end. */
+  finish(): void {
+    this.advance();
+    this.tellControl();
+  }
+
+  private boot(): void {
+    this.state.phase = 'starting';
+    this.state.startedAtMs = this.now.wallMs;
+    this.log('info', 'banner', this.bannerFields());
+    for (const hold of holdsOf(this.state.holds))
+      if (hold.cause !== 'starting')
+        this.log('warn', 'hold-restored', {
+          key: hold.key,
+          detail: hold.detail,
+          placedAtMs: hold.placedAtMs,
+        });
+    this.safetyChanged = true;
+    this.renewLease();
+    this.metricsOfCircuit();
+  }
+
+  private bannerFields(): Readonly<Record<string, unknown>> {
+    const { config, control } = this.state;
+    return {
+      mode: config.mode,
+      state: control.state,
+      symbols: config.symbols,
+      shutdownOpenOrders: config.shutdownOpenOrders,
+      reasons: control.reasons,
+    };
+  }
+
+  private tick(): void {
+    const { limits } = this.state.config;
+    const before = this.state.tickAtMonoMs;
+    this.state.tickAtMonoMs = this.now.monoMs;
+    const pausedMs = before === null ? 0 : this.now.monoMs - before;
+    const paused = pausedMs > limits.beatLateMs / 2;
+    if (paused) {
+      // We stood still, not the workers: their beats and our own signals are still waiting to be read. Judge nobody and
+      // renew nothing before they have been.
+      this.log('warn', 'supervisor-paused', { pausedMs: Math.round(pausedMs) });
+      for (const child of this.state.children) child.beats = beaten(child.beats, this.now.monoMs);
+      return;
+    }
+    if (this.now.monoMs - this.state.leaseAtMonoMs >= limits.leaseRenewMs) this.renewLease();
+    for (const change of passTrials(this.state.holds, this.now.monoMs)) this.note(change, 'supervisor');
+    for (const child of this.state.children) this.watch(child);
+    if (this.state.stop !== null && this.now.monoMs >= this.state.stop.deadlineMonoMs)
+      this.end(this.state.stop.exitCode, true);
+  }
+
+  private renewLease(): void {
+    this.state.leaseAtMonoMs = this.now.monoMs;
+    this.effects.push({
+      type: 'renew-lease',
+      untilMonoMs: this.now.monoMs + this.state.config.limits.leaseLifeMs,
+    });
+  }
+
+  /** Judges one child by its deadline and its beats. */
+  private watch(child: Child): void {
+    if (this.now.monoMs >= child.deadlineMonoMs) {
+      child.deadlineMonoMs = Number.POSITIVE_INFINITY;
+      if (child.status === 'starting') this.startFailed(child, 'it was not ready in time', 1);
+      else {
+        this.log('error', 'worker-overdue', { actor: child.rule.actor, status: child.status });
+        this.terminate(child);
+      }
+      return;
+    }
+    if (child.status !== 'up') return;
+    const pulse = pulseOf(child.beats, this.now.monoMs);
+    const late = pulse !== 'on-time';
+    if (late !== child.late) {
+      child.late = late;
+      this.log(late ? 'warn' : 'info', late ? 'worker-late' : 'worker-on-time', { actor: child.rule.actor });
+      if (!late) this.restored(child);
+    }
+    if (pulse !== 'lost') return;
+    this.holdFor(child, `${child.rule.actor} gives no sign of life`);
+    if (child.rule.terminable) this.terminate(child);
+  }
+
+  private onBeat(input: Extract<SupervisorInput, { readonly type: 'beat' }>): void {
+    const child = this.child(input.actor);
+    if (child?.incarnation !== input.incarnation) return;
+    child.beats = beaten(child.beats, this.now.monoMs);
+    if (this.now.monoMs - child.measuredAtMonoMs < MEASURE_EVERY_MS) return;
+    child.measuredAtMonoMs = this.now.monoMs;
+    const labels = { actor: input.actor };
+    this.metric('gauge', 'btcbot_event_loop_delay_ms', input.eventLoopDelayMs, labels);
+    this.metric('gauge', 'btcbot_mailbox_queued', input.queued, labels);
+    this.metric('gauge', 'btcbot_mailbox_dropped', input.dropped, labels);
+  }
+
+  private onReady(actor: ActorName, incarnation: number): void {
+    const child = this.child(actor);
+    if (child?.incarnation !== incarnation || child.status !== 'starting') return;
+    child.status = 'up';
+    child.deadlineMonoMs = Number.POSITIVE_INFINITY;
+    child.beats = beaten(child.beats, this.now.monoMs);
+    child.late = false;
+    this.log('info', 'worker-ready', { actor, incarnation });
+    if (incarnation > 1) {
+      for (const change of clearHoldsOf(this.state.holds, actor, this.now.monoMs)) this.note(change, actor);
+      this.restored(child);
+    }
+  }
+
+  /** The child is well again: the hold that stood for it ends. */
+  private restored(child: Child): void {
+    const { actor, holdWhileDown } = child.rule;
+    if (holdWhileDown === null) return;
+    if (CAUSES[holdWhileDown].releasedBy === 'supervisor')
+      this.note(releaseHold(this.state.holds, holdKey(holdWhileDown, actor), 'supervisor'), 'supervisor');
+    else this.note(clearHold(this.state.holds, holdWhileDown, actor, this.now.monoMs), 'supervisor');
+  }
+
+  private onStartFailed(input: Extract<SupervisorInput, { readonly type: 'worker-start-failed' }>): void {
+    const child = this.child(input.actor);
+    if (child?.incarnation === input.incarnation && child.status === 'starting')
+      this.startFailed(child, input.reason, input.exitCode);
+  }
+
+  private startFailed(child: Child, reason: string, exitCode: number): void {
+    const { actor } = child.rule;
+    this.log('error', 'worker-start-failed', { actor, incarnation: child.incarnation, reason });
+    this.dismiss(child);
+    if (this.state.phase === 'starting') this.stop(`${actor} did not start: ${reason}`, exitCode);
+    else if (this.state.phase === 'running') this.giveUp(child, `did not start again: ${reason}`);
+  }
+
+  private onExited(input: Extract<SupervisorInput, { readonly type: 'worker-exited' }>): void {
+    const child = this.child(input.actor);
+    if (child?.incarnation !== input.incarnation) return;
+    const before = child.status;
+    child.deadlineMonoMs = Number.POSITIVE_INFINITY;
+    if (before === 'given-up') return;
+    child.status = 'down';
+    if (before === 'draining') {
+      this.log('info', 'worker-stopped', { actor: input.actor, code: input.code });
+      return;
+    }
+    // Any end that was not asked for is a crash, whatever the code.
+    this.log('error', 'worker-crashed', {
+      actor: input.actor,
+      incarnation: input.incarnation,
+      code: input.code,
+      error: input.error,
+      while: before,
+    });
+    if (this.state.phase === 'stopping') return;
+    this.holdFor(
+      child,
+      `${input.actor} ended with code ${input.code}${input.error === null ? '' : `: ${input.error}`}`,
+    );
+    if (this.state.phase === 'starting') {
+      this.stop(`${input.actor} ended during the start`, 1);
+      return;
+    }
+    if (before === 'starting') {
+      this.giveUp(child, 'ended before it was ready again');
+      return;
+    }
+    const spent = spend(child.budget, this.now.monoMs);
+    child.budget = spent.budget;
+    if (spent.exhausted) {
+      this.giveUp(
+        child,
+        `crashed ${spent.budget.crashes.length} times in ${spent.budget.windowMs / 1_000} s`,
+      );
+      return;
+    }
+    if (child.rule.recoversAccount)
+      this.note(
+        placeHold(
+          this.state.holds,
+          'starting',
+          '',
+          `${input.actor} is being restarted; the account must be proven again`,
+          'supervisor',
+          this.now.wallMs,
+        ),
+        'supervisor',
+      );
+    child.restarts += 1;
+    this.metric('counter', 'btcbot_worker_restarts_total', 1, { actor: input.actor });
+    this.recycleDependents(child);
+  }
+
+  /** Stops what relied on a child; it starts again after the child has. */
+  private recycleDependents(child: Child): void {
+    for (const dependent of [...this.state.children].reverse())
+      if (child.rule.restartsWith.includes(dependent.rule.actor)) this.drain(dependent);
+  }
+
+  /** The child stays down, latched, and what relied on it stays down with it. Everybody else goes on. */
+  private giveUp(child: Child, why: string): void {
+    const { actor } = child.rule;
+    this.log('fatal', 'worker-given-up', { actor, why });
+    child.status = 'given-up';
+    this.note(
+      placeHold(this.state.holds, 'restart-storm', actor, `${actor} ${why}`, 'supervisor', this.now.wallMs),
+      'supervisor',
+    );
+    this.recycleDependents(child);
+  }
+
+  private holdFor(child: Child, detail: string): void {
+    const cause = child.rule.holdWhileDown;
+    if (cause !== null)
+      this.note(
+        placeHold(this.state.holds, cause, child.rule.actor, detail, 'supervisor', this.now.wallMs),
+        'supervisor',
+      );
+  }
+
+  /** Asks a child to finish; one that is not up yet has nothing to finish. */
+  private drain(child: Child): void {
+    if (child.status === 'starting') this.dismiss(child);
+    if (child.status !== 'up') return;
+    child.status = 'draining';
+    child.deadlineMonoMs = this.now.monoMs + child.rule.stopWithinMs;
+    this.effects.push({ type: 'drain-worker', actor: child.rule.actor });
+  }
+
+  /** Ends a child that never became ready: at once, or by asking where a thread must not be terminated. */
+  private dismiss(child: Child): void {
+    child.status = 'draining';
+    child.deadlineMonoMs = this.now.monoMs + child.rule.stopWithinMs;
+    this.effects.push({
+      type: child.rule.terminable ? 'terminate-worker' : 'drain-worker',
+      actor: child.rule.actor,
+    });
+  }
+
+  private terminate(child: Child): void {
+    if (!child.rule.terminable) {
+      this.log('error', 'worker-stuck', { actor: child.rule.actor, why: 'this thread is never terminated' });
+      return;
+    }
+    if (child.status === 'up') child.status = 'terminating';
+    this.effects.push({ type: 'terminate-worker', actor: child.rule.actor });
+  }
+
+  private onSignal(signal: string): void {
+    switch (signal) {
+      case 'SIGTERM':
+      case 'SIGINT':
+        if (this.state.stop === null) this.stop(signal, 0);
+        else {
+          this.log('warn', 'stop-forced', { signal });
+          this.end(4, true);
+        }
+        return;
+      case 'SIGUSR2':
+        this.forceSafeMode('SIGUSR2');
+        return;
+      default:
+        this.log('info', 'signal-ignored', { signal });
+    }
+  }
+
+  private forceSafeMode(by: string): void {
+    this.note(
+      placeHold(
+        this.state.holds,
+        'operator',
+        '',
+        `safe mode was ordered: ${by}`,
+        'supervisor',
+        this.now.wallMs,
+      ),
+      'supervisor',
+    );
+  }
+
+  private stop(reason: string, exitCode: number): void {
+    if (this.state.stop !== null) {
+      if (this.state.stop.exitCode === 0) this.state.stop.exitCode = exitCode;
+      return;
+    }
+    this.state.stop = {
+      reason,
+      exitCode,
+      deadlineMonoMs: this.now.monoMs + this.state.config.limits.stopTotalMs,
+    };
+    this.state.phase = 'stopping';
+    this.safetyChanged = true;
+    // Before anything else: nobody may start something new while the others are being stopped.
+    this.tellControl();
+    this.log(exitCode === 0 ? 'info' : 'error', 'stopping', { reason, exitCode });
+  }
+
+  private end(code: number, forced: boolean): void {
+    this.state.phase = 'ended';
+    this.effects.push({ type: 'exit', code, forced, reason: this.state.stop?.reason ?? '' });
+  }
+
+  private onCommand(request: number, command: OperatorCommand): void {
+    const answer = (ok: boolean, message: string, status?: SupervisorStatus): void => {
+      this.effects.push({
+        type: 'answer',
+        request,
+        answer: { ok, message, ...(status === undefined ? {} : { status }) },
+      });
+    };
+    switch (command.type) {
+      case 'status':
+        answer(true, this.state.control.state, statusOf(this.state, this.now));
+        return;
+      case 'safe-mode-on':
+        this.forceSafeMode(command.reason);
+        answer(true, 'safe mode is on: nothing is written until btcbot safe-mode off');
+        return;
+      case 'safe-mode-off':
+        answer(...this.releaseLatch(command.key, command.acknowledgement));
+        return;
+      case 'cancel-all': {
+        const { state } = this.state.control;
+        if (state === 'observe-only') {
+          answer(false, `refused: the state is observe-only: ${this.state.control.reasons.join('; ')}`);
+          return;
+        }
+        this.log('warn', 'cancel-all-ordered', { reason: command.reason });
+        this.effects.push({ type: 'cancel-all', reason: command.reason });
+        answer(true, 'cancel-all is on its way; btcbot status shows what rests');
+        return;
+      }
+    }
+  }
+
+  private releaseLatch(key: string, acknowledgement: string): [ok: boolean, message: string] {
+    const { holds, config } = this.state;
+    if (acknowledgement !== config.acknowledgement)
+      return [false, `refused: give the acknowledgement ${config.acknowledgement}`];
+    const hold = holdsOf(holds).find(candidate => candidate.key === key);
+    if (hold === undefined) return [false, `there is no hold ${key}`];
+    const others = holdsOf(holds).filter(
+      other =>
+        other.key !== key && CAUSES[other.cause].releasedBy !== 'probe' && other.cause !== 'worker-down',
+    );
+    if (hold.cause === 'operator' && others.length > 0)
+      return [
+        false,
+        `refused: the state is not clean: ${others.map(other => `${other.key} (${other.detail})`).join('; ')}`,
+      ];
+    const change = releaseHold(holds, key, 'operator');
+    if (change.type === 'refused') return [false, `refused: ${change.why}`];
+    this.note(change, 'operator');
+    if (hold.cause === 'restart-storm')
+      for (const child of this.state.children)
+        if (child.rule.actor === hold.subject && child.status === 'given-up') {
+          child.status = 'down';
+          child.budget = refill(child.budget);
+        }
+    return [true, `${key} is released`];
+  }
+
+  /** Puts back a hold that the ledger kept; it is written down there already. */
+  private restore(hold: Hold): void {
+    if (restoreHold(this.state.holds, hold).type === 'unchanged') return;
+    this.safetyChanged = true;
+    this.log('warn', 'hold-restored', { key: hold.key, detail: hold.detail, placedAtMs: hold.placedAtMs });
+    this.latch();
+  }
+
+  private latch(): void {
+    this.effects.push({
+      type: 'latch',
+      holds: holdsOf(this.state.holds).filter(hold => CAUSES[hold.cause].survivesRestart),
+    });
+  }
+
+  /** Writes down what happened to a hold, and lets the trading state follow. */
+  private note(change: HoldChange, by: string): void {
+    if (change.type === 'unchanged') return;
+    const { key, cause, subject, detail } = change.hold;
+    if (change.type === 'refused') {
+      this.log('debug', 'hold-release-refused', { key, by, why: change.why });
+      return;
+    }
+    this.safetyChanged = true;
+    const fields = { key, cause, subject, detail, by };
+    switch (change.type) {
+      case 'placed':
+      case 'relapsed':
+        this.log(cause === 'starting' ? 'info' : 'warn', `hold-${change.type}`, fields);
+        break;
+      case 'trial-started':
+        this.log('info', 'hold-on-trial', fields);
+        return;
+      case 'released':
+        this.log('info', 'hold-released', fields);
+        break;
+    }
+    this.effects.push({
+      type: 'record',
+      record:
+        change.type === 'released'
+          ? { type: 'hold-released', key, atMs: this.now.wallMs, by }
+          : { type: 'hold-placed', hold: change.hold, atMs: this.now.wallMs },
+    });
+    if (CAUSES[cause].survivesRestart) this.latch();
+  }
+
+  /** Starts or stops whoever is next. */
+  private advance(): void {
+    switch (this.state.phase) {
+      case 'starting':
+      case 'running':
+        this.startNext();
+        return;
+      case 'stopping':
+        this.stopNext();
+        return;
+      case 'idle':
+      case 'ended':
+        return;
+    }
+  }
+
+  private startNext(): void {
+    for (const child of this.state.children) {
+      if (child.status === 'up' || child.status === 'given-up') continue;
+      if (!isGone(child)) return;
+      if (this.mustWait(child)) continue;
+      child.status = 'starting';
+      child.incarnation += 1;
+      child.deadlineMonoMs = this.now.monoMs + child.rule.readyWithinMs;
+      child.beats = beaten(child.beats, this.now.monoMs);
+      child.facts = {};
+      this.effects.push({ type: 'start-worker', actor: child.rule.actor, incarnation: child.incarnation });
+      return;
+    }
+    if (this.state.phase === 'starting' && this.state.children.every(child => child.status === 'up')) {
+      this.state.phase = 'running';
+      this.log('info', 'all-workers-ready', {});
+    }
+  }
+
+  /** A child waits for what relied on its predecessor to be gone, and stays down while what it relies on is. */
+  private mustWait(child: Child): boolean {
+    return this.state.children.some(
+      other =>
+        (child.rule.restartsWith.includes(other.rule.actor) && !isGone(other)) ||
+        (other.rule.restartsWith.includes(child.rule.actor) && other.status !== 'up'),
+    );
+  }
+
+  private stopNext(): void {
+    const left = [...this.state.children].reverse().find(child => !isGone(child));
+    if (left === undefined) this.end(this.state.stop?.exitCode ?? 0, false);
+    else if (left.status === 'up' || left.status === 'starting') this.drain(left);
+  }
+
+  private tellControl(): void {
+    if (!this.safetyChanged) return;
+    this.safetyChanged = false;
+    const before = this.state.control;
+    this.state.control = tradingControl(safetyFacts(this.state), before.epoch + 1);
+    const { control } = this.state;
+    // First of all effects: a write may be at the fence in this moment, and a disk may be slow. Only the newest counts.
+    const older = this.effects.findIndex(effect => effect.type === 'broadcast');
+    if (older >= 0) this.effects.splice(older, 1);
+    this.effects.unshift({ type: 'broadcast', control });
+    if (before.state !== control.state || before.maySubmit !== control.maySubmit)
+      this.log('info', 'trading-state-changed', {
+        from: before.state,
+        to: control.state,
+        maySubmit: control.maySubmit,
+        mayCancel: control.mayCancel,
+        reasons: control.reasons,
+      });
+    this.metricsOfCircuit();
+  }
+
+  private metricsOfCircuit(): void {
+    for (const [cause, circuit] of circuitStates(this.state.holds))
+      this.metric('gauge', 'circuit_breaker_state', circuitValue(circuit), { cause });
+    const { control } = this.state;
+    this.metric('gauge', 'btcbot_safe_mode', control.state === 'observe-only' ? 1 : 0);
+    this.metric('gauge', 'btcbot_live', control.mode === 'live' && control.maySubmit ? 1 : 0);
+  }
+
+  private child(actor: ActorName): Child | undefined {
+    return this.state.children.find(child => child.rule.actor === actor);
+  }
+
+  private log(level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void {
+    this.effects.push({
+      type: 'log',
+      level,
+      event,
+      fields: { ...fields, id: nextEventId(this.state.ids) },
+    });
+  }
+
+  private metric(
+    kind: MetricEffect['kind'],
+    name: string,
+    value: number,
+    labels?: Readonly<Record<string, string>>,
+  ): void {
+    this.effects.push({ type: 'metric', kind, name, value, ...(labels === undefined ? {} : { labels }) });
+  }
+}
+
+/** What `btcbot status` shows. */
+export const statusOf = (state: SupervisorState, now: Now): SupervisorStatus => {
+  const circuits = circuitStates(state.holds);
+  return {
+    phase: state.phase,
+    mode: state.config.mode,
+    state: state.control.state,
+    maySubmit: state.control.maySubmit,
+    mayCancel: state.control.mayCancel,
+    reasons: state.control.reasons,
+    holds: holdsOf(state.holds).map(hold => ({
+      ...hold,
+      circuit: circuits.get(hold.cause) ?? 'open',
+      releasedBy: CAUSES[hold.cause].releasedBy,
+    })),
+    symbols: state.config.symbols,
+    startedAtMs: state.startedAtMs,
+    workers: Object.fromEntries(
+      state.children.map(child => [
+        child.rule.actor,
+        {
+          status: child.status,
+          incarnation: child.incarnation,
+          restarts: child.restarts,
+          beatAgeMs: Math.max(0, Math.round(now.monoMs - child.beats.lastMonoMs)),
+          late: child.late,
+          facts: child.facts,
+        },
+      ]),
+    ),
+  };
+};

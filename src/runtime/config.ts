@@ -1,0 +1,514 @@
+/**
+ * From the environment and a configuration file to the effective settings, or to every problem at once. Pure apart from
+ * the readers that are handed in.
+ */
+import { createHash } from 'node:crypto';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import { distance } from 'fastest-levenshtein';
+import { formatDecimal } from '../domain/money.js';
+import { decideMode, type FlagName, type FlagReading, type FlagReadings } from './mode.js';
+import { practiceLimits } from './practice-limits.js';
+import { DOTENV_FILE, secretRefusals } from './secrets.js';
+import { isLoopbackHost, parseJsonObject, type RawValue } from './setting-kinds.js';
+import {
+  CONFIG_FILE_VARIABLE,
+  OUR_PREFIXES,
+  SETTING_NAMES,
+  SETTINGS,
+  type SettingName,
+  type SettingSpec,
+  type SettingValues,
+} from './setting-table.js';
+import type { ApiCredentials, Endpoints, RiskSettings, Settings } from './settings.js';
+
+/** One thing that is wrong: where, what, and what to do. */
+export interface ConfigProblem {
+  /** `environment`, or `<file>, key <KEY>`. */
+  readonly where: string;
+  /** The setting concerned; empty for a whole file. */
+  readonly name: string;
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+export interface ConfigInputs {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** From `--config`; wins over BTCBOT_CONFIG. */
+  readonly configFile?: string | undefined;
+  readonly cwd: string;
+  /** Text of a file. @throws when it cannot be read. */
+  readFile(path: string): string;
+  readonly nowMs: number;
+  /**
+   * Why the evidence of a healthy dry run does not cover this configuration (design: safety state); empty when it does.
+   * Absent means that there is none.
+   */
+  evidenceRefusals?(configHash: string, needMinutes: number): readonly string[];
+}
+
+export type LoadedConfig =
+  | { readonly ok: true; readonly settings: Settings; readonly credentials: ApiCredentials | null }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+interface Found {
+  readonly raw: RawValue;
+  readonly where: string;
+  readonly fromFile: string | null;
+}
+
+const DEFAULT_READINESS_MINUTES = 30;
+const VENUE_RATE_CAP = 8;
+const FLAG_NAMES = ['SAFE_MODE', 'DRY_RUN', 'KILL_SWITCH', 'LIVE_TRADING', 'LIVE_TRADING_ACK'] as const;
+/** What may come from the dotenv file: the account's own names, so that a file lying about arms nothing. */
+const DOTENV_NAMES: readonly SettingName[] = [
+  'BTCTURK_API_KEY',
+  'BTCTURK_API_SECRET',
+  'BTCTURK_API_KEY_FILE',
+  'BTCTURK_API_SECRET_FILE',
+  'BTCTURK_API_SCOPES',
+  'BTCTURK_SECRET_ROTATED_AT',
+  'BTCTURK_SECRET_MAX_AGE_DAYS',
+];
+
+const isSettingName = (name: string): name is SettingName => Object.hasOwn(SETTINGS, name);
+const specOf = (name: SettingName): SettingSpec => SETTINGS[name];
+
+/** The setting a mistyped name most likely means. */
+const nearestName = (name: string, atMost: number): SettingName | undefined => {
+  let best: SettingName | undefined;
+  let bestDistance = atMost + 1;
+  const upper = name.toUpperCase().replaceAll('-', '_');
+  for (const candidate of SETTING_NAMES) {
+    const apart = distance(upper, candidate);
+    if (apart < bestDistance) {
+      best = candidate;
+      bestDistance = apart;
+    }
+  }
+  return best;
+};
+
+const unknownName = (name: string, where: string): ConfigProblem => {
+  const nearest = nearestName(name, Math.max(2, Math.floor(name.length / 3)));
+  return {
+    where,
+    name,
+    problem: 'is not a setting',
+    remedy: nearest === undefined ? 'remove it' : `write ${nearest}, or remove it`,
+  };
+};
+
+/** True for a name of the environment that is meant for us but is none of our settings. */
+const isMistyped = (name: string): boolean => {
+  if (isSettingName(name) || name === CONFIG_FILE_VARIABLE) return false;
+  if (OUR_PREFIXES.some(prefix => name.toUpperCase().startsWith(prefix))) return true;
+  return name.length >= 5 && nearestName(name, 1) !== undefined;
+};
+
+const shorten = (raw: RawValue): string => {
+  const text = typeof raw === 'string' ? JSON.stringify(raw) : (JSON.stringify(raw) ?? String(raw));
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+};
+
+/** Collects what was found for every name, the environment winning over the file. */
+const gather = (inputs: ConfigInputs, problems: ConfigProblem[]): Map<SettingName, Found> => {
+  const found = new Map<SettingName, Found>();
+  const named = inputs.configFile ?? inputs.env[CONFIG_FILE_VARIABLE];
+  if (named !== undefined && named !== '') {
+    const path = resolve(inputs.cwd, named);
+    for (const [name, raw] of Object.entries(readConfigFile(inputs, named, path, problems))) {
+      const where = `${named}, key ${name}`;
+      if (!isSettingName(name)) problems.push(unknownName(name, where));
+      else if (specOf(name).role === 'secret')
+        problems.push({
+          where,
+          name,
+          problem: 'is a secret, which does not belong in a configuration file',
+          remedy: `give ${name} in the environment, or ${name}_FILE with the path of a mounted file`,
+        });
+      else found.set(name, { raw: raw as RawValue, where, fromFile: path });
+    }
+  }
+  for (const [name, text] of Object.entries(inputs.env)) {
+    if (text === undefined) continue;
+    if (isSettingName(name)) found.set(name, { raw: text, where: 'environment', fromFile: null });
+    else if (isMistyped(name)) problems.push(unknownName(name, 'environment'));
+  }
+  return found;
+};
+
+const readConfigFile = (
+  inputs: ConfigInputs,
+  named: string,
+  path: string,
+  problems: ConfigProblem[],
+): Readonly<Record<string, unknown>> => {
+  let text: string;
+  try {
+    text = inputs.readFile(path);
+  } catch (error) {
+    problems.push({
+      where: named,
+      name: '',
+      problem: `cannot be read: ${(error as Error).message}`,
+      remedy: `give --config or ${CONFIG_FILE_VARIABLE} the path of a readable JSON file`,
+    });
+    return {};
+  }
+  const object = parseJsonObject(text);
+  if (object !== undefined) return object;
+  problems.push({
+    where: named,
+    name: '',
+    problem: 'is not a JSON object',
+    remedy: 'write settings as {"NAME": value, …}',
+  });
+  return {};
+};
+
+/** Adds the account's names from the dotenv file, where neither the environment nor the configuration file has them. */
+const gatherDotenv = (inputs: ConfigInputs, found: Map<SettingName, Found>): void => {
+  let text: string;
+  try {
+    text = inputs.readFile(resolve(inputs.cwd, DOTENV_FILE));
+  } catch {
+    return; // The file is optional.
+  }
+  const values = parseEnv(text);
+  for (const name of DOTENV_NAMES) {
+    const value = values[name];
+    if (value !== undefined && value !== '' && !isGiven(found, name))
+      found.set(name, { raw: value, where: DOTENV_FILE, fromFile: null });
+  }
+};
+
+/** Empty text counts as unset where a setting may be unset: compose files hand on `${NAME:-}` as empty text. */
+const isGiven = (found: ReadonlyMap<SettingName, Found>, name: SettingName): boolean => {
+  const entry = found.get(name);
+  return entry !== undefined && !(entry.raw === '' && specOf(name).fallback === null);
+};
+
+const readFlag = (found: ReadonlyMap<SettingName, Found>, name: FlagName): FlagReading => {
+  const entry = found.get(name);
+  if (entry === undefined) return { type: 'unset' };
+  const parsed = specOf(name).kind.parse(entry.raw);
+  if (parsed.ok) return { type: 'value', value: name === 'LIVE_TRADING_ACK' ? true : parsed.value === true };
+  return {
+    type: 'malformed',
+    text: typeof entry.raw === 'string' ? entry.raw : JSON.stringify(entry.raw),
+    where: entry.where,
+  };
+};
+
+const parseAll = (found: ReadonlyMap<SettingName, Found>, problems: ConfigProblem[]): SettingValues => {
+  const values: Record<string, unknown> = {};
+  for (const name of SETTING_NAMES) {
+    const spec = specOf(name);
+    const fallback = spec.fallback === null ? null : spec.kind.parse(spec.fallback);
+    values[name] = fallback?.ok === true ? fallback.value : null;
+    const entry = found.get(name);
+    if (spec.role === 'mode' || entry === undefined || !isGiven(found, name)) continue;
+    const parsed = spec.kind.parse(entry.raw);
+    if (parsed.ok) values[name] = parsed.value;
+    else
+      problems.push({
+        where: entry.where,
+        name,
+        problem: `${spec.role === 'secret' ? 'its value' : shorten(entry.raw)} is not ${parsed.expected}`,
+        remedy: parsed.hint === undefined ? `write ${parsed.expected}` : `write ${name}=${parsed.hint}`,
+      });
+  }
+  return values as unknown as SettingValues;
+};
+
+/** The key and the secret, each from its value or its file; null when neither is given. */
+const readCredentials = (
+  inputs: ConfigInputs,
+  found: ReadonlyMap<SettingName, Found>,
+  values: SettingValues,
+  problems: ConfigProblem[],
+): ApiCredentials | null => {
+  const read = (
+    name: 'BTCTURK_API_KEY' | 'BTCTURK_API_SECRET',
+    fileName: 'BTCTURK_API_KEY_FILE' | 'BTCTURK_API_SECRET_FILE',
+  ): string | null => {
+    const path = values[fileName];
+    if (path === null) return values[name];
+    const where = found.get(fileName)?.where ?? 'environment';
+    if (values[name] !== null) {
+      problems.push({
+        where,
+        name: fileName,
+        problem: `is given together with ${name}`,
+        remedy: 'give one of the two',
+      });
+      return null;
+    }
+    try {
+      const text = inputs.readFile(resolve(inputs.cwd, path)).trim();
+      if (text !== '' && !/\p{Cc}/u.test(text)) return text;
+      problems.push({
+        where,
+        name: fileName,
+        problem: 'names a file without a single line of text',
+        remedy: 'check the file',
+      });
+    } catch (error) {
+      problems.push({
+        where,
+        name: fileName,
+        problem: `cannot be read: ${(error as Error).message}`,
+        remedy: 'give the path of a file this user may read',
+      });
+    }
+    return null;
+  };
+  const before = problems.length;
+  const apiKey = read('BTCTURK_API_KEY', 'BTCTURK_API_KEY_FILE');
+  const apiSecret = read('BTCTURK_API_SECRET', 'BTCTURK_API_SECRET_FILE');
+  if (problems.length > before) return null;
+  if ((apiKey === null) !== (apiSecret === null)) {
+    const missing = apiKey === null ? 'BTCTURK_API_KEY' : 'BTCTURK_API_SECRET';
+    problems.push({
+      where: 'environment',
+      name: missing,
+      problem: 'is missing although the other half of the credentials is given',
+      remedy: `give ${missing} too, or remove the other`,
+    });
+    return null;
+  }
+  if (apiKey === null || apiSecret === null) return null;
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(apiSecret) || Buffer.from(apiSecret, 'base64').length === 0) {
+    problems.push({
+      where: found.get('BTCTURK_API_SECRET')?.where ?? 'environment',
+      name: 'BTCTURK_API_SECRET',
+      problem: 'its value is not base64',
+      remedy: 'copy the private key exactly as the venue shows it',
+    });
+    return null;
+  }
+  return { apiKey, apiSecret };
+};
+
+const readStrategyConfig = (
+  inputs: ConfigInputs,
+  found: ReadonlyMap<SettingName, Found>,
+  values: SettingValues,
+  problems: ConfigProblem[],
+): Readonly<Record<string, unknown>> => {
+  const source = values.STRATEGY_CONFIG;
+  if (source === null) return {};
+  if (source.from === 'text') return source.object;
+  const entry = found.get('STRATEGY_CONFIG');
+  const base = entry?.fromFile == null ? inputs.cwd : dirname(entry.fromFile);
+  const problem = (words: string): Readonly<Record<string, unknown>> => {
+    problems.push({
+      where: entry?.where ?? 'environment',
+      name: 'STRATEGY_CONFIG',
+      problem: `${JSON.stringify(source.path)} ${words}`,
+      remedy: 'write a JSON object, or the path of a file that holds one',
+    });
+    return {};
+  };
+  try {
+    return (
+      parseJsonObject(inputs.readFile(isAbsolute(source.path) ? source.path : resolve(base, source.path))) ??
+      problem('does not hold a JSON object')
+    );
+  } catch (error) {
+    return problem(`cannot be read: ${(error as Error).message}`);
+  }
+};
+
+/** Relations between settings, and bounds that depend on where the venue is. */
+const checkRelations = (
+  found: ReadonlyMap<SettingName, Found>,
+  values: SettingValues,
+  problems: ConfigProblem[],
+): void => {
+  const add = (name: SettingName, problem: string, remedy: string): void => {
+    problems.push({ where: found.get(name)?.where ?? 'default', name, problem, remedy });
+  };
+  const atMost = (low: SettingName, high: SettingName): void => {
+    const lower = values[low] as number | bigint | null;
+    const upper = values[high] as number | bigint | null;
+    if (lower !== null && upper !== null && lower > upper)
+      add(low, `is greater than ${high}`, `lower ${low} or raise ${high}`);
+  };
+  atMost('BTCTURK_REST_BASE_DELAY_MS', 'BTCTURK_REST_MAX_DELAY_MS');
+  atMost('RECONCILE_INTERVAL_MS', 'RECONCILE_MAX_LAG_MS');
+  atMost('MAX_OPEN_ORDERS_PER_SYMBOL', 'MAX_OPEN_ORDERS');
+  atMost('MAX_NOTIONAL_PER_ORDER_TRY', 'MAX_POSITION_NOTIONAL_TRY');
+  atMost('MAX_POSITION_NOTIONAL_TRY', 'MAX_GROSS_EXPOSURE_TRY');
+
+  const addresses = [values.BTCTURK_BASE_URL, values.BTCTURK_GRAPH_URL, values.BTCTURK_WS_URL];
+  const onLoopback =
+    values.VENUE === 'paper' ||
+    addresses.every(address => address !== null && isLoopbackHost(new URL(address).hostname));
+  if (!onLoopback) {
+    if ((values.LIVE_READINESS_MIN_MINUTES ?? 0) < DEFAULT_READINESS_MINUTES)
+      add(
+        'LIVE_READINESS_MIN_MINUTES',
+        `may be below ${DEFAULT_READINESS_MINUTES} only when the venue is on loopback`,
+        `write ${DEFAULT_READINESS_MINUTES} or more`,
+      );
+    for (const name of ['BTCTURK_RATE_LIMIT_RPS', 'BTCTURK_RATE_LIMIT_BURST'] as const)
+      if ((values[name] ?? 0) > VENUE_RATE_CAP)
+        add(
+          name,
+          `may be above ${VENUE_RATE_CAP} only when the venue is on loopback: the venue allows 10 a second`,
+          `write ${VENUE_RATE_CAP} or less`,
+        );
+  }
+  if (
+    values.OBSERVABILITY_ENABLED === true &&
+    values.OBSERVABILITY_METRICS_EXPORTER === 'otlp' &&
+    values.OBSERVABILITY_OTLP_ENDPOINT === null
+  )
+    add(
+      'OBSERVABILITY_OTLP_ENDPOINT',
+      'is not set although OBSERVABILITY_METRICS_EXPORTER is otlp',
+      'write the address of the collector, such as http://127.0.0.1:4318/v1/metrics',
+    );
+};
+
+/** Text of a value in which equal configurations are equal: keys sorted, amounts as decimal text. */
+export const canonicalJson = (value: unknown): string => {
+  if (typeof value === 'bigint') return JSON.stringify(formatDecimal(value));
+  if (value === Number.POSITIVE_INFINITY) return '"max"';
+  if (value instanceof Map) return canonicalJson(Object.fromEntries(value));
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value === 'object' && value !== null)
+    return `{${Object.entries(value)
+      .sort(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0))
+      .map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`)
+      .join(',')}}`;
+  return JSON.stringify(value) ?? 'null';
+};
+
+/**
+ * What the bot does, without secrets, without the mode flags and without places: the same in dry run and live, so that
+ * evidence gathered in one covers the other.
+ */
+const hashOf = (
+  values: SettingValues,
+  strategyConfig: Readonly<Record<string, unknown>>,
+  risk: RiskSettings,
+): string => {
+  const effective: Record<string, unknown> = { risk, STRATEGY_CONFIG: strategyConfig };
+  for (const name of SETTING_NAMES) {
+    if (specOf(name).role === undefined && name !== 'STRATEGY_CONFIG') effective[name] = values[name];
+  }
+  return createHash('sha256').update(canonicalJson(effective)).digest('hex');
+};
+
+const LIMIT_NAMES = SETTING_NAMES.filter(
+  (name): name is keyof typeof practiceLimits => specOf(name).role === 'limit',
+);
+
+const riskOf = (values: SettingValues, practice: boolean): RiskSettings => {
+  const limit = <N extends keyof typeof practiceLimits>(name: N): (typeof practiceLimits)[N] | null =>
+    (values[name] as (typeof practiceLimits)[N] | null) ?? (practice ? practiceLimits[name] : null);
+  return {
+    maxOpenOrders: values.MAX_OPEN_ORDERS!,
+    maxOpenOrdersPerSymbol: values.MAX_OPEN_ORDERS_PER_SYMBOL!,
+    maxNotionalPerOrderTry: limit('MAX_NOTIONAL_PER_ORDER_TRY'),
+    maxPositionNotionalTry: limit('MAX_POSITION_NOTIONAL_TRY'),
+    maxGrossExposureTry: limit('MAX_GROSS_EXPOSURE_TRY'),
+    maxDailyLossTry: limit('MAX_DAILY_LOSS_TRY'),
+    maxDrawdownPct: limit('MAX_DRAWDOWN_PCT'),
+    priceCollarBps: limit('PRICE_COLLAR_BPS'),
+    maxOrdersPerMinute: limit('MAX_ORDERS_PER_MINUTE'),
+    maxRepeatedExecutions: limit('MAX_REPEATED_EXECUTIONS'),
+  };
+};
+
+/** Reads, defaults, checks and relates every setting. All problems are reported at once. */
+export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
+  const problems: ConfigProblem[] = [];
+  const found = gather(inputs, problems);
+  const venueIsPaper = found.get('VENUE')?.raw === 'paper';
+  if (!venueIsPaper) gatherDotenv(inputs, found);
+  const values = parseAll(found, problems);
+  const credentials = readCredentials(inputs, found, values, problems);
+  const strategyConfig = readStrategyConfig(inputs, found, values, problems);
+  checkRelations(found, values, problems);
+  if (problems.length > 0) return { ok: false, problems };
+
+  const venue = values.VENUE!;
+  const secrets = {
+    scopes: values.BTCTURK_API_SCOPES ?? [],
+    rotatedAt: values.BTCTURK_SECRET_ROTATED_AT,
+    maxAgeDays: values.BTCTURK_SECRET_MAX_AGE_DAYS!,
+  };
+  const readings = Object.fromEntries(
+    FLAG_NAMES.map(name => [name, readFlag(found, name)]),
+  ) as unknown as FlagReadings;
+  const liveReadinessMinMinutes = values.LIVE_READINESS_MIN_MINUTES!;
+  const liveRefusals = [
+    ...LIMIT_NAMES.filter(name => values[name] === null).map(name => `${name} is not set`),
+    ...secretRefusals(credentials, secrets, inputs.nowMs),
+  ];
+  const evidence = (hash: string): readonly string[] =>
+    inputs.evidenceRefusals?.(hash, liveReadinessMinMinutes) ?? [
+      'no evidence of a healthy dry run is recorded',
+    ];
+  // Live runs on the limits as given, the other modes on the practice limits where one is unset.
+  const asked = decideMode(venue, readings, []);
+  const risk = riskOf(values, asked.mode !== 'live');
+  const configHash = hashOf(values, strategyConfig, risk);
+  const decision =
+    asked.mode === 'live' ? decideMode(venue, readings, [...liveRefusals, ...evidence(configHash)]) : asked;
+  const endpoints: Endpoints = {
+    baseUrl: values.BTCTURK_BASE_URL!,
+    graphUrl: values.BTCTURK_GRAPH_URL!,
+    wsUrl: values.BTCTURK_WS_URL!,
+  };
+  const settings: Settings = {
+    flags: decision.flags,
+    mode: decision.mode,
+    modeReasons: decision.reasons,
+    venue,
+    paper: {
+      recording: values.PAPER_RECORDING === null ? null : resolve(inputs.cwd, values.PAPER_RECORDING),
+      speed: values.PAPER_SPEED!,
+      seed: values.PAPER_SEED!,
+      balances: values.PAPER_BALANCES!,
+    },
+    symbols: values.SYMBOLS!,
+    strategy: values.STRATEGY!,
+    strategyConfig,
+    endpoints,
+    rest: {
+      rateLimitRps: values.BTCTURK_RATE_LIMIT_RPS!,
+      rateLimitBurst: values.BTCTURK_RATE_LIMIT_BURST!,
+      baseDelayMs: values.BTCTURK_REST_BASE_DELAY_MS!,
+      maxDelayMs: values.BTCTURK_REST_MAX_DELAY_MS!,
+      maxRetries: values.BTCTURK_REST_MAX_RETRIES!,
+    },
+    wsIdleReconnectMs: values.BTCTURK_WS_IDLE_RECONNECT_MS!,
+    maxMarketDataAgeMs: values.MAX_MARKET_DATA_AGE_MS!,
+    reconcileIntervalMs: values.RECONCILE_INTERVAL_MS!,
+    reconcileMaxLagMs: values.RECONCILE_MAX_LAG_MS!,
+    risk,
+    shutdownOpenOrders: values.SHUTDOWN_OPEN_ORDERS!,
+    stateDbPath: resolve(inputs.cwd, values.STATE_DB_PATH!),
+    liveReadinessMinMinutes,
+    observability: {
+      enabled: values.OBSERVABILITY_ENABLED!,
+      exporter: values.OBSERVABILITY_METRICS_EXPORTER!,
+      otlpEndpoint: values.OBSERVABILITY_OTLP_ENDPOINT,
+      prometheusPort: values.OBSERVABILITY_PROMETHEUS_PORT!,
+      prometheusHost: values.OBSERVABILITY_PROMETHEUS_HOST!,
+    },
+    secrets,
+    logLevel: values.LOG_LEVEL!,
+    configHash,
+  };
+  return { ok: true, settings, credentials: venue === 'paper' ? null : credentials };
+};
+
+/** One line per problem, for people. */
+export const renderProblem = (problem: ConfigProblem): string =>
+  `${problem.where}: ${problem.name === '' ? '' : `${problem.name} `}${problem.problem}; ${problem.remedy}`;

@@ -1,0 +1,152 @@
+/**
+ * The meters: observations from every actor are folded into OpenTelemetry instruments and leave through the exporter
+ * the settings name. A dead or hanging collector changes nothing else.
+ */
+import type { Attributes, Counter, Gauge, Histogram, Meter } from '@opentelemetry/api';
+import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
+import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  AggregationType,
+  type IMetricReader,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
+import type { MetricEffect } from '../domain/step.js';
+import { DEFAULT_BUCKETS, METRICS } from './metric-catalog.js';
+import type { Settings } from './settings.js';
+
+/** Different name and label sets kept; more are a mistake in somebody's labels, and are dropped. */
+const MAX_SERIES = 500;
+const OTLP_INTERVAL_MS = 2_000;
+const OTLP_TIMEOUT_MS = 1_500;
+
+export interface Meters {
+  observe(metric: MetricEffect): void;
+  /** Observations that were dropped for being one series too many or of the wrong kind. */
+  readonly dropped: number;
+  /** Last push, then the end. Never longer than `withinMs`. */
+  close(withinMs: number): Promise<void>;
+}
+
+type Instrument =
+  | { readonly kind: 'gauge'; readonly gauge: Gauge }
+  | { readonly kind: 'counter'; readonly counter: Counter }
+  | { readonly kind: 'histogram'; readonly histogram: Histogram };
+
+const silent: Meters = { observe: () => {}, dropped: 0, close: () => Promise.resolve() };
+
+/** The reader the settings ask for. @throws when /metrics cannot be bound. */
+const openReader = async (settings: Settings['observability']): Promise<IMetricReader | null> => {
+  switch (settings.exporter) {
+    case 'none':
+      return null;
+    case 'otlp':
+      return new PeriodicExportingMetricReader({
+        exporter: new OTLPMetricExporter({
+          ...(settings.otlpEndpoint === null ? {} : { url: settings.otlpEndpoint }),
+          timeoutMillis: OTLP_TIMEOUT_MS,
+          concurrencyLimit: 1,
+        }),
+        exportIntervalMillis: OTLP_INTERVAL_MS,
+        exportTimeoutMillis: OTLP_TIMEOUT_MS,
+      });
+    case 'prometheus': {
+      const exporter = new PrometheusExporter({
+        host: settings.prometheusHost,
+        port: settings.prometheusPort,
+        preventServerStart: true,
+        withoutScopeInfo: true,
+        withoutTargetInfo: true,
+      });
+      await exporter.startServer();
+      return exporter;
+    }
+  }
+};
+
+const createInstrument = (meter: Meter, metric: MetricEffect): Instrument => {
+  const spec = METRICS[metric.name];
+  // No unit: an exporter may append it to the name, and the names are a contract.
+  const options = spec === undefined ? {} : { description: spec.about };
+  switch (metric.kind) {
+    case 'gauge':
+      return { kind: 'gauge', gauge: meter.createGauge(metric.name, options) };
+    case 'counter':
+      return { kind: 'counter', counter: meter.createCounter(metric.name, options) };
+    case 'histogram':
+      return {
+        kind: 'histogram',
+        histogram: meter.createHistogram(metric.name, {
+          ...options,
+          advice: { explicitBucketBoundaries: [...(spec?.buckets ?? DEFAULT_BUCKETS)] },
+        }),
+      };
+  }
+};
+
+const record = (instrument: Instrument, value: number, labels: Attributes): void => {
+  switch (instrument.kind) {
+    case 'gauge':
+      instrument.gauge.record(value, labels);
+      return;
+    case 'counter':
+      instrument.counter.add(value, labels);
+      return;
+    case 'histogram':
+      instrument.histogram.record(value, labels);
+      return;
+  }
+};
+
+/**
+ * Opens the meters. With observability off nothing is measured and nothing listens.
+ * @throws when the settings ask for an address that cannot be bound.
+ */
+export const openMeters = async (settings: Settings['observability']): Promise<Meters> => {
+  const reader = settings.enabled ? await openReader(settings) : null;
+  if (reader === null) return silent;
+  const provider = new MeterProvider({
+    resource: resourceFromAttributes({ 'service.name': 'btcbot' }),
+    readers: [reader],
+    views: [{ aggregation: { type: AggregationType.DEFAULT }, aggregationCardinalityLimit: MAX_SERIES }],
+  });
+  const meter = provider.getMeter('btcbot');
+  const instruments = new Map<string, Instrument>();
+  const series = new Set<string>();
+  let dropped = 0;
+
+  const meters: Meters = {
+    observe(metric) {
+      const labels = metric.labels ?? {};
+      const key = `${metric.name}${JSON.stringify(labels)}`;
+      const instrument = instruments.get(metric.name) ?? createInstrument(meter, metric);
+      if (
+        !Number.isFinite(metric.value) ||
+        instrument.kind !== metric.kind ||
+        (!series.has(key) && series.size >= MAX_SERIES)
+      ) {
+        dropped += 1;
+        return;
+      }
+      instruments.set(metric.name, instrument);
+      series.add(key);
+      record(instrument, metric.value, labels);
+    },
+    get dropped() {
+      return dropped;
+    },
+    async close(withinMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const deadline = new Promise<void>(resolve => {
+        timer = setTimeout(resolve, withinMs);
+      });
+      await Promise.race([provider.shutdown({ timeoutMillis: withinMs }).catch(() => {}), deadline]);
+      clearTimeout(timer);
+    },
+  };
+  for (const [name, spec] of Object.entries(METRICS))
+    if (spec.initially !== undefined && spec.kind !== 'histogram')
+      meters.observe({ type: 'metric', kind: spec.kind, name, value: spec.initially });
+  return meters;
+};

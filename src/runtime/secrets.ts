@@ -1,0 +1,129 @@
+/**
+ * The one provider of secrets: the environment first, then mounted files, then an optional dotenv file. Values are
+ * taken out of the environment before any worker starts, and everything written passes through {@link redactor}.
+ */
+import type { ApiCredentials } from './settings.js';
+
+/** The names that must not stay in the environment of the process. */
+export const SECRET_VARIABLES = ['BTCTURK_API_KEY', 'BTCTURK_API_SECRET'] as const;
+
+/** The dotenv file looked for in the working directory; only the account's own names are taken from it. */
+export const DOTENV_FILE = '.env.live';
+
+/** Removes the secrets from an environment in place. */
+export const dropSecrets = (env: Record<string, string | undefined>): void => {
+  for (const name of SECRET_VARIABLES) delete env[name];
+};
+
+const DAY_MS = 86_400_000;
+const ISO_8601 = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2}))?$/;
+
+/** Unix ms of an ISO-8601 date or time with an offset; undefined for anything else. A bare date is midnight UTC. */
+export const parseIsoTime = (text: string): number | undefined => {
+  if (!ISO_8601.test(text)) return undefined;
+  const [, month, day] = text.slice(0, 10).split('-').map(Number);
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms) || month === undefined || day === undefined) return undefined;
+  // Date.parse rolls 31 February over into March.
+  const midnight = new Date(`${text.slice(0, 10)}T00:00:00Z`);
+  return midnight.getUTCMonth() + 1 === month && midnight.getUTCDate() === day ? ms : undefined;
+};
+
+/** What live asks of the key besides its being there. */
+export interface SecretPolicy {
+  readonly scopes: readonly string[];
+  readonly rotatedAt: string | null;
+  readonly maxAgeDays: number;
+}
+
+/** Every reason why live refuses this key; empty when it may be used. */
+export const secretRefusals = (
+  credentials: ApiCredentials | null,
+  policy: SecretPolicy,
+  nowMs: number,
+): readonly string[] => {
+  const reasons: string[] = [];
+  if (credentials === null) reasons.push('BTCTURK_API_KEY and BTCTURK_API_SECRET are not set');
+  for (const scope of ['read', 'trade'])
+    if (!policy.scopes.includes(scope)) reasons.push(`BTCTURK_API_SCOPES does not contain ${scope}`);
+  if (policy.scopes.includes('withdraw'))
+    reasons.push('BTCTURK_API_SCOPES contains withdraw: use a key that cannot move money out');
+  if (policy.rotatedAt === null) reasons.push('BTCTURK_SECRET_ROTATED_AT is not set');
+  else {
+    const rotatedMs = parseIsoTime(policy.rotatedAt);
+    if (rotatedMs === undefined) reasons.push('BTCTURK_SECRET_ROTATED_AT is not an ISO-8601 time');
+    else if (rotatedMs > nowMs) reasons.push('BTCTURK_SECRET_ROTATED_AT is in the future');
+    else if (nowMs - rotatedMs > policy.maxAgeDays * DAY_MS)
+      reasons.push(
+        `the key is ${Math.floor((nowMs - rotatedMs) / DAY_MS)} days old, more than BTCTURK_SECRET_MAX_AGE_DAYS (${policy.maxAgeDays})`,
+      );
+  }
+  return reasons;
+};
+
+const REDACTED = '[redacted]';
+/** Shorter values would blot out ordinary words. */
+const LEAST_SECRET_LENGTH = 8;
+
+/** Every form in which a secret may turn up in text. */
+const formsOf = (secret: string): readonly string[] => {
+  const bytes = Buffer.from(secret, 'utf8');
+  const decoded = Buffer.from(secret, 'base64');
+  const forms = [
+    secret,
+    bytes.toString('base64'),
+    bytes.toString('base64').replace(/=+$/, ''),
+    bytes.toString('base64url'),
+    bytes.toString('hex'),
+    bytes.toString('hex').toUpperCase(),
+    encodeURIComponent(secret),
+    encodeURIComponent(secret).replace(/%[0-9A-F]{2}/g, code => code.toLowerCase()),
+    JSON.stringify(secret).slice(1, -1),
+    JSON.stringify(secret).slice(1, -1).replaceAll('/', '\\/'),
+    // The bytes that a base64 secret stands for, as they would look in a dump.
+    ...(decoded.length >= LEAST_SECRET_LENGTH ? [decoded.toString('hex'), decoded.toString('latin1')] : []),
+  ];
+  return forms.filter(form => form.length >= LEAST_SECRET_LENGTH);
+};
+
+export type Redactor = (text: string) => string;
+
+/** Replaces the secrets in a text, in whatever form they turn up: raw, base64, hex, URL-encoded or JSON-escaped. */
+export const redactor = (secrets: readonly string[]): Redactor => {
+  const forms = [...new Set(secrets.flatMap(formsOf))].sort((left, right) => right.length - left.length);
+  if (forms.length === 0) return text => text;
+  return text => {
+    let clean = text;
+    for (const form of forms) if (clean.includes(form)) clean = clean.replaceAll(form, REDACTED);
+    return clean;
+  };
+};
+
+/** The redactor for an account's secrets. */
+export const redactorOf = (credentials: ApiCredentials | null): Redactor =>
+  redactor(credentials === null ? [] : [credentials.apiSecret, credentials.apiKey]);
+
+/** How deep facts are followed; below that they are left out rather than let through. */
+const MAX_DEPTH = 8;
+
+/** Applies a redactor to every text inside plain facts, keys included. */
+export const redactFacts = (redact: Redactor, value: unknown, depth = 0): unknown => {
+  if (typeof value === 'string') return redact(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth >= MAX_DEPTH) return '[too deep]';
+  if (value instanceof Error)
+    return { name: value.name, message: redact(value.message), stack: redact(value.stack ?? '') };
+  if (Array.isArray(value)) return value.map(item => redactFacts(redact, item, depth + 1));
+  if (value instanceof Map)
+    return new Map(
+      [...value].map(([key, item]) => [
+        redactFacts(redact, key, depth + 1),
+        redactFacts(redact, item, depth + 1),
+      ]),
+    );
+  if (value instanceof Set) return new Set([...value].map(item => redactFacts(redact, item, depth + 1)));
+  if (ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [redact(key), redactFacts(redact, item, depth + 1)]),
+  );
+};

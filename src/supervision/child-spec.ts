@@ -1,0 +1,116 @@
+/** The workers as data, in start order; they stop in reverse. */
+import type { ResourceLimits } from 'node:worker_threads';
+import type { ActorName } from '../domain/step.js';
+import type { ChildRule } from '../domain/supervisor.js';
+import { START_WORKER_MS } from '../runtime/limits.js';
+import type { Settings } from '../runtime/settings.js';
+
+export interface ChildSpec extends ChildRule {
+  /** The worker file, built. */
+  readonly entry: URL;
+  /** Both must be given: with one of them a worker's full heap can end the whole process (design section 6). */
+  readonly resourceLimits: Required<
+    Pick<ResourceLimits, 'maxOldGenerationSizeMb' | 'maxYoungGenerationSizeMb'>
+  >;
+  /** True for the workers that sign requests. */
+  readonly signs: boolean;
+  /** True for the workers that write to the venue, and so live under the lease. */
+  readonly leased: boolean;
+}
+
+type Row = Omit<ChildSpec, 'entry' | 'readyWithinMs'> & { readonly readyWithinMs?: number };
+
+/**
+ * What restarts with what: a worker starts afresh with the one whose knowledge it has copied. Market data and telemetry
+ * are copied by nobody: their peers only lose a channel and get a new one.
+ */
+const ROWS: readonly Row[] = [
+  {
+    actor: 'paper-exchange',
+    stopWithinMs: 1_000,
+    restartsWith: ['market-data', 'reconciliation', 'execution', 'strategy'],
+    holdWhileDown: 'worker-down',
+    terminable: true,
+    recoversAccount: true,
+    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 64 },
+    signs: false,
+    leased: false,
+  },
+  {
+    actor: 'ledger',
+    stopWithinMs: 3_000,
+    restartsWith: ['reconciliation', 'execution', 'strategy'],
+    holdWhileDown: 'ledger',
+    terminable: false,
+    recoversAccount: true,
+    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 64 },
+    signs: false,
+    leased: false,
+  },
+  {
+    actor: 'telemetry',
+    stopWithinMs: 1_000,
+    restartsWith: [],
+    holdWhileDown: null,
+    terminable: true,
+    recoversAccount: false,
+    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 64 },
+    signs: false,
+    leased: false,
+  },
+  {
+    actor: 'market-data',
+    stopWithinMs: 1_000,
+    restartsWith: [],
+    holdWhileDown: 'worker-down',
+    terminable: true,
+    recoversAccount: false,
+    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 64 },
+    signs: false,
+    leased: false,
+  },
+  {
+    actor: 'reconciliation',
+    stopWithinMs: 2_000,
+    restartsWith: ['execution', 'strategy'],
+    holdWhileDown: 'worker-down',
+    terminable: true,
+    recoversAccount: true,
+    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 64 },
+    signs: true,
+    leased: false,
+  },
+  {
+    actor: 'execution',
+    stopWithinMs: 3_000,
+    restartsWith: ['strategy'],
+    holdWhileDown: 'worker-down',
+    terminable: true,
+    recoversAccount: false,
+    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 64 },
+    signs: true,
+    leased: true,
+  },
+  {
+    actor: 'strategy',
+    stopWithinMs: 500,
+    restartsWith: [],
+    holdWhileDown: 'worker-down',
+    terminable: true,
+    recoversAccount: false,
+    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 64 },
+    signs: false,
+    leased: false,
+  },
+];
+
+/** The built worker file of an actor. */
+const entryOf = (actor: ActorName): URL => new URL(`../workers/${actor}.js`, import.meta.url);
+
+/** The workers a configuration needs: live has no embedded exchange. */
+export const childSpecs = (settings: Pick<Settings, 'mode'>): readonly ChildSpec[] =>
+  ROWS.filter(row => row.actor !== 'paper-exchange' || settings.mode !== 'live').map(row => ({
+    readyWithinMs: START_WORKER_MS,
+    ...row,
+    entry: entryOf(row.actor),
+  }));

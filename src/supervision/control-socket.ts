@@ -1,0 +1,95 @@
+/** The operator's way into a running bot: a Unix socket beside the database, for its owner only, never a TCP port. */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { CommandAnswer, OperatorCommand } from '../domain/supervisor.js';
+import { MAX_LINE_BYTES, parseRequest, socketPathProblem, toLine } from '../runtime/control-protocol.js';
+
+/** Longest request line; requests are small. */
+const MAX_REQUEST_BYTES = 64 * 1024;
+const MAX_CONNECTIONS = 16;
+
+export interface ControlSocket {
+  /** Sends the answer to a request, if its asker is still there. */
+  answer(request: number, answer: CommandAnswer): void;
+  close(): void;
+}
+
+/**
+ * Listens at `path`. Call it only once the data is owned: a socket left there by a dead bot is removed.
+ * @throws when the path is too long or the socket cannot be made.
+ */
+export const openControlSocket = (
+  path: string,
+  onCommand: (request: number, command: OperatorCommand) => void,
+): Promise<ControlSocket> => {
+  const problem = socketPathProblem(path);
+  if (problem !== null) return Promise.reject(new Error(problem));
+  const askers = new Map<number, { readonly socket: Socket; readonly id: number }>();
+  const sockets = new Set<Socket>();
+  let nextRequest = 1;
+
+  const onLine = (socket: Socket, line: string): void => {
+    const parsed = parseRequest(line);
+    if (parsed === undefined) {
+      socket.write(toLine({ id: 0, ok: false, message: 'not a request this bot knows' }));
+      return;
+    }
+    const request = nextRequest++;
+    const { id, ...command } = parsed;
+    askers.set(request, { socket, id });
+    onCommand(request, command);
+  };
+
+  const server: Server = createServer(socket => {
+    if (sockets.size >= MAX_CONNECTIONS) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    let waiting = '';
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => {
+      waiting += chunk;
+      for (let end = waiting.indexOf('\n'); end >= 0; end = waiting.indexOf('\n')) {
+        const line = waiting.slice(0, end);
+        waiting = waiting.slice(end + 1);
+        if (line.length <= MAX_REQUEST_BYTES) onLine(socket, line);
+      }
+      if (waiting.length > MAX_REQUEST_BYTES) socket.destroy();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      sockets.delete(socket);
+      for (const [request, asker] of askers) if (asker.socket === socket) askers.delete(request);
+    });
+  });
+
+  const control: ControlSocket = {
+    answer(request, answer) {
+      const asker = askers.get(request);
+      if (asker === undefined) return;
+      askers.delete(request);
+      const line = toLine({ id: asker.id, ...answer });
+      // An asker that does not read must not make us keep its answers.
+      if (asker.socket.writableLength + line.length > MAX_LINE_BYTES) asker.socket.destroy();
+      else asker.socket.write(line);
+    },
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      rmSync(path, { force: true });
+    },
+  };
+  return new Promise((resolve, reject) => {
+    rmSync(path, { force: true });
+    server.once('error', reject);
+    const before = process.umask(0o177);
+    server.listen(path, () => {
+      process.umask(before);
+      chmodSync(path, 0o600);
+      server.off('error', reject);
+      server.on('error', () => {});
+      resolve(control);
+    });
+  });
+};

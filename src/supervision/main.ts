@@ -1,0 +1,281 @@
+/** The shell of the supervisor: it performs what the brain decides, and never waits for a disk or a network. */
+import { mkdirSync, readFileSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { isatty } from 'node:tty';
+import { parseArgs } from 'node:util';
+import type { MessagePort } from 'node:worker_threads';
+import type { LedgerRecord } from '../domain/ledger-records.js';
+import type { ActorName, LogLevel } from '../domain/step.js';
+import {
+  initialSupervisor,
+  type SupervisorEffect,
+  type SupervisorInput,
+  stepSupervisor,
+} from '../domain/supervisor.js';
+import type { FromLedger, ToLedger } from '../messages/ledger.js';
+import type { ToTelemetry } from '../messages/telemetry.js';
+import { now } from '../runtime/clock.js';
+import { loadSettings, renderProblem } from '../runtime/config.js';
+import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
+import {
+  BEAT_LATE_MS,
+  BEAT_LOST_MS,
+  CRASH_LIMIT,
+  CRASH_WINDOW_MS,
+  LEASE_LIFE_MS,
+  LEASE_RENEW_MS,
+  STOP_TOTAL_MS,
+  TICK_MS,
+} from '../runtime/limits.js';
+import { dropSecrets, redactFacts, redactorOf } from '../runtime/secrets.js';
+import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
+import type { ApiCredentials, Settings } from '../runtime/settings.js';
+import { childSpecs } from './child-spec.js';
+import { type ControlSocket, openControlSocket } from './control-socket.js';
+import { latchPath, readLatch, writeLatch } from './latch-file.js';
+import { takeSignals } from './signals.js';
+import { WorkerTree } from './tree.js';
+
+const EXIT_REFUSED = 2;
+/** Lines kept for telemetry while it is down; the oldest go. */
+const MAX_WAITING_LINES = 1_000;
+
+/**
+ * A plain line on stderr. Not through `process.stderr` nor `process.stdout`: opening those streams would make a shared
+ * pipe blocking, and telemetry writes to it without ever waiting.
+ */
+const complain = (line: string): void => {
+  try {
+    writeSync(2, `btcbot: ${line}\n`);
+  } catch {
+    // Nobody reads.
+  }
+};
+
+/** Runs the bot until it ends the process. */
+export const main = async (args: readonly string[]): Promise<void> => {
+  const configFile = readArguments(args);
+  const loaded = loadSettings({
+    env: process.env,
+    configFile,
+    cwd: process.cwd(),
+    readFile: path => readFileSync(path, 'utf8'),
+    nowMs: Date.now(),
+  });
+  dropSecrets(process.env);
+  const problems = loaded.ok ? placeProblems(loaded.settings) : loaded.problems.map(renderProblem);
+  if (!loaded.ok || problems.length > 0) {
+    for (const problem of problems) complain(problem);
+    process.exit(EXIT_REFUSED);
+  }
+  supervise(loaded.settings, loaded.credentials);
+};
+
+const readArguments = (args: readonly string[]): string | undefined => {
+  try {
+    return parseArgs({ args: [...args], options: { config: { type: 'string' } } }).values.config;
+  } catch (error) {
+    complain(`${(error as Error).message}; usage: node dist/supervisor.js [--config <file>]`);
+    process.exit(EXIT_REFUSED);
+  }
+};
+
+/** What is wrong with where the state is to live. */
+const placeProblems = (settings: Settings): readonly string[] => {
+  const problems: string[] = [];
+  const folder = dirname(settings.stateDbPath);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    problems.push(
+      `STATE_DB_PATH: the folder ${folder} cannot be made: ${(error as Error).message}; choose a folder this user may write to`,
+    );
+  }
+  const socketProblem = socketPathProblem(controlSocketPath(settings.stateDbPath));
+  if (socketProblem !== null) problems.push(`STATE_DB_PATH: ${socketProblem}`);
+  return problems;
+};
+
+const supervise = (settings: Settings, credentials: ApiCredentials | null): void => {
+  const specs = childSpecs(settings);
+  const redact = redactorOf(credentials);
+  const latch = latchPath(settings.stateDbPath);
+  let state = initialSupervisor({
+    children: specs,
+    limits: {
+      beatLateMs: BEAT_LATE_MS,
+      beatLostMs: BEAT_LOST_MS,
+      leaseRenewMs: LEASE_RENEW_MS,
+      leaseLifeMs: LEASE_LIFE_MS,
+      stopTotalMs: STOP_TOTAL_MS,
+      crashLimit: CRASH_LIMIT,
+      crashWindowMs: CRASH_WINDOW_MS,
+    },
+    mode: settings.mode,
+    flags: settings.flags,
+    modeReasons: settings.modeReasons,
+    symbols: settings.symbols,
+    shutdownOpenOrders: settings.shutdownOpenOrders,
+    restoredHolds: readLatch(latch),
+    acknowledgement: LIVE_ACKNOWLEDGEMENT,
+  });
+  let socket: ControlSocket | null = null;
+  let telemetry: MessagePort | null = null;
+  let ledger: MessagePort | null = null;
+  let holdsAsked = false;
+  let batch = 0;
+  const waitingLines: ToTelemetry[] = [];
+  const waitingRecords: LedgerRecord[] = [];
+
+  const toTelemetry = (message: ToTelemetry): void => {
+    if (telemetry !== null) telemetry.postMessage(message);
+    else if (waitingLines.push(message) > MAX_WAITING_LINES) waitingLines.shift();
+  };
+  const log = (level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void => {
+    const clean = redactFacts(redact, fields) as Readonly<Record<string, unknown>>;
+    toTelemetry({ type: 'log', actor: 'supervisor', atMs: Date.now(), level, event, fields: clean });
+  };
+  const flushRecords = (): void => {
+    if (ledger === null || waitingRecords.length === 0) return;
+    batch += 1;
+    ledger.postMessage({
+      type: 'append',
+      batch,
+      durable: true,
+      records: waitingRecords.splice(0),
+    } satisfies ToLedger);
+  };
+
+  const onLedger = (reply: FromLedger): void => {
+    if (reply.type === 'snapshot-given') feed({ type: 'holds-restored', holds: reply.snapshot.holds });
+    else if (reply.type === 'append-failed') log('error', 'hold-not-recorded', { reason: reply.reason });
+  };
+
+  const onPort = (peer: ActorName, port: MessagePort): void => {
+    switch (peer) {
+      case 'telemetry':
+        telemetry = port;
+        for (const line of waitingLines.splice(0)) port.postMessage(line);
+        return;
+      case 'ledger':
+        ledger = port;
+        port.on('message', message => onLedger(message as FromLedger));
+        return;
+      default:
+        port.close();
+    }
+  };
+
+  /** Once the ledger is up this process owns the data: the holds of earlier runs come back, the socket may open. */
+  const onLedgerReady = (): void => {
+    flushRecords();
+    if (holdsAsked) return;
+    holdsAsked = true;
+    ledger?.postMessage({ type: 'snapshot-wanted', request: 1 } satisfies ToLedger);
+    openControlSocket(controlSocketPath(settings.stateDbPath), (request, command) =>
+      feed({ type: 'command', request, command }),
+    ).then(
+      opened => {
+        if (state.phase === 'ended') opened.close();
+        else socket = opened;
+      },
+      (error: Error) => log('error', 'control-socket-failed', { reason: error.message }),
+    );
+  };
+
+  const feed = (input: SupervisorInput): void => {
+    const stepped = stepSupervisor(state, input, now());
+    state = stepped.state;
+    for (const effect of stepped.effects) perform(effect);
+    flushRecords();
+    if (input.type === 'worker-ready' && input.actor === 'ledger') onLedgerReady();
+    if (input.type === 'worker-start-failed')
+      complain(`${input.actor} did not start: ${redact(input.reason)}`);
+  };
+
+  const tree = new WorkerTree(
+    { specs, settings, credentials, terminal: isatty(1) },
+    {
+      onInput: input => feed(input),
+      onPort,
+      onPeerLost: peer => {
+        if (peer === 'telemetry') telemetry = null;
+        if (peer === 'ledger') ledger = null;
+      },
+    },
+  );
+
+  const perform = (effect: SupervisorEffect): void => {
+    switch (effect.type) {
+      case 'broadcast':
+        tree.broadcast(effect.control);
+        return;
+      case 'renew-lease':
+        tree.renewLease(effect.untilMonoMs);
+        return;
+      case 'latch':
+        try {
+          writeLatch(latch, effect.holds);
+        } catch (error) {
+          log('error', 'latch-not-written', { reason: (error as Error).message });
+        }
+        return;
+      case 'start-worker':
+        tree.start(effect.actor, effect.incarnation);
+        return;
+      case 'drain-worker':
+        tree.drain(effect.actor);
+        return;
+      case 'terminate-worker':
+        tree.terminate(effect.actor);
+        return;
+      case 'record':
+        waitingRecords.push(effect.record);
+        return;
+      case 'cancel-all':
+        tree.cancelAll(effect.reason);
+        return;
+      case 'answer':
+        socket?.answer(effect.request, effect.answer);
+        return;
+      case 'log':
+        log(effect.level, effect.event, effect.fields);
+        return;
+      case 'metric':
+        toTelemetry(effect);
+        return;
+      case 'exit':
+        socket?.close();
+        if (effect.code !== 0) complain(redact(effect.reason));
+        leave(effect.code, tree);
+        return;
+    }
+  };
+
+  takeSignals(signal => feed({ type: 'signal', signal }));
+  setInterval(() => feed({ type: 'tick' }), TICK_MS);
+  feed({ type: 'boot' });
+};
+
+/** How long a forced end waits for threads that were told to go. */
+const LAST_GRACE_MS = 500;
+
+/**
+ * Ends the process. `process.exit` joins every thread and hangs while one is inside a native call, so it is called only
+ * once none is left; otherwise the process kills itself, which the journal makes a normal start.
+ */
+const leave = (code: number, tree: WorkerTree): void => {
+  if (tree.alive.length === 0) process.exit(code);
+  for (const actor of tree.alive) {
+    if (actor === 'ledger') tree.drain(actor);
+    else tree.terminate(actor);
+  }
+  const deadline = Date.now() + LAST_GRACE_MS;
+  const timer = setInterval(() => {
+    if (tree.alive.length === 0) process.exit(code);
+    if (Date.now() < deadline) return;
+    clearInterval(timer);
+    complain(`${tree.alive.join(', ')} did not end; the process ends itself`);
+    process.kill(process.pid, 'SIGKILL');
+  }, 5);
+};
