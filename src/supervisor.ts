@@ -2,7 +2,9 @@
 import './supervision/signals.js';
 import { ensureRuntime } from './runtime/node-version.js';
 
-if (await ensureRuntime(import.meta.url)) {
+const end = (code: number): never => process.exit(code);
+
+if (await ensureRuntime(import.meta.url, process.env, end)) {
   const { main } = await import('./supervision/main.js');
-  await main(process.argv.slice(2));
+  main({ args: process.argv.slice(2), env: process.env, end });
 }

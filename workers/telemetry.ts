@@ -1,8 +1,8 @@
 /** Owns stdout, the meters and their exporters. It never makes anybody wait: what cannot be written is dropped and counted. */
-import { pino } from 'pino';
+import { StartRefused } from '#src/messages/control.js';
 import type { ToTelemetry } from '#src/messages/telemetry.js';
-import { ActorStartError, hostActor } from '#src/runtime/actor-host.js';
-import { cleanFacts, cleanText, MAX_LINE_CHARS } from '#src/runtime/clean-text.js';
+import { hostActor } from '#src/runtime/actor-host.js';
+import { wallMs } from '#src/runtime/clock.js';
 import {
   closingSummary,
   countLine,
@@ -11,6 +11,7 @@ import {
   renderLine,
   summaryLine,
 } from '#src/runtime/console.js';
+import { jsonLog } from '#src/runtime/json-log.js';
 import { type Meters, openMeters } from '#src/runtime/metrics.js';
 import { openStdout } from '#src/runtime/stdout-sink.js';
 
@@ -21,32 +22,13 @@ const ERASE_LINE = '\r\u001b[2K';
 hostActor('telemetry', context => {
   const { settings, terminal } = context.boot;
   const sink = openStdout();
-  const counts = newCounts(Date.now());
+  const counts = newCounts(wallMs());
   let meters: Meters | null = null;
   let summaryShown = false;
   let summaryAtMs = 0;
   let droppedReported = 0;
 
-  const logger = pino(
-    {
-      base: null,
-      timestamp: false,
-      level: 'trace',
-      messageKey: 'event',
-      formatters: { level: label => ({ level: label }) },
-    },
-    { write: (line: string) => sink.write(line) },
-  );
-
-  const writeJson = (line: Extract<ToTelemetry, { readonly type: 'log' }>): void => {
-    const fields = cleanFacts(line.fields) as Record<string, unknown>;
-    const entry = { time: new Date(line.atMs).toISOString(), actor: line.actor, ...fields };
-    const tooLong = JSON.stringify(entry).length > MAX_LINE_CHARS;
-    logger[line.level](
-      tooLong ? { time: entry.time, actor: line.actor, tooLong: Object.keys(fields).slice(0, 20) } : entry,
-      cleanText(line.event, 100),
-    );
-  };
+  const writeJson = jsonLog(line => sink.write(line));
 
   const writeText = (text: string): void => {
     sink.write(`${summaryShown ? ERASE_LINE : ''}${text}\n`);
@@ -79,10 +61,10 @@ hostActor('telemetry', context => {
         meters = await openMeters(settings.observability);
       } catch (error) {
         const { prometheusHost, prometheusPort } = settings.observability;
-        throw new ActorStartError(
+        throw new StartRefused(
+          2,
           `/metrics cannot be served on ${prometheusHost}:${prometheusPort}: ${(error as Error).message}; ` +
             'choose another OBSERVABILITY_PROMETHEUS_PORT or OBSERVABILITY_PROMETHEUS_HOST',
-          2,
         );
       }
       return {};
@@ -91,7 +73,7 @@ hostActor('telemetry', context => {
       take(message as ToTelemetry);
     },
     onTick() {
-      const nowMs = Date.now();
+      const nowMs = wallMs();
       if (terminal) showSummary(nowMs);
       if (sink.dropped === droppedReported) return;
       droppedReported = sink.dropped;
@@ -103,7 +85,7 @@ hostActor('telemetry', context => {
       });
     },
     async drain() {
-      const nowMs = Date.now();
+      const nowMs = wallMs();
       if (terminal) writeText(closingSummary(counts, nowMs));
       else
         writeJson({

@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ControlState, HoldCleared, HoldWanted, LeaseRenewed } from '../domain/safety.js';
 import type { ActorName } from '../domain/step.js';
+import { ledgerRefusalIn } from './ledger-refusal.js';
 
 /** A fresh channel to a peer, at start and whenever that peer was restarted. Replaces an earlier one. */
 export interface PeerConnected {
@@ -49,15 +50,28 @@ export interface WorkFinished {
 
 export type FromWorker = Beat | HoldWanted | HoldCleared | StatusReported | WorkFinished;
 
-/** What became of start(). A failure crosses the thread as facts, because a thrown error would lose its fields. */
-export type StartOutcome =
-  | { readonly ok: true; readonly facts: Readonly<Record<string, string>> }
-  | {
-      readonly ok: false;
-      readonly reason: string;
-      /** What the process ends with when this was the first start (design: exit codes). */
-      readonly exitCode: number;
-    };
+/** Exit codes a worker may choose for a first start that fails (design: processes and commands). */
+export type StartExitCode = 1 | 2 | 3 | 5;
+
+const START_REFUSED = 'StartRefused';
+
+/**
+ * A worker cannot start; the message says what was found and what to do, in one line. The exit code is part of `name`,
+ * because a comlink call carries only name, message and stack of an error.
+ */
+export class StartRefused extends Error {
+  constructor(exitCode: StartExitCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = `${START_REFUSED}/${exitCode}`;
+  }
+}
+
+/** What the process ends with after an error of start(), also one that has crossed a thread; 1 when it does not say. */
+export const startExitCode = (error: unknown): number => {
+  if (!(error instanceof Error)) return 1;
+  const refused = new RegExp(`^${START_REFUSED}/([1235])$`).exec(error.name)?.[1];
+  return refused === undefined ? (ledgerRefusalIn(error)?.exitCode ?? 1) : Number(refused);
+};
 
 /**
  * The control surface every worker exposes through comlink, on a port of its own. The supervisor puts a deadline
@@ -65,7 +79,7 @@ export type StartOutcome =
  */
 export interface WorkerControl {
   /** Begin work. Resolves when the actor may be used, with facts other actors need (a URL, an epoch). */
-  start(): Promise<StartOutcome>;
+  start(): Promise<Readonly<Record<string, string>>>;
   /** Take nothing new, finish what is in flight, flush, let go of every handle. The worker then exits by itself. */
   drain(): Promise<void>;
   /** The brain's state, for people. */

@@ -20,7 +20,7 @@ import {
   type Now,
   nextEventId,
 } from '../domain/step.js';
-import type { FromWorker, StartOutcome, ToWorker, WorkerControl } from '../messages/control.js';
+import type { FromWorker, StartRefused, ToWorker, WorkerControl } from '../messages/control.js';
 import type { ToLedger } from '../messages/ledger.js';
 import { type Conversations, type MailboxRule, ROUTES } from '../messages/routes.js';
 import type { ToTelemetry } from '../messages/telemetry.js';
@@ -65,8 +65,8 @@ export interface ActorContext<Self extends ActorName> {
 /** A worker's own part. All are called on the worker's thread, one at a time. */
 export interface ActorHandlers {
   /**
-   * See {@link WorkerControl.start}. Peers that start later are not connected yet. Reject with an {@link ActorStartError}
-   * to choose the exit code of a first start that fails; any other error ends it with 1.
+   * See {@link WorkerControl.start}. Peers that start later are not connected yet. Reject with a {@link StartRefused} to
+   * choose the exit code of a first start that fails; any other error ends it with 1.
    */
   start(): Promise<Readonly<Record<string, string>>>;
   onMessage(from: ActorName, message: never): void;
@@ -77,17 +77,6 @@ export interface ActorHandlers {
   onTick?(): void;
   drain(): Promise<void>;
   snapshot(): unknown;
-}
-
-/** A worker cannot start, and the operator is told why in one line. */
-export class ActorStartError extends Error {
-  override readonly name = 'ActorStartError';
-  /** 2 configuration refused, 3 ledger integrity refused, 5 another instance owns the data, 1 anything else. */
-  readonly exitCode: 1 | 2 | 3 | 5;
-  constructor(message: string, exitCode: 1 | 2 | 3 | 5) {
-    super(message);
-    this.exitCode = exitCode;
-  }
 }
 
 interface Peer {
@@ -266,19 +255,10 @@ export const hostActor = <Self extends ActorName>(
   }, TICK_MS);
 
   const surface: WorkerControl = {
-    async start(): Promise<StartOutcome> {
-      try {
-        const facts = await handlers.start();
-        started = true;
-        return { ok: true, facts };
-      } catch (error) {
-        const known = error as { readonly exitCode?: unknown; readonly message?: string };
-        return {
-          ok: false,
-          reason: known.message ?? String(error),
-          exitCode: typeof known.exitCode === 'number' ? known.exitCode : 1,
-        };
-      }
+    async start() {
+      const facts = await handlers.start();
+      started = true;
+      return facts;
     },
     async drain() {
       // Ticks and beats go on: deadlines of what is in flight are judged on ticks, and a draining worker is alive.

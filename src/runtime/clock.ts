@@ -8,3 +8,6 @@ export const now = (): Now => ({ monoMs: monoMs(), wallMs: Date.now() });
 
 /** Milliseconds on the process-wide monotonic clock. */
 export const monoMs = (): number => Number(process.hrtime.bigint() / 1_000n) / 1_000;
+
+/** Unix time in milliseconds, UTC. */
+export const wallMs = (): number => Date.now();

@@ -20,6 +20,8 @@ const RUNTIME_PACKAGES: Readonly<Record<string, readonly [name: string, binary: 
 const HANDED_OVER_BY = 'BTCBOT_HANDED_OVER_BY';
 const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGUSR2', 'SIGHUP'] as const;
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 const majorOf = (version: string): number => Number.parseInt(version, 10);
 
 /** The pinned runtime nearest to `from`, looking into `node_modules` of each folder upward; undefined when absent. */
@@ -37,8 +39,8 @@ const findRuntime = (from: string): string | undefined => {
  * When whoever handed over dies without a word (SIGKILL), this process must not trade on behind the back of somebody
  * who believes to have killed the bot: it dies the same death, which the journal makes a normal start.
  */
-const dieWithParent = (): void => {
-  if (process.env[HANDED_OVER_BY] !== String(process.ppid) || process.channel === undefined) return;
+const dieWithParent = (env: Environment): void => {
+  if (env[HANDED_OVER_BY] !== String(process.ppid) || process.channel === undefined) return;
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   process.channel.unref();
 };
@@ -46,35 +48,40 @@ const dieWithParent = (): void => {
 /**
  * Makes sure that the program runs on a Node it works on.
  * @param entryUrl `import.meta.url` of the entry.
+ * @param end Ends the process.
  * @returns true to go on in this process; false when the pinned runtime took over: do nothing more, the process ends
  *   with the other's exit code. Without a pinned runtime it prints one line and exits with 2.
  */
-export const ensureRuntime = (entryUrl: string): Promise<boolean> => {
+export const ensureRuntime = (
+  entryUrl: string,
+  env: Environment,
+  end: (code: number) => never,
+): Promise<boolean> => {
   if (majorOf(process.versions.node) >= OLDEST_MAJOR) {
-    dieWithParent();
+    dieWithParent(env);
     return Promise.resolve(true);
   }
   const entry = fileURLToPath(entryUrl);
-  const runtime = process.env[HANDED_OVER_BY] === undefined ? findRuntime(dirname(entry)) : undefined;
+  const runtime = env[HANDED_OVER_BY] === undefined ? findRuntime(dirname(entry)) : undefined;
   if (runtime === undefined) {
     process.stderr.write(
       `btcbot: this is Node ${process.versions.node}, and it needs ${OLDEST_MAJOR} or newer; ` +
         'run "npm ci" (it brings the pinned Node along) or start it with a newer Node\n',
     );
-    process.exit(2);
+    end(2);
   }
   const child = spawn(runtime, [...process.execArgv, entry, ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    env: { ...process.env, [HANDED_OVER_BY]: String(process.pid) },
+    env: { ...env, [HANDED_OVER_BY]: String(process.pid) },
   });
   for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
   return new Promise(resolve => {
     child.on('error', error => {
       process.stderr.write(`btcbot: cannot start ${runtime}: ${error.message}\n`);
-      process.exit(2);
+      end(2);
     });
     child.on('exit', (code, signal) => {
-      if (signal === null) process.exit(code ?? 1);
+      if (signal === null) end(code ?? 1);
       // Signals we catch would not end us: take our own catching away first.
       process.removeAllListeners(signal);
       process.kill(process.pid, signal);

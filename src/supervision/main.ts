@@ -14,7 +14,7 @@ import {
 } from '../domain/supervisor.js';
 import type { FromLedger, ToLedger } from '../messages/ledger.js';
 import type { ToTelemetry } from '../messages/telemetry.js';
-import { now } from '../runtime/clock.js';
+import { monoMs, now } from '../runtime/clock.js';
 import { loadSettings, renderProblem } from '../runtime/config.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
 import {
@@ -52,31 +52,41 @@ const complain = (line: string): void => {
   }
 };
 
+/** What the entry hands on. */
+export interface Invocation {
+  readonly args: readonly string[];
+  /** The process's own environment: secrets are taken out of it. */
+  readonly env: Record<string, string | undefined>;
+  /** Ends the process. */
+  readonly end: (code: number) => never;
+}
+
 /** Runs the bot until it ends the process. */
-export const main = async (args: readonly string[]): Promise<void> => {
-  const configFile = readArguments(args);
+export const main = ({ args, env, end }: Invocation): void => {
+  const configFile = readArguments(args, end);
   const loaded = loadSettings({
-    env: process.env,
+    env,
     configFile,
     cwd: process.cwd(),
     readFile: path => readFileSync(path, 'utf8'),
-    nowMs: Date.now(),
+    nowMs: now().wallMs,
   });
-  dropSecrets(process.env);
+  dropSecrets(env);
   const problems = loaded.ok ? placeProblems(loaded.settings) : loaded.problems.map(renderProblem);
   if (!loaded.ok || problems.length > 0) {
     for (const problem of problems) complain(problem);
-    process.exit(EXIT_REFUSED);
+    end(EXIT_REFUSED);
+    return;
   }
-  supervise(loaded.settings, loaded.credentials);
+  supervise(loaded.settings, loaded.credentials, end);
 };
 
-const readArguments = (args: readonly string[]): string | undefined => {
+const readArguments = (args: readonly string[], end: Invocation['end']): string | undefined => {
   try {
     return parseArgs({ args: [...args], options: { config: { type: 'string' } } }).values.config;
   } catch (error) {
     complain(`${(error as Error).message}; usage: node dist/supervisor.js [--config <file>]`);
-    process.exit(EXIT_REFUSED);
+    return end(EXIT_REFUSED);
   }
 };
 
@@ -96,7 +106,7 @@ const placeProblems = (settings: Settings): readonly string[] => {
   return problems;
 };
 
-const supervise = (settings: Settings, credentials: ApiCredentials | null): void => {
+const supervise = (settings: Settings, credentials: ApiCredentials | null, end: Invocation['end']): void => {
   const specs = childSpecs(settings);
   const redact = redactorOf(credentials);
   const latch = latchPath(settings.stateDbPath);
@@ -133,7 +143,7 @@ const supervise = (settings: Settings, credentials: ApiCredentials | null): void
   };
   const log = (level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void => {
     const clean = redactFacts(redact, fields) as Readonly<Record<string, unknown>>;
-    toTelemetry({ type: 'log', actor: 'supervisor', atMs: Date.now(), level, event, fields: clean });
+    toTelemetry({ type: 'log', actor: 'supervisor', atMs: now().wallMs, level, event, fields: clean });
   };
   const flushRecords = (): void => {
     if (ledger === null || waitingRecords.length === 0) return;
@@ -247,7 +257,7 @@ const supervise = (settings: Settings, credentials: ApiCredentials | null): void
       case 'exit':
         socket?.close();
         if (effect.code !== 0) complain(redact(effect.reason));
-        leave(effect.code, tree);
+        leave(effect.code, tree, end);
         return;
     }
   };
@@ -261,19 +271,19 @@ const supervise = (settings: Settings, credentials: ApiCredentials | null): void
 const LAST_GRACE_MS = 500;
 
 /**
- * Ends the process. `process.exit` joins every thread and hangs while one is inside a native call, so it is called only
- * once none is left; otherwise the process kills itself, which the journal makes a normal start.
+ * Ends the process. Leaving joins every thread and hangs while one is inside a native call, so the process
+ * leaves only once none is left; otherwise the process kills itself, which the journal makes a normal start.
  */
-const leave = (code: number, tree: WorkerTree): void => {
-  if (tree.alive.length === 0) process.exit(code);
+const leave = (code: number, tree: WorkerTree, end: Invocation['end']): void => {
+  if (tree.alive.length === 0) end(code);
   for (const actor of tree.alive) {
     if (actor === 'ledger') tree.drain(actor);
     else tree.terminate(actor);
   }
-  const deadline = Date.now() + LAST_GRACE_MS;
+  const deadlineMonoMs = monoMs() + LAST_GRACE_MS;
   const timer = setInterval(() => {
-    if (tree.alive.length === 0) process.exit(code);
-    if (Date.now() < deadline) return;
+    if (tree.alive.length === 0) end(code);
+    if (monoMs() < deadlineMonoMs) return;
     clearInterval(timer);
     complain(`${tree.alive.join(', ')} did not end; the process ends itself`);
     process.kill(process.pid, 'SIGKILL');

@@ -2,6 +2,7 @@
  * Operator signals, caught from the first instant: loading this module installs the handlers, so the entry imports it
  * before anything else. Until somebody takes them, signals wait here.
  */
+import { monoMs } from '../runtime/clock.js';
 
 /** What the process listens to. SIGHUP and SIGUSR1 never harm: they are caught and only noted. */
 const CAUGHT = ['SIGTERM', 'SIGINT', 'SIGUSR2', 'SIGHUP', 'SIGUSR1'] as const;
@@ -18,7 +19,7 @@ const lastAt = new Map<CaughtSignal, number>();
 let listener: ((signal: CaughtSignal) => void) | null = null;
 
 const onSignal = (signal: CaughtSignal): void => {
-  const at = Number(process.hrtime.bigint() / 1_000_000n);
+  const at = monoMs();
   const before = lastAt.get(signal);
   lastAt.set(signal, at);
   if (before !== undefined && at - before < ECHO_MS) return;

@@ -6,14 +6,26 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
-import type { FromWorker, StartOutcome, ToWorker, WorkerControl } from '../messages/control.js';
+import { type FromWorker, startExitCode, type ToWorker, type WorkerControl } from '../messages/control.js';
 import type { WorkerBoot } from '../runtime/settings.js';
 import type { ChildSpec } from './child-spec.js';
 
 /** How a call on the control surface ended. */
 export type CallOutcome<T> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly reason: 'deadline' | 'exited' | 'failed'; readonly detail: string };
+  | { readonly ok: false; readonly reason: 'deadline' | 'exited'; readonly detail: string }
+  | {
+      readonly ok: false;
+      readonly reason: 'failed';
+      readonly detail: string;
+      /** As comlink rebuilt it: name, message and stack. */
+      readonly error: unknown;
+    };
+
+/** What became of start(). `exitCode` is what the process ends with when it was the first start. */
+export type StartOutcome =
+  | { readonly ok: true; readonly facts: Readonly<Record<string, string>> }
+  | { readonly ok: false; readonly reason: string; readonly exitCode: number };
 
 export interface WorkerExit {
   readonly code: number;
@@ -83,13 +95,13 @@ export class WorkerLink {
 
   /** Begins the worker's work. Every failure is an outcome. */
   async start(deadlineMs: number): Promise<StartOutcome> {
-    const outcome = await this.call<StartOutcome>(
-      () => this.proxy.start() as Promise<StartOutcome>,
-      deadlineMs,
-    );
-    if (outcome.ok) return outcome.value;
-    const words = outcome.reason === 'deadline' ? `it was not ready within ${deadlineMs} ms` : outcome.detail;
-    return { ok: false, reason: words, exitCode: 1 };
+    const outcome = await this.call(() => this.proxy.start(), deadlineMs);
+    if (outcome.ok) return { ok: true, facts: outcome.value };
+    return {
+      ok: false,
+      reason: outcome.reason === 'deadline' ? `it was not ready within ${deadlineMs} ms` : outcome.detail,
+      exitCode: outcome.reason === 'failed' ? startExitCode(outcome.error) : 1,
+    };
   }
 
   drain(deadlineMs: number): Promise<CallOutcome<void>> {
@@ -131,6 +143,7 @@ export class WorkerLink {
         ok: false,
         reason: 'failed',
         detail: thrown instanceof Error ? thrown.message : String(thrown),
+        error: thrown,
       }),
     );
     try {
