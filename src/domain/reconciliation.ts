@@ -493,7 +493,8 @@ const measureClock = (
   tookMs: number,
   effects: ReconciliationEffect[],
 ): void => {
-  const offsetMs = serverMs - (read.sentWallMs + tookMs / 2);
+  // Whole: it goes into times that are recorded.
+  const offsetMs = Math.round(serverMs - (read.sentWallMs + tookMs / 2));
   if (state.clockOffsetMs === null) state.clockWantedMonoMs = read.sentMonoMs + CLOCK_INTERVAL_MS;
   state.clockOffsetMs = offsetMs;
   // Half the round trip is the bound of the error: what it may explain is no skew.
@@ -648,7 +649,7 @@ export const statusFacts = (state: ReconciliationState, now: Now): Readonly<Reco
     phase: state.phase,
     openingObjection: state.openingObjection,
     privateFeed: state.feed,
-    clockOffsetMs: state.clockOffsetMs === null ? null : Math.round(state.clockOffsetMs),
+    clockOffsetMs: state.clockOffsetMs,
     balances: (state.balances?.list ?? []).map(balance => ({
       asset: balance.asset,
       total: formatDecimal(balance.total),

@@ -32,12 +32,12 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: ['comlink', 'zod', 'fastest-levenshtein', 'pino', '@opentelemetry'],
   },
   btcturk: { imports: BASE, packages: ['undici', 'ws', 'zod', 'bottleneck'] },
-  exchange: { imports: BASE, packages: ['ws', 'zod', 'pure-rand'] },
+  exchange: { imports: BASE, packages: ['ws', 'zod', 'pure-rand', 'fastest-levenshtein'] },
   ledger: { imports: BASE, packages: ['better-sqlite3'] },
   research: { imports: [...BASE, 'strategies', 'exchange', 'ledger', 'btcturk'], packages: ['piscina'] },
   supervision: { imports: BASE, packages: ['comlink'] },
-  simulation: { imports: ALL_BUT_SUPERVISION, packages: ['pure-rand'] },
-  cli: { imports: ALL_BUT_SUPERVISION, packages: [] },
+  simulation: { imports: ALL_BUT_SUPERVISION, packages: ['better-sqlite3'] },
+  cli: { imports: ALL_BUT_SUPERVISION, packages: ['fastest-levenshtein'] },
 };
 const ENTRY_IMPORTS: readonly string[] = [...ALL_BUT_SUPERVISION, 'supervision'];
 
