@@ -20,6 +20,8 @@ type Act =
     }
   | { readonly type: 'fill'; readonly pick: number; readonly lots: number }
   | { readonly type: 'cancel'; readonly pick: number; readonly afterMs: number }
+  /** Many small fills, faster than the venue's lists keep up. */
+  | { readonly type: 'burst'; readonly pick: number; readonly fills: number; readonly everyMs: number }
   | { readonly type: 'deposit'; readonly lira: number }
   | { readonly type: 'reconnect' }
   | { readonly type: 'restart' }
@@ -70,6 +72,15 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('burst' as const),
+      pick: fc.nat(20),
+      fills: fc.integer({ min: 2, max: 25 }),
+      everyMs: fc.constantFrom(1, 30, 400),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({
       type: fc.constant('deposit' as const),
@@ -85,9 +96,10 @@ const act: fc.Arbitrary<Act> = fc.oneof(
 );
 
 const history = fc.record({
-  steps: fc.array(fc.record({ act, thenMs: fc.constantFrom(0, 50, 400, 3_000) }), {
-    minLength: 1,
-    maxLength: 25,
+  steps: fc.array(fc.record({ act, thenMs: fc.constantFrom(0, 20, 100, 400, 3_000) }), {
+    minLength: 8,
+    maxLength: 40,
+    size: 'max',
   }),
   faults: fc.record({
     readFails: fc.constantFrom(0, 0, 0.05, 0.2),
@@ -170,6 +182,17 @@ class Life {
         if (order === undefined) return;
         const fill = venue.fill(order.venueOrderId, parseDecimal('0.01') * BigInt(act.lots), bench.venueMs);
         bench.send(TinyVenue.frames({ type: 'fill', fill }));
+        return;
+      }
+      case 'burst': {
+        const order = open[act.pick % Math.max(1, open.length)];
+        if (order === undefined) return;
+        for (let index = 0; index < act.fills; index++)
+          bench.at(index * act.everyMs, () => {
+            if (!venue.isOpen(order.venueOrderId)) return;
+            const fill = venue.fill(order.venueOrderId, parseDecimal('0.001'), bench.venueMs);
+            bench.send(TinyVenue.frames({ type: 'fill', fill }));
+          });
         return;
       }
       case 'cancel': {
