@@ -90,6 +90,11 @@ export const takeFill = (
   }
   const orderFilled = (state.bookedByOrder.get(clientOrderId) ?? 0n) + fill.quantity;
   state.bookedByOrder.set(clientOrderId, orderFilled);
+  if (tracked !== undefined && isRefused(tracked))
+    state.violations.set(
+      `risen:${clientOrderId}`,
+      `trade ${fill.tradeId} fills order ${clientOrderId}, which was ${tracked.order.state.status} for the ledger`,
+    );
   if (tracked !== undefined) noteOnOrder(state, tracked, fill, now, effects);
   tell(effects, 'execution', { type: 'fill-booked', ...traced(state), fill, orderFilled });
   log(effects, 'info', 'fill-booked', facts(fill));
@@ -126,14 +131,16 @@ const contradicts = (state: ReconciliationState, fill: Fill): boolean => {
   return bookFill(books, fill, pairFromSymbol(fill.symbol, fill.feeAsset)) === 'contradicted';
 };
 
+/** For the ledger it never existed. */
+const isRefused = (tracked: TrackedOrder): boolean =>
+  tracked.order.state.status === 'rejected' || tracked.order.state.status === 'denied';
+
 /** Why a fill cannot be one of this order's, or null. */
 const objectionTo = (tracked: TrackedOrder, fill: Fill): string | null => {
-  const { terms, clientOrderId, state } = tracked.order;
+  const { terms, clientOrderId } = tracked.order;
   if (fill.symbol !== terms.symbol || fill.side !== terms.side)
     return `trade ${fill.tradeId} is a ${fill.side} of ${fill.symbol}, but order ${clientOrderId} is a ${terms.side} of ${terms.symbol}`;
   if (fill.quantity <= 0n) return `trade ${fill.tradeId} has no quantity`;
-  if (state.status === 'rejected' || state.status === 'denied')
-    return `trade ${fill.tradeId} fills order ${clientOrderId}, which was ${state.status}`;
   if (terms.quoteQuantity !== null) {
     const spent = notional(fill.price, fill.quantity);
     return spent > terms.quoteQuantity

@@ -92,7 +92,8 @@ const takeOwnReport = (
 ): void => {
   const { clientOrderId, state: believed } = tracked.order;
   linkVenueOrder(state, tracked, report.venueOrderId);
-  if (believed.status === 'rejected' || believed.status === 'denied')
+  const never = believed.status === 'rejected' || believed.status === 'denied';
+  if (never)
     state.violations.set(
       `risen:${clientOrderId}`,
       `order ${clientOrderId} was ${believed.status} for the ledger but exists at the venue as ${report.venueOrderId}`,
@@ -101,7 +102,7 @@ const takeOwnReport = (
   if (endedReport(tracked) !== null && !isEnded(report)) return;
   if (tracked.report !== null && tracked.report.asOfMonoMs > asOfMonoMs && !isEnded(report)) return;
   endSearch(state, tracked, `the venue reports it ${report.status} as ${report.venueOrderId}`, now, effects);
-  const isNews = !state.settled.has(clientOrderId);
+  const isNews = never || !state.settled.has(clientOrderId);
   tracked.report = { report, asOfMonoMs };
   if (isEnded(report)) {
     tracked.removedHinted = false;
@@ -155,8 +156,9 @@ export const takeOpenOrders = (
   for (const tracked of state.live.values()) {
     if (tracked.order.terms.symbol !== symbol || tracked.venueOrderIds.size === 0) continue;
     const isListed = [...tracked.venueOrderIds].some(venueOrderId => listed.has(venueOrderId));
+    const seenLater = (tracked.report?.asOfMonoMs ?? 0) > asOfMonoMs;
     if (isListed) tracked.missingAsOfMonoMs = null;
-    else if (endedReport(tracked) === null && tracked.changedMonoMs < asOfMonoMs) {
+    else if (endedReport(tracked) === null && tracked.changedMonoMs < asOfMonoMs && !seenLater) {
       tracked.missingAsOfMonoMs = asOfMonoMs;
       watchOrder(state, tracked, now.monoMs, { order: true });
     }

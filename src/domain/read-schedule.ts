@@ -255,9 +255,13 @@ export const readRates = <Purpose>(
   };
 };
 
-/** Until when the venue has us wait in one of its read buckets; null once each of them has answered again. */
-export const throttledUntil = <Purpose>(schedule: ReadSchedule<Purpose>): number | null => {
-  let until: number | null = null;
-  for (const bucket of schedule.throttled) until = Math.max(until ?? 0, pausedUntil(schedule.budget, bucket));
-  return until;
+/** Whether the venue has us wait in a read bucket, or has not answered there since although somebody asks. */
+export const isThrottled = <Purpose>(schedule: ReadSchedule<Purpose>, now: Now): boolean => {
+  for (const bucket of schedule.throttled) {
+    const asked = [...schedule.waiting, ...schedule.sent.values()].some(
+      ({ call }) => bucketOfRead(call) === bucket,
+    );
+    if (!asked && pausedUntil(schedule.budget, bucket) <= now.monoMs) schedule.throttled.delete(bucket);
+  }
+  return schedule.throttled.size > 0;
 };

@@ -70,7 +70,7 @@ export const stepPass = (state: ReconciliationState, now: Now, effects: Reconcil
 /** Begins a pass at once, whatever is under way. */
 export const startPass = (state: ReconciliationState, now: Now): void => {
   const reads = new Map<string, VenueRead>();
-  for (const symbol of state.config.symbols)
+  for (const symbol of followedSymbols(state))
     reads.set(`open-orders ${symbol}`, { type: 'open-orders', symbol });
   reads.set('trades', { type: 'trades', fromMs: tradesFromMs(state), toMs: null });
   const puzzled = state.passesAgain > 0 && state.residuals.size > 0;
@@ -93,6 +93,13 @@ export const startPass = (state: ReconciliationState, now: Now): void => {
   };
   state.passReason = 'timer';
   state.nextPassMonoMs = now.monoMs + state.config.reconcileIntervalMs;
+};
+
+/** The allowed symbols, and those on which an order of ours is still open from a time when they were allowed. */
+const followedSymbols = (state: ReconciliationState): Set<string> => {
+  const symbols = new Set(state.config.symbols);
+  for (const tracked of state.live.values()) symbols.add(tracked.order.terms.symbol);
+  return symbols;
 };
 
 /** From where trades are read: rows appear late, and while something is missing each look reaches further back. */
@@ -245,6 +252,40 @@ const conclude = (
       discrepancies: state.discrepancies,
       completedMonoMs: now.monoMs,
     });
+};
+
+/**
+ * An operator has released the hold on the account: he has looked, and takes it as it is. What could not be explained
+ * is booked as a correction, under a name of its own, so that the books go on from the venue's figures.
+ */
+export const adoptDifferences = (
+  state: ReconciliationState,
+  now: Now,
+  effects: ReconciliationEffect[],
+): void => {
+  for (const [asset, residual] of state.residuals) {
+    const difference = state.differences.get(`residual:${asset}`);
+    if (difference === undefined || now.monoMs - difference.sinceMonoMs < state.config.graceMs) continue;
+    const movement: CashMovement = {
+      movementId: `correction-${asset}-${now.wallMs}`,
+      kind: residual > 0n ? 'deposit' : 'withdrawal',
+      asset,
+      amount: residual,
+      fee: 0n,
+      tax: 0n,
+      atMs: venueNowMs(state, now),
+    };
+    if (bookMovement(state.accounting, movement) !== 'booked') continue;
+    append(state, effects, [{ type: 'cash-movement', movement }], true);
+    audit(state, effects, now, 'difference-adopted', { asset, residual: formatDecimal(residual) });
+    log(effects, 'warn', 'difference-adopted', { asset, residual });
+  }
+  for (const [subject, violation] of state.violations)
+    audit(state, effects, now, 'violation-accepted', { subject, violation });
+  state.violations.clear();
+  state.differences.clear();
+  state.accountDirty = true;
+  wantPass(state, 'hold-released', 0, now);
 };
 
 /** The first clean pass of a start: accounting is complete, every order's life is known, the invariants hold. */

@@ -15,6 +15,7 @@ import {
   type ClientOrderId,
   type Fill,
   filledQuantity,
+  isTerminal,
   type Order,
   type TradeId,
   type VenueOrderId,
@@ -254,6 +255,7 @@ export interface ReconciliationState extends ReadGroups {
   /** Holds we have asked for, by key. */
   readonly held: Map<string, HoldCause>;
   authHoldSeen: boolean;
+  invariantHoldSeen: boolean;
 
   nextBatch: number;
   readonly unacknowledged: Map<number, { readonly request: AppendRequest; retryMonoMs: number | null }>;
@@ -353,6 +355,7 @@ export const initialReconciliation = (
     feedDownMonoMs: now.monoMs,
     held: new Map(),
     authHoldSeen: false,
+    invariantHoldSeen: false,
     nextBatch: 1,
     unacknowledged: new Map(),
     accountDirty: false,
@@ -414,6 +417,12 @@ export const trackOrder = (state: ReconciliationState, order: Order, now: Now): 
   if (order.state.status === 'in-flight') tracked.sentMonoMs ??= now.monoMs;
   const venueOrderId = venueOrderIdOf(order.state);
   if (venueOrderId !== null) linkVenueOrder(state, tracked, venueOrderId);
+  if (known !== undefined && known.settledMonoMs !== null && !isTerminal(order.state)) {
+    // It lives after all: execution has heard of it from elsewhere, or has started afresh.
+    known.settledMonoMs = null;
+    state.settled.delete(order.clientOrderId);
+    state.live.set(order.clientOrderId, known);
+  }
   if (known === undefined) {
     state.live.set(order.clientOrderId, tracked);
     if (order.terms.method !== 'market' && tracked.booked > order.terms.quantity)

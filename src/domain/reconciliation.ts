@@ -27,6 +27,7 @@ import {
 } from './order-watch.js';
 import { type ReadGroup, type ReadPurpose, settlePart, startGroup } from './read-group.js';
 import {
+  isThrottled,
   readRates,
   resumeSignedReads,
   type SentRead,
@@ -34,9 +35,15 @@ import {
   sendDueReads,
   settleOverdueReads,
   settleRead,
-  throttledUntil,
 } from './read-schedule.js';
-import { passAnswered, startPass, stepPass, takeMovements, wantPass } from './reconcile-pass.js';
+import {
+  adoptDifferences,
+  passAnswered,
+  startPass,
+  stepPass,
+  takeMovements,
+  wantPass,
+} from './reconcile-pass.js';
 import {
   audit,
   clearHold,
@@ -106,6 +113,7 @@ export const stepReconciliation = (
     case 'control':
       state.control = input.control;
       resumeAfterAuth(state, now, effects);
+      adoptAfterRelease(state, now, effects);
       break;
     case 'private-event':
       takePrivateEvent(state, input.event, now, effects);
@@ -466,6 +474,17 @@ const resumeAfterAuth = (state: ReconciliationState, now: Now, effects: Reconcil
   }
 };
 
+/** Only an operator releases this hold: what it was placed for is accepted. */
+const adoptAfterRelease = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
+  const held =
+    state.control?.holds.some(hold => hold.cause === 'invariant' && hold.subject === 'account') ?? false;
+  if (held) state.invariantHoldSeen = true;
+  else if (state.invariantHoldSeen) {
+    state.invariantHoldSeen = false;
+    if (state.held.delete('invariant:account')) adoptDifferences(state, now, effects);
+  }
+};
+
 const stepBalances = (state: ReconciliationState, now: Now): void => {
   if (state.balancesPending || state.balancesWantedMonoMs === null || now.monoMs < state.balancesWantedMonoMs)
     return;
@@ -626,8 +645,7 @@ const reportMetrics = (state: ReconciliationState, now: Now, effects: Reconcilia
   gauge('rest_retry_rate', rates.retryRate);
   gauge('rest_429_rate', rates.throttledPerMinute);
   gauge('btcbot_reconcile_residual', state.residuals.size);
-  const storm = throttledUntil(state.schedule);
-  if (storm === null && rates.throttledPerMinute < THROTTLED_STORM)
+  if (!isThrottled(state.schedule, now) && rates.throttledPerMinute < THROTTLED_STORM)
     clearHold(state, effects, 'rest-429', 'reads', 'the venue answers our reads again');
   if (state.phase === 'observing') return;
   const lagMs = now.monoMs - state.lastCleanMonoMs;
