@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Entry of `btcbot <verb>`. Nothing but the runtime check is loaded before the Node version is known to be right. */
 import process from 'node:process';
+import { ensureRuntime } from './runtime/node-version.js';
 
 const main = async (): Promise<void> => {
   const { runCli } = await import('./cli/main.js');
@@ -20,4 +21,4 @@ const main = async (): Promise<void> => {
   });
 };
 
-await main();
+if (await ensureRuntime(import.meta.url, process.env, code => process.exit(code))) await main();

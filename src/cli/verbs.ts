@@ -11,6 +11,26 @@ const verbIn = async (module: Promise<{ readonly verb: Verb }>): Promise<Verb> =
 
 export const VERBS: readonly VerbEntry[] = [
   {
+    name: 'status',
+    summary: 'what the running bot may do now, and why',
+    load: () => verbIn(import('./status.js')),
+  },
+  {
+    name: 'health',
+    summary: 'whether the running bot is well, in one line',
+    load: () => verbIn(import('./health.js')),
+  },
+  {
+    name: 'safe-mode',
+    summary: 'force the running bot to observe only, or let go of that',
+    load: () => verbIn(import('./safe-mode.js')),
+  },
+  {
+    name: 'cancel-all',
+    summary: 'cancel every order of our own',
+    load: () => verbIn(import('./cancel-all.js')),
+  },
+  {
     name: 'orders',
     summary: 'orders from the ledger',
     load: () => verbIn(import('./orders.js')),

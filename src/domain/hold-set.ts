@@ -40,7 +40,7 @@ export const holdsOf = (set: HoldSet): readonly Hold[] => [...set.open.values()]
 export const hasHold = (set: HoldSet, cause: HoldCause, subject = ''): boolean =>
   set.open.has(holdKey(cause, subject));
 
-/** Places a hold, or takes one that is on trial back to open. Idempotent: an open hold keeps its first words and time. */
+/** Places a hold, or takes one that is on trial back to open. Idempotent: an open hold keeps its time, and takes the newest words. */
 export const placeHold = (
   set: HoldSet,
   cause: HoldCause,
@@ -56,8 +56,11 @@ export const placeHold = (
     set.open.set(key, { hold, by, trial: null, nextTrialMs: CAUSES[cause].trialMs });
     return { type: 'placed', hold };
   }
-  if (existing.trial === null) return UNCHANGED;
   const hold: Hold = { ...existing.hold, detail };
+  if (existing.trial === null) {
+    set.open.set(key, { ...existing, hold });
+    return UNCHANGED;
+  }
   set.open.set(key, { hold, by, trial: null, nextTrialMs: Math.min(existing.nextTrialMs * 2, MAX_TRIAL_MS) });
   return { type: 'relapsed', hold };
 };

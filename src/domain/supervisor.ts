@@ -258,6 +258,8 @@ const safetyFacts = (state: Pick<SupervisorState, 'config' | 'holds' | 'stop'>):
     state.stop === null ? null : { reason: state.stop.reason, openOrders: state.config.shutdownOpenOrders },
 });
 
+const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
+
 const isGone = (child: Child): boolean =>
   child.status === 'absent' || child.status === 'down' || child.status === 'given-up';
 
@@ -310,7 +312,7 @@ class Turn {
         this.note(clearHold(this.state.holds, input.holdCause, input.subject, this.now.monoMs), input.actor);
         return;
       case 'work-finished':
-        this.log('info', 'work-finished', { actor: input.actor, reason: input.reason });
+        this.log('info', 'work-finished', { worker: input.actor, reason: input.reason });
         this.stop(input.reason, 0);
         return;
       case 'status-reported': {
@@ -397,7 +399,7 @@ class Turn {
       child.deadlineMonoMs = Number.POSITIVE_INFINITY;
       if (child.status === 'starting') this.startFailed(child, 'it was not ready in time', 1);
       else {
-        this.log('error', 'worker-overdue', { actor: child.rule.actor, status: child.status });
+        this.log('error', 'worker-overdue', { worker: child.rule.actor, status: child.status });
         this.terminate(child);
       }
       return;
@@ -407,7 +409,7 @@ class Turn {
     const late = pulse !== 'on-time';
     if (late !== child.late) {
       child.late = late;
-      this.log(late ? 'warn' : 'info', late ? 'worker-late' : 'worker-on-time', { actor: child.rule.actor });
+      this.log(late ? 'warn' : 'info', late ? 'worker-late' : 'worker-on-time', { worker: child.rule.actor });
       if (!late) this.restored(child);
     }
     if (pulse !== 'lost') return;
@@ -434,7 +436,7 @@ class Turn {
     child.deadlineMonoMs = Number.POSITIVE_INFINITY;
     child.beats = beaten(child.beats, this.now.monoMs);
     child.late = false;
-    this.log('info', 'worker-ready', { actor, incarnation });
+    this.log('info', 'worker-ready', { worker: actor, incarnation });
     if (incarnation > 1) {
       for (const change of clearHoldsOf(this.state.holds, actor, this.now.monoMs)) this.note(change, actor);
       this.restored(child);
@@ -458,7 +460,7 @@ class Turn {
 
   private startFailed(child: Child, reason: string, exitCode: number): void {
     const { actor } = child.rule;
-    this.log('error', 'worker-start-failed', { actor, incarnation: child.incarnation, reason });
+    this.log('error', 'worker-start-failed', { worker: actor, incarnation: child.incarnation, reason });
     this.dismiss(child);
     if (this.state.phase === 'starting') this.stop(`${actor} did not start: ${reason}`, exitCode);
     else if (this.state.phase === 'running') this.giveUp(child, `did not start again: ${reason}`);
@@ -472,24 +474,22 @@ class Turn {
     if (before === 'given-up') return;
     child.status = 'down';
     if (before === 'draining') {
-      this.log('info', 'worker-stopped', { actor: input.actor, code: input.code });
+      this.log('info', 'worker-stopped', { worker: input.actor, code: input.code });
       return;
     }
     // Any end that was not asked for is a crash, whatever the code.
     this.log('error', 'worker-crashed', {
-      actor: input.actor,
+      worker: input.actor,
       incarnation: input.incarnation,
       code: input.code,
       error: input.error,
       while: before,
     });
     if (this.state.phase === 'stopping') return;
-    this.holdFor(
-      child,
-      `${input.actor} ended with code ${input.code}${input.error === null ? '' : `: ${input.error}`}`,
-    );
+    const how = `ended with code ${input.code}${input.error === null ? '' : `: ${firstLine(input.error)}`}`;
+    this.holdFor(child, `${input.actor} ${how}`);
     if (this.state.phase === 'starting') {
-      this.stop(`${input.actor} ended during the start`, 1);
+      this.stop(`${input.actor} did not start: it ${how}`, 1);
       return;
     }
     if (before === 'starting') {
@@ -531,7 +531,7 @@ class Turn {
   /** The child stays down, latched, and what relied on it stays down with it. Everybody else goes on. */
   private giveUp(child: Child, why: string): void {
     const { actor } = child.rule;
-    this.log('fatal', 'worker-given-up', { actor, why });
+    this.log('fatal', 'worker-given-up', { worker: actor, why });
     child.status = 'given-up';
     this.note(
       placeHold(this.state.holds, 'restart-storm', actor, `${actor} ${why}`, 'supervisor', this.now.wallMs),
@@ -570,7 +570,7 @@ class Turn {
 
   private terminate(child: Child): void {
     if (!child.rule.terminable) {
-      this.log('error', 'worker-stuck', { actor: child.rule.actor, why: 'this thread is never terminated' });
+      this.log('error', 'worker-stuck', { worker: child.rule.actor, why: 'this thread is never terminated' });
       return;
     }
     if (child.status === 'up') child.status = 'terminating';

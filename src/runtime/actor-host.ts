@@ -27,6 +27,7 @@ import type { ToTelemetry } from '../messages/telemetry.js';
 import { now } from './clock.js';
 import { BEAT_INTERVAL_MS, MAILBOX_TURN, TICK_MS } from './limits.js';
 import { createMailbox, type Mailbox } from './mailbox.js';
+import { redactFacts, redactorOf } from './secrets.js';
 import type { WorkerBoot } from './settings.js';
 
 /** What actor `From` may say to actor `To`. */
@@ -117,7 +118,14 @@ export const hostActor = <Self extends ActorName>(
     throw new Error(`no route between ${self} and ${peer}`);
   };
 
-  const toSupervisor = (message: FromWorker): void => ports.control.postMessage(message);
+  // Only the workers that sign hold secrets, and nothing they write for people may show them.
+  const redact = redactorOf(boot.credentials ?? null);
+  const holdsSecrets = (boot.credentials ?? null) !== null;
+  const shown = <T>(value: T): T => (holdsSecrets ? (redactFacts(redact, value) as T) : value);
+
+  const toSupervisor = (message: FromWorker): void => {
+    ports.control.postMessage(message.type === 'beat' ? message : shown(message));
+  };
 
   const log: ActorContext<Self>['log'] = (level, event, fields = {}) => {
     peers.get('telemetry')?.port.postMessage({
@@ -126,7 +134,7 @@ export const hostActor = <Self extends ActorName>(
       atMs: now().wallMs,
       level,
       event,
-      fields,
+      fields: shown(fields),
     } satisfies ToTelemetry);
   };
 
@@ -222,7 +230,8 @@ export const hostActor = <Self extends ActorName>(
     send: (to, message) => {
       const peer = peers.get(to);
       if (peer === undefined) return false;
-      peer.port.postMessage(message);
+      // The books are read by people too, and a venue's words are kept in them.
+      peer.port.postMessage(to === 'ledger' ? shown(message) : message);
       return true;
     },
     toSupervisor,

@@ -18,7 +18,7 @@ export const jsonLog = (write: (line: string) => void): ((line: LogLine) => void
   return line => {
     const time = new Date(line.atMs).toISOString();
     const fields = cleanFacts(line.fields) as Readonly<Record<string, unknown>>;
-    const entry = { time, actor: line.actor, ...fields };
+    const entry = { ...fields, time, actor: line.actor };
     const event = cleanText(line.event, 100);
     if (JSON.stringify(entry).length + event.length <= MAX_LINE_CHARS - 100) logger[line.level](entry, event);
     else logger[line.level]({ time, actor: line.actor, tooLong: Object.keys(fields).slice(0, 20) }, event);

@@ -1,17 +1,10 @@
 /**
  * The meters: observations from every actor are folded into OpenTelemetry instruments and leave through the exporter
- * the settings name. A dead or hanging collector changes nothing else.
+ * the settings name. A dead or hanging collector changes nothing else. The packages take half a second to load, so
+ * they are loaded only when something is to be exported.
  */
 import type { Attributes, Counter, Gauge, Histogram, Meter } from '@opentelemetry/api';
-import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
-import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
-import { resourceFromAttributes } from '@opentelemetry/resources';
-import {
-  AggregationType,
-  type IMetricReader,
-  MeterProvider,
-  PeriodicExportingMetricReader,
-} from '@opentelemetry/sdk-metrics';
+import type { IMetricReader } from '@opentelemetry/sdk-metrics';
 import type { MetricEffect } from '../domain/step.js';
 import { DEFAULT_BUCKETS, METRICS } from './metric-catalog.js';
 import type { Settings } from './settings.js';
@@ -41,7 +34,9 @@ const openReader = async (settings: Settings['observability']): Promise<IMetricR
   switch (settings.exporter) {
     case 'none':
       return null;
-    case 'otlp':
+    case 'otlp': {
+      const { PeriodicExportingMetricReader } = await import('@opentelemetry/sdk-metrics');
+      const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-http');
       return new PeriodicExportingMetricReader({
         exporter: new OTLPMetricExporter({
           ...(settings.otlpEndpoint === null ? {} : { url: settings.otlpEndpoint }),
@@ -51,7 +46,9 @@ const openReader = async (settings: Settings['observability']): Promise<IMetricR
         exportIntervalMillis: OTLP_INTERVAL_MS,
         exportTimeoutMillis: OTLP_TIMEOUT_MS,
       });
+    }
     case 'prometheus': {
+      const { PrometheusExporter } = await import('@opentelemetry/exporter-prometheus');
       const exporter = new PrometheusExporter({
         host: settings.prometheusHost,
         port: settings.prometheusPort,
@@ -106,6 +103,8 @@ const record = (instrument: Instrument, value: number, labels: Attributes): void
 export const openMeters = async (settings: Settings['observability']): Promise<Meters> => {
   const reader = settings.enabled ? await openReader(settings) : null;
   if (reader === null) return silent;
+  const { AggregationType, MeterProvider } = await import('@opentelemetry/sdk-metrics');
+  const { resourceFromAttributes } = await import('@opentelemetry/resources');
   const provider = new MeterProvider({
     resource: resourceFromAttributes({ 'service.name': 'btcbot' }),
     readers: [reader],

@@ -104,7 +104,7 @@ export const redactorOf = (credentials: ApiCredentials | null): Redactor =>
   redactor(credentials === null ? [] : [credentials.apiSecret, credentials.apiKey]);
 
 /** How deep facts are followed; below that they are left out rather than let through. */
-const MAX_DEPTH = 8;
+const MAX_DEPTH = 12;
 
 /** Applies a redactor to every text inside plain facts, keys included. */
 export const redactFacts = (redact: Redactor, value: unknown, depth = 0): unknown => {

@@ -1,0 +1,116 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { SupervisorStatus } from '../domain/supervisor.js';
+import { BOOKS_OPTIONS, BOOKS_USAGE, noPositionals } from './books.js';
+import { askBot, socketOf } from './control-client.js';
+import { type Column, json, renderTable, time } from './table.js';
+import type { Verb } from './verb.js';
+
+const WATCH_EVERY_MS = 1_000;
+const CLEAR_SCREEN = '\u001b[2J\u001b[H';
+
+export const verb: Verb = {
+  name: 'status',
+  usage: `status [--watch] ${BOOKS_USAGE}`,
+  about: `Shows what the running bot may do now and why, its workers, books, orders and positions.
+
+--watch shows it again every second until stopped.
+JSON: { phase, mode, state, maySubmit, mayCancel, reasons: [], holds: [{ key, cause, subject, detail, placedAtMs,
+circuit, releasedBy }], symbols: [], startedAtMs, workers: { <actor>: { status, incarnation, restarts, beatAgeMs, late,
+facts } } }. Exit code 2 when no bot answers.`,
+  options: { ...BOOKS_OPTIONS, watch: { type: 'boolean' } },
+  async run({ values, positionals }, io) {
+    noPositionals(positionals);
+    const path = socketOf(values, io);
+    const watch = values.watch === true;
+    for (;;) {
+      const { status } = await askBot(path, { type: 'status' });
+      if (status !== undefined) {
+        if (watch && io.terminal) io.out(CLEAR_SCREEN);
+        io.out(
+          values.json === true ? (watch ? `${JSON.stringify(status)}\n` : json(status)) : statusText(status),
+        );
+      }
+      if (!watch || io.signal.aborted) return 0;
+      await pause(WATCH_EVERY_MS, undefined, { signal: io.signal }).catch(() => {});
+      if (io.signal.aborted) return 0;
+    }
+  },
+};
+
+type Facts = Readonly<Record<string, unknown>>;
+type WorkerRow = SupervisorStatus['workers'][string] & { readonly actor: string };
+
+const text = (value: unknown): string =>
+  value === null || value === undefined ? '-' : typeof value === 'string' ? value : JSON.stringify(value);
+const rows = (value: unknown): readonly Facts[] => (Array.isArray(value) ? (value as readonly Facts[]) : []);
+const column = (title: string, key: string, align: 'left' | 'right' = 'right'): Column<Facts> => ({
+  title,
+  align,
+  cell: row => text(row[key]),
+});
+
+const WORKER_COLUMNS: readonly Column<WorkerRow>[] = [
+  { title: 'worker', cell: row => row.actor },
+  { title: 'status', cell: row => (row.late ? `${row.status}, late` : row.status) },
+  { title: 'restarts', align: 'right', cell: row => String(row.restarts) },
+  { title: 'last beat', align: 'right', cell: row => `${row.beatAgeMs} ms` },
+];
+const BOOK_COLUMNS = [
+  column('symbol', 'symbol', 'left'),
+  column('feed', 'state', 'left'),
+  column('bid', 'bid'),
+  column('ask', 'ask'),
+  column('age ms', 'ageMs'),
+];
+const ORDER_COLUMNS = [
+  column('symbol', 'symbol', 'left'),
+  column('side', 'side', 'left'),
+  column('price', 'price'),
+  column('quantity', 'quantity'),
+  column('filled', 'filled'),
+  column('state', 'state', 'left'),
+  column('client order id', 'clientOrderId', 'left'),
+];
+const POSITION_COLUMNS = [
+  column('symbol', 'symbol', 'left'),
+  column('quantity', 'quantity'),
+  column('average price', 'averagePrice'),
+  column('realized', 'realized'),
+  column('fees', 'fees'),
+  column('taxes', 'taxes'),
+];
+
+/** The status for people. */
+export const statusText = (status: SupervisorStatus): string => {
+  const facts = (actor: string): Facts => status.workers[actor]?.facts ?? {};
+  const profit = (facts('reconciliation').profit ?? {}) as Facts;
+  const sections = [
+    [
+      `${status.mode} · ${status.state} · ${status.phase}`,
+      `may submit: ${status.maySubmit ? 'yes' : 'no'} · may cancel: ${status.mayCancel ? 'yes' : 'no'} · symbols: ${status.symbols.join(', ')} · since ${time(status.startedAtMs)}`,
+      ...status.reasons.map(reason => `  - ${reason}`),
+      '',
+    ].join('\n'),
+    renderTable(
+      [
+        { title: 'hold', cell: row => row.key },
+        { title: 'circuit', cell: row => row.circuit },
+        { title: 'released by', cell: row => row.releasedBy },
+        { title: 'since', cell: row => time(row.placedAtMs) },
+        { title: 'why', cell: row => row.detail },
+      ] satisfies Column<SupervisorStatus['holds'][number]>[],
+      status.holds,
+      'no holds',
+    ),
+    renderTable(
+      WORKER_COLUMNS,
+      Object.entries(status.workers).map(([actor, worker]) => ({ actor, ...worker })),
+      'no workers',
+    ),
+    renderTable(BOOK_COLUMNS, rows(facts('market-data').books), 'no books'),
+    renderTable(ORDER_COLUMNS, rows(facts('execution').openOrders), 'no open orders'),
+    renderTable(POSITION_COLUMNS, rows(facts('reconciliation').positions), 'no positions'),
+    `profit, lira: ${text(profit.totalTry)} in all, ${text(profit.dayTry)} today; drawdown ${text(profit.drawdownPct)} %\n`,
+  ];
+  return sections.join('\n');
+};
