@@ -13,6 +13,7 @@ import {
 } from './private-session.js';
 import { loginFrame, prepareSigningKey } from './sign.js';
 import { openSocket, type VenueSocket } from './socket.js';
+import { createStepLoop } from './step-loop.js';
 
 export interface PrivateFeedOptions {
   readonly wsUrl: string;
@@ -84,23 +85,12 @@ export const openPrivateFeed = (options: PrivateFeedOptions): PrivateFeed => {
     }
   };
 
-  /** Inputs that arise while effects are performed wait their turn, so that effects keep their order. */
-  const inputs: PrivateSessionInput[] = [];
-  let stepping = false;
-  const step = (input: PrivateSessionInput): void => {
-    inputs.push(input);
-    if (stepping) return;
-    stepping = true;
-    try {
-      for (let next = inputs.shift(); next !== undefined && !closed; next = inputs.shift()) {
-        const stepped = stepPrivateSession(session, next, now());
-        session = stepped.state;
-        for (const effect of stepped.effects) perform(effect);
-      }
-    } finally {
-      stepping = false;
-    }
-  };
+  const step = createStepLoop<PrivateSessionInput, PrivateSessionEffect>(input => {
+    if (closed) return [];
+    const stepped = stepPrivateSession(session, input, now());
+    session = stepped.state;
+    return stepped.effects;
+  }, perform);
 
   const ticks = setInterval(() => step({ type: 'tick' }), TICK_MS);
   setImmediate(() => step({ type: 'tick' }));

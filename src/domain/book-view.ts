@@ -16,6 +16,8 @@ export interface BookView {
   readonly version: number;
   /** False while the chain of differences is broken, the book is crossed or one-sided, or a cross-check failed. */
   readonly trusted: boolean;
+  /** 0 to 100, from everything that should agree with the book (book-trust.ts); for people and metrics. */
+  readonly trustScore?: number;
   /** Monotonic time at which the last frame behind this view was received. */
   readonly receivedMonoMs: number;
   readonly levels: BookLevels;
