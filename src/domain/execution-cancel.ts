@@ -5,7 +5,7 @@
  */
 import { rateLimited, watchAuthorization } from './execution-detectors.js';
 import { append, applyFact, askEvidence, audit } from './execution-orders.js';
-import type { CancelWish, TrackedOrder, Turn } from './execution-state.js';
+import { CANCEL_REPEAT_MIN_MS, type CancelWish, type TrackedOrder, type Turn } from './execution-state.js';
 import { denyOrder } from './execution-submit.js';
 import { type CancelOrigin, mayCancelUnder } from './fence.js';
 import { isTerminal } from './order.js';
@@ -13,8 +13,6 @@ import { giveBack, reserve, spend } from './request-budget.js';
 import { type EventId, nextEventId } from './step.js';
 import type { CancelOutcome } from './venue-port.js';
 
-/** A cancel of the same order is not repeated sooner. */
-export const CANCEL_REPEAT_MIN_MS = 1_000;
 /** A cancel the venue took is given this long to be carried out before it is asked for again. */
 export const CANCEL_QUEUED_PATIENCE_MS = 5_000;
 

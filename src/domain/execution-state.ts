@@ -21,6 +21,9 @@ import type { ControlState } from './safety.js';
 import { type ActorName, type EventId, type EventIds, eventIds, type Now } from './step.js';
 import type { CancelOutcome, ReadAnswer, SubmitOutcome, VenueRead, VenueWrite } from './venue-port.js';
 
+/** A cancel of the same order is not repeated sooner. */
+export const CANCEL_REPEAT_MIN_MS = 1_000;
+
 /** What the execution brain is told once, at its start. */
 export interface ExecutionConfig {
   readonly symbols: readonly string[];
@@ -212,6 +215,9 @@ export const initialExecution = (
   for (const order of snapshot.openOrders) {
     const tracked = trackOrder(orderRecord(order, fillsByOrder.get(order.clientOrderId)), 'settled');
     tracked.record.journaled = true;
+    // The run before this one may have sent a cancel a moment ago.
+    tracked.lastCancelSentAt = now.monoMs;
+    tracked.cancelRetryAt = now.monoMs + CANCEL_REPEAT_MIN_MS;
     if (tracked.record.venueOrderId !== null) tracked.knownAt = Number.NEGATIVE_INFINITY;
     if (order.state.status === 'cancel-in-flight')
       tracked.cancelWish = { origin: 'strategy', reason: 'asked for before the restart', cause: order.cause };

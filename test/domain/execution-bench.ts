@@ -38,20 +38,22 @@ export const instrumentOf = (symbol: string): Instrument => ({
 
 export const SYMBOLS = ['BTCTRY', 'ETHTRY'] as const;
 
+const LIMITS: ExecutionConfig['limits'] = {
+  maxOpenOrders: 8,
+  maxOpenOrdersPerSymbol: 8,
+  maxNotionalPerOrderTry: d('100000'),
+  maxPositionNotionalTry: d('100000000'),
+  maxGrossExposureTry: d('100000000'),
+  maxDailyLossTry: d('1000'),
+  maxDrawdownPct: 10,
+  priceCollarBps: 5_000,
+  maxOrdersPerMinute: 1_000,
+  maxRepeatedExecutions: 1_000,
+};
+
 export const benchConfig = (over: Partial<ExecutionConfig> = {}): ExecutionConfig => ({
   symbols: SYMBOLS,
-  limits: {
-    maxOpenOrders: 8,
-    maxOpenOrdersPerSymbol: 8,
-    maxNotionalPerOrderTry: d('100000'),
-    maxPositionNotionalTry: d('100000000'),
-    maxGrossExposureTry: d('100000000'),
-    maxDailyLossTry: d('1000'),
-    maxDrawdownPct: 10,
-    priceCollarBps: 5_000,
-    maxOrdersPerMinute: 1_000,
-    maxRepeatedExecutions: 1_000,
-  },
+  limits: LIMITS,
   maxMarketDataAgeMs: 5_000,
   feesOf: dearestFees,
   configHash: 'hash',
@@ -86,16 +88,18 @@ export const bookOf = (symbol: string, version: number, receivedMonoMs: number):
   levels: Float64Array.from([1, 1, 9_990, 10_000, 10_010, 10_000]),
 });
 
+const MILLIONS: AccountUpdated['balances'] = ['TRY', 'BTC', 'ETH'].map(asset => ({
+  asset,
+  total: d('1000000'),
+  free: d('1000000'),
+  locked: 0n,
+}));
+
 export const accountOf = (over: Partial<AccountUpdated> = {}): AccountUpdated => ({
   type: 'account-updated',
   id: 'reconciliation:1:2',
   cause: 'reconciliation:1:1',
-  balances: ['TRY', 'BTC', 'ETH'].map(asset => ({
-    asset,
-    total: d('1000000'),
-    free: d('1000000'),
-    locked: 0n,
-  })),
+  balances: MILLIONS,
   balancesAsOfMonoMs: 0,
   positions: [],
   tryRates: new Map(),

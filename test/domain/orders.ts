@@ -6,12 +6,15 @@ import type { OrderReport } from '#src/domain/venue-port.js';
 
 export const d = parseDecimal;
 
+const HUNDRED = d('100');
+const TEN = d('10');
+
 export const limitTerms = (over: Partial<OrderTerms> = {}): OrderTerms => ({
   symbol: 'BTCTRY',
   side: 'buy',
   method: 'limit',
-  price: d('100'),
-  quantity: d('10'),
+  price: HUNDRED,
+  quantity: TEN,
   quoteQuantity: null,
   stopPrice: null,
   ...over,
