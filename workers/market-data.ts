@@ -7,6 +7,7 @@ import { createStepLoop } from '#src/btcturk/step-loop.js';
 import type { Instrument } from '#src/domain/instrument.js';
 import {
   initialMarketData,
+  type Listener,
   type MarketDataEffect,
   type MarketDataInput,
   type MarketDataState,
@@ -26,6 +27,7 @@ const FORGOTTEN_ATTEMPTS = 2;
 
 hostActor('market-data', context => {
   const { boot } = context;
+  const listeners = new Set<Listener>();
   let state: MarketDataState | null = null;
   let socket: VenueSocket | null = null;
   let reader = createPublicFrameReader([]);
@@ -89,14 +91,17 @@ hostActor('market-data', context => {
         },
         context.now(),
       );
+      // Those who came while the venue was being asked have heard nothing yet.
+      for (const listener of listeners) step({ type: 'listener-joined', listener });
       step({ type: 'tick' });
       return {};
     },
     onMessage: () => {},
     onControl: message => {
       if (message.type !== 'peer-connected') return;
-      if (message.peer === 'strategy' || message.peer === 'execution')
-        step({ type: 'listener-joined', listener: message.peer });
+      if (message.peer !== 'strategy' && message.peer !== 'execution') return;
+      listeners.add(message.peer);
+      step({ type: 'listener-joined', listener: message.peer });
     },
     onTick: () => step({ type: 'tick' }),
     async drain() {

@@ -273,6 +273,7 @@ export const stepMarketData = (
       publish(state, effects, now.monoMs);
       break;
     case 'listener-joined':
+      effects.push(tell(input.listener, instrumentsOf(state)));
       for (const feed of state.feeds.values()) {
         effects.push(tell(input.listener, statusOf(state, feed)));
         if (feed.version > 0) effects.push(tell(input.listener, bookOf(state, feed)));
@@ -280,6 +281,11 @@ export const stepMarketData = (
       break;
   }
   return { state, effects };
+};
+
+const instrumentsOf = ({ config }: MarketDataState): MarketEvent => {
+  const id = nextEventId(config.ids);
+  return { type: 'instruments-listed', id, cause: id, instruments: config.instruments };
 };
 
 const tell = (to: Listener, message: MarketEvent): MarketDataEffect => ({ type: 'tell', to, message });

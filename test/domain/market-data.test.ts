@@ -437,6 +437,8 @@ describe('market data connections', () => {
   it('tells a listener that has restarted where everything stands', () => {
     const run = live();
     const effects = run.step({ type: 'listener-joined', listener: 'strategy' });
+    const [first] = effects.flatMap(effect => (effect.type === 'tell' ? [effect.message] : []));
+    expect(first).to.deep.include({ type: 'instruments-listed', instruments: [BTC] });
     expect(statuses(effects)).to.deep.equal(['live']);
     expect(books(effects)[0]).to.deep.include({ version: 1, trusted: true });
     expect(effects.every(effect => effect.type === 'tell' && effect.to === 'strategy')).to.equal(true);
