@@ -1,0 +1,208 @@
+/**
+ * The paper account on disk: a JSON line per event, written before the reply leaves, so that the account survives the
+ * sudden death of the process. A last line that is torn was never answered, and is cut off.
+ */
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { formatDecimal, type Price, tryParseDecimal } from '../domain/money.js';
+import type { AccountEvent } from './accounts.js';
+
+/** A file that cannot be used; the message says which, where and why. */
+export class AccountFileError extends Error {
+  override readonly name = 'AccountFileError';
+}
+
+export interface AccountFile {
+  /** What was in it, by key, oldest first. */
+  readonly accounts: ReadonlyMap<string, readonly AccountEvent[]>;
+  /** Last known prices of generated markets. */
+  readonly prices: ReadonlyMap<string, Price>;
+  append(apiKey: string, event: AccountEvent): void;
+  /** Keeps where a generated market is, so that it goes on from there. */
+  mark(symbol: string, price: Price): void;
+  close(): void;
+}
+
+/**
+ * Opens the file, or begins it.
+ * @param mode part of its identity: a paper account is never mistaken for a dry-run one
+ * @throws AccountFileError
+ */
+export const openAccountFile = (path: string, mode: string): AccountFile => {
+  let fd: number;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    fd = openSync(path, 'a+', 0o600);
+  } catch (error) {
+    throw new AccountFileError(`the paper account ${path} cannot be opened: ${messageOf(error)}`);
+  }
+  const accounts = new Map<string, AccountEvent[]>();
+  const prices = new Map<string, Price>();
+  try {
+    const text = readFileSync(path, 'utf8');
+    const whole = text.lastIndexOf('\n') + 1;
+    if (whole < text.length) ftruncateSync(fd, Buffer.byteLength(text.slice(0, whole)));
+    const lines = text.slice(0, whole).split('\n').slice(0, -1);
+    for (const [index, line] of lines.entries()) readRow(path, index + 1, line, mode, accounts, prices);
+    if (fstatSync(fd).size === 0) write(fd, { kind: 'paper-account', version: 1, mode });
+  } catch (error) {
+    closeSync(fd);
+    if (error instanceof AccountFileError) throw error;
+    throw new AccountFileError(`the paper account ${path} cannot be read: ${messageOf(error)}`);
+  }
+  return {
+    accounts,
+    prices,
+    append: (apiKey, event) => write(fd, { kind: 'event', apiKey, event }),
+    mark: (symbol, price) => write(fd, { kind: 'mark', symbol, price: formatDecimal(price) }),
+    close: () => closeSync(fd),
+  };
+};
+
+/** Writes a text whole or not at all; readable by its owner only. */
+export const writeWhole = (path: string, text: string): void => {
+  writeFileSync(`${path}.new`, text, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+};
+
+const decimal = z.string().transform((text, context) => {
+  const value = tryParseDecimal(text);
+  if (value === undefined) {
+    context.addIssue({ code: 'custom', message: 'not a decimal' });
+    return z.NEVER;
+  }
+  return value;
+});
+const integer = z
+  .string()
+  .regex(/^\d{1,20}$/)
+  .transform(BigInt);
+const side = z.enum(['buy', 'sell']);
+const atMs = z.number();
+const orderId = z.number().int();
+
+const eventSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('account-opened'),
+    apiKey: z.string(),
+    apiSecret: z.string(),
+    userId: z.number().int(),
+    feeLevel: z.number().int(),
+    atMs,
+  }),
+  z.object({
+    type: z.literal('moved'),
+    movementId: z.number().int(),
+    asset: z.string(),
+    amount: decimal,
+    atMs,
+  }),
+  z.object({
+    type: z.literal('order-accepted'),
+    order: z.object({
+      orderId,
+      clientOrderId: z.string(),
+      symbol: z.string(),
+      base: z.string(),
+      quote: z.string(),
+      side,
+      method: z.enum(['limit', 'market', 'stop-limit', 'stop-market']),
+      price: decimal,
+      stopPrice: decimal.nullable(),
+      quantity: decimal,
+      quoteQuantity: decimal.nullable(),
+      bound: decimal.nullable(),
+      locked: decimal,
+    }),
+    atMs,
+  }),
+  z.object({ type: z.literal('order-entered'), orderId, atMs }),
+  z.object({
+    type: z.literal('order-filled'),
+    orderId,
+    tradeId: integer,
+    price: decimal,
+    quantity: decimal,
+    fee: decimal,
+    tax: decimal,
+    liquidity: z.enum(['maker', 'taker']),
+    lockedAfter: decimal,
+    atMs,
+  }),
+  z.object({
+    type: z.literal('order-ended'),
+    orderId,
+    status: z.enum(['canceled', 'closed']),
+    reason: z.string(),
+    quantity: decimal,
+    remaining: decimal,
+    atMs,
+  }),
+]);
+
+const rowSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('paper-account'), version: z.literal(1), mode: z.string() }),
+  z.object({ kind: z.literal('event'), apiKey: z.string(), event: eventSchema }),
+  z.object({ kind: z.literal('mark'), symbol: z.string(), price: decimal }),
+]);
+
+/** Fields that are whole numbers, not amounts. */
+const INTEGER_FIELDS = ['tradeId'];
+
+const write = (fd: number, row: unknown): void => {
+  const text = JSON.stringify(row, (name, value: unknown) =>
+    typeof value === 'bigint'
+      ? INTEGER_FIELDS.includes(name)
+        ? String(value)
+        : formatDecimal(value)
+      : value,
+  );
+  const bytes = Buffer.from(`${text}\n`);
+  for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
+};
+
+const readRow = (
+  path: string,
+  line: number,
+  text: string,
+  mode: string,
+  accounts: Map<string, AccountEvent[]>,
+  prices: Map<string, Price>,
+): void => {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new AccountFileError(`the paper account ${path} is damaged: line ${line} is not JSON`);
+  }
+  const parsed = rowSchema.safeParse(json);
+  if (!parsed.success)
+    throw new AccountFileError(
+      `the paper account ${path} is damaged: line ${line}: ${parsed.error.issues[0]?.path.join('.') ?? ''} ${parsed.error.issues[0]?.message ?? ''}`,
+    );
+  const row = parsed.data;
+  if (row.kind === 'paper-account') {
+    if (row.mode !== mode)
+      throw new AccountFileError(
+        `${path} is the account of a ${row.mode} run, this is a ${mode} run: use another STATE_DB_PATH`,
+      );
+  } else if (row.kind === 'mark') prices.set(row.symbol, row.price);
+  else {
+    const events = accounts.get(row.apiKey);
+    if (events === undefined) accounts.set(row.apiKey, [row.event]);
+    else events.push(row.event);
+  }
+};
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,34 @@
+import { faultOn, strikes } from './faults.js';
+import type { Market, SocketSession, Subscription, VenueState } from './venue-state.js';
+
+/** Sends one text frame, unless this socket has gone silent. */
+export const sendFrame = (venue: VenueState, session: SocketSession, text: string): void => {
+  if (session.stalled) return;
+  if (strikes(venue.faults, 'silent-stall') !== undefined) {
+    session.stalled = true;
+    return;
+  }
+  const corrupt = strikes(venue.faults, 'corrupt-frame') !== undefined;
+  venue.effects.push({
+    type: 'frame',
+    socketId: session.socketId,
+    text: corrupt ? text.slice(0, Math.ceil(text.length / 2)) : text,
+  });
+};
+
+/** Sends to one subscriber of a channel, unless the channel has stalled. */
+export const sendToSubscriber = (
+  venue: VenueState,
+  subscription: Subscription,
+  market: Market | null,
+  text: string,
+): void => {
+  if (faultOn(venue.faults, 'stalled-channel') !== undefined) {
+    const symbol = market?.listing.symbol;
+    if (faultOn(venue.faults, 'stalled-channel')?.value === subscription.channel) {
+      const struck = strikes(venue.faults, 'stalled-channel', symbol === undefined ? {} : { symbol });
+      if (struck !== undefined) return;
+    }
+  }
+  sendFrame(venue, subscription.session, text);
+};

@@ -1,0 +1,215 @@
+/**
+ * Follows another public feed so that the embedded exchange shows its market: for dry runs on the live feed. Only
+ * public data is read, nothing is ever sent but subscriptions.
+ */
+import { randomInt } from 'node:crypto';
+import { request } from 'undici';
+import { WebSocket } from 'ws';
+import { z } from 'zod';
+import type { OrderMethod } from '../domain/instrument.js';
+import { parseDecimal } from '../domain/money.js';
+import type { LogLevel } from '../domain/step.js';
+import { monoMs } from '../runtime/clock.js';
+import type { Listing } from './instruments.js';
+import { FrameError, readFrameActivity } from './recorded-frames.js';
+import type { MarketActivity } from './venue-state.js';
+
+export type MirrorLog = (level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>) => void;
+
+/** A mirrored feed, ready to be followed. */
+export interface MirrorSource {
+  readonly listings: readonly Listing[];
+  follow(feed: (symbol: string, activity: MarketActivity) => void): void;
+  stop(): void;
+}
+
+/** What cannot be mirrored; the message says why. */
+export class MirrorError extends Error {
+  override readonly name = 'MirrorError';
+}
+
+const REQUEST_MS = 5_000;
+const MOST_REPLY_BYTES = 4 * 1_024 * 1_024;
+const MOST_FRAME_BYTES = 1_024 * 1_024;
+/** Waits before the next connect: doubling between these, with jitter; at most ten attempts a minute. */
+const FIRST_WAIT_MS = 2_000;
+const LONGEST_WAIT_MS = 30_000;
+/** A connection that lasted this long was a good one: the next wait is short again. */
+const GOOD_CONNECTION_MS = 60_000;
+/** The first questions are asked this often before the catalogue has to do. */
+const LISTING_ATTEMPTS = 2;
+/** A connection without any frame for this long is dead. */
+const SILENCE_MS = 20_000;
+
+const METHODS: Readonly<Record<string, OrderMethod>> = {
+  MARKET: 'market',
+  LIMIT: 'limit',
+  STOP_MARKET: 'stop-market',
+  STOP_LIMIT: 'stop-limit',
+};
+
+const symbolSchema = z.object({
+  id: z.number().int(),
+  name: z.string(),
+  numerator: z.string(),
+  denominator: z.string(),
+  numeratorScale: z.number().int().min(0).max(16),
+  denominatorScale: z.number().int().min(0).max(16),
+  hasFraction: z.boolean(),
+  filters: z.array(
+    z.object({
+      minPrice: z.string(),
+      maxPrice: z.string(),
+      tickSize: z.string(),
+      minExchangeValue: z.string(),
+    }),
+  ),
+  orderMethods: z.array(z.string()),
+  order: z.number(),
+});
+const exchangeInfoSchema = z.object({ data: z.object({ symbols: z.array(z.unknown()) }) });
+
+/**
+ * Learns how the mirrored pairs are listed. A source that does not answer is no reason not to start: its pairs are
+ * listed as in our own catalogue, and its feed is tried on and on.
+ * @throws MirrorError when the source does not list a symbol
+ */
+export const startMirror = async (
+  source: { readonly wsUrl: string; readonly baseUrl: string },
+  symbols: readonly string[],
+  log: MirrorLog,
+): Promise<MirrorSource> => {
+  let listings: readonly Listing[] = [];
+  for (let attempt = 1; attempt <= LISTING_ATTEMPTS && listings.length === 0; attempt++)
+    try {
+      listings = await readListings(source.baseUrl, symbols);
+    } catch (error) {
+      if (error instanceof MirrorError) throw error;
+      log('warn', 'mirror-unanswered', { attempt, reason: messageOf(error) });
+    }
+  const stopping = new AbortController();
+  return {
+    listings,
+    follow: feed => followFeed(source.wsUrl, symbols, feed, log, stopping.signal),
+    stop: () => stopping.abort(),
+  };
+};
+
+const readListings = async (baseUrl: string, symbols: readonly string[]): Promise<readonly Listing[]> => {
+  const url = `${baseUrl}/api/v2/server/exchangeinfo`;
+  const reply = await request(url, { headersTimeout: REQUEST_MS, bodyTimeout: REQUEST_MS });
+  const bytes = await reply.body.arrayBuffer();
+  if (reply.statusCode !== 200 || bytes.byteLength > MOST_REPLY_BYTES)
+    throw new Error(`${url} answers with status ${reply.statusCode} and ${bytes.byteLength} bytes`);
+  const info = exchangeInfoSchema.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  if (!info.success) throw new Error(`${url} is not an exchange info`);
+  const listings = info.data.data.symbols.flatMap(row => {
+    const parsed = symbolSchema.safeParse(row);
+    return parsed.success && symbols.includes(parsed.data.name) ? [toListing(parsed.data)] : [];
+  });
+  const missing = symbols.filter(symbol => !listings.some(listing => listing.symbol === symbol));
+  if (missing.length > 0) throw new MirrorError(`the mirrored market does not list ${missing.join(', ')}`);
+  return listings;
+};
+
+const toListing = (row: z.infer<typeof symbolSchema>): Listing => {
+  const filter = row.filters[0];
+  return {
+    pairId: row.id,
+    symbol: row.name,
+    base: row.numerator,
+    quote: row.denominator,
+    quantityScale: row.numeratorScale,
+    denominatorScale: row.denominatorScale,
+    hasFraction: row.hasFraction,
+    tickSize: filter?.tickSize ?? '1',
+    minNotional: parseDecimal(filter?.minExchangeValue ?? '0'),
+    minPrice: parseDecimal(filter?.minPrice ?? '0.0000000000001'),
+    maxPrice: parseDecimal(filter?.maxPrice ?? '10000000'),
+    maxQuantity: null,
+    methods: row.orderMethods.flatMap(method => METHODS[method] ?? []),
+    displayOrder: row.order,
+  };
+};
+
+/** Keeps one connection; a lost one, or a gap, empties the mirrored books until they are whole again. */
+const followFeed = (
+  wsUrl: string,
+  symbols: readonly string[],
+  feed: (symbol: string, activity: MarketActivity) => void,
+  log: MirrorLog,
+  signal: AbortSignal,
+): void => {
+  let waitMs = FIRST_WAIT_MS;
+  const jittered = (): number => randomInt(waitMs / 2, waitMs * 1.5);
+  const connect = (): void => {
+    if (signal.aborted) return;
+    const changeSets = new Map<string, number>();
+    const socket = new WebSocket(wsUrl, {
+      handshakeTimeout: REQUEST_MS,
+      maxPayload: MOST_FRAME_BYTES,
+      perMessageDeflate: false,
+    });
+    const connectedMs = monoMs();
+    let lastFrameMs = connectedMs;
+    const silence = setInterval(() => {
+      if (monoMs() - lastFrameMs > SILENCE_MS) socket.terminate();
+    }, 1_000);
+    const join = (symbol: string, channel: string, joining: boolean): void =>
+      socket.send(JSON.stringify([151, { type: 151, channel, event: symbol, join: joining }]));
+    const stop = (): void => socket.terminate();
+    signal.addEventListener('abort', stop);
+    socket.on('open', () => {
+      for (const symbol of symbols) {
+        join(symbol, 'obdiff', true);
+        join(symbol, 'trade', true);
+      }
+    });
+    socket.on('message', message => {
+      lastFrameMs = monoMs();
+      const frame = parseFrame(message.toString());
+      if (frame === undefined || !symbols.includes(frame.symbol)) return;
+      const { symbol, activity, changeSet } = frame;
+      if (activity.type === 'book' && changeSet !== null) {
+        const last = changeSets.get(symbol);
+        if (!activity.whole && last === undefined) return;
+        if (!activity.whole && last !== undefined && changeSet <= last) return;
+        if (!activity.whole && last !== undefined && changeSet > last + 1) {
+          changeSets.delete(symbol);
+          log('warn', 'mirror-gap', { symbol, last, changeSet });
+          feed(symbol, { type: 'lost' });
+          join(symbol, 'obdiff', false);
+          join(symbol, 'obdiff', true);
+          return;
+        }
+        changeSets.set(symbol, changeSet);
+      }
+      feed(symbol, activity);
+    });
+    socket.on('error', error => log('warn', 'mirror-error', { reason: error.message }));
+    socket.on('close', () => {
+      clearInterval(silence);
+      signal.removeEventListener('abort', stop);
+      for (const symbol of symbols) feed(symbol, { type: 'lost' });
+      if (signal.aborted) return;
+      if (monoMs() - connectedMs >= GOOD_CONNECTION_MS) waitMs = FIRST_WAIT_MS;
+      const againInMs = jittered();
+      log('warn', 'mirror-lost', { againInMs });
+      const again = setTimeout(connect, againInMs);
+      signal.addEventListener('abort', () => clearTimeout(again), { once: true });
+      waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+    });
+  };
+  connect();
+};
+
+const parseFrame = (text: string): ReturnType<typeof readFrameActivity> => {
+  try {
+    return readFrameActivity(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof FrameError) return undefined;
+    throw error;
+  }
+};
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,54 @@
+/** JSON text as the venue prints it: integers of 64 bits and exact decimals as plain numbers (protocol section 2.2). */
+import { decimalsOf, formatDecimal, formatFixed } from '../domain/money.js';
+
+/** A number printed digit by digit, past what a double can hold. */
+export class ExactNumber {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** A value that can be printed; a bigint is an integer, an absent field is left out. */
+export type Wire =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | ExactNumber
+  | readonly Wire[]
+  | { readonly [field: string]: Wire | undefined };
+
+/** An exact amount as a JSON number. */
+export const exact = (value: bigint): ExactNumber => new ExactNumber(formatDecimal(value));
+
+export const toJson = (value: Wire): string => {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean')
+    return String(value);
+  if (value === null) return 'null';
+  if (value instanceof ExactNumber) return value.text;
+  if (isArray(value)) return `[${value.map(toJson).join(',')}]`;
+  const fields: string[] = [];
+  for (const [name, field] of Object.entries(value))
+    if (field !== undefined) fields.push(`${JSON.stringify(name)}:${toJson(field)}`);
+  return `{${fields.join(',')}}`;
+};
+
+/** At least this many decimals, more when the value needs them: `0.50000000`, `0.1997491904775655`. */
+export const atLeast = (value: bigint, decimals: number): string =>
+  formatFixed(value, Math.max(decimals, decimalsOf(value)));
+
+/** `0` for nothing, else all 16 decimals: how balances are printed. */
+export const stored = (value: bigint): string => (value === 0n ? '0' : formatFixed(value, 16));
+
+/** The documented envelope of a success. `message` differs from endpoint to endpoint. */
+export const envelope = (data: Wire, message: string | null = 'SUCCESS'): Wire => ({
+  data,
+  success: true,
+  message,
+  code: 0,
+});
+
+const isArray = (value: Wire): value is readonly Wire[] => Array.isArray(value);

@@ -1,0 +1,55 @@
+/** The embedded exchange as an actor: on paper it is the venue, in dry run it mirrors the venue's public market. */
+import { parse, resolve } from 'node:path';
+import { statementSummary } from '#src/exchange/admin.js';
+import { type RunningExchange, startExchange } from '#src/exchange/server.js';
+import type { ExchangeMarket } from '#src/exchange/setup.js';
+import { hostActor } from '#src/runtime/actor-host.js';
+import type { WorkerBoot } from '#src/runtime/settings.js';
+
+hostActor('paper-exchange', context => {
+  let exchange: RunningExchange | null = null;
+  const { settings } = context.boot;
+  const { dir, name } = parse(resolve(settings.stateDbPath));
+  const accountFile = resolve(dir, `${name}.paper.jsonl`);
+  const statementFile = resolve(dir, `${name}.paper-account.json`);
+
+  return {
+    async start() {
+      exchange = await startExchange({
+        market: marketFor(context.boot),
+        symbols: settings.symbols,
+        seed: settings.paper.seed,
+        mode: settings.mode,
+        accountPath: accountFile,
+        statementPath: statementFile,
+        balances: settings.paper.balances,
+        log: context.log,
+      });
+      void exchange.finished.then(reason => {
+        exchange?.writeStatement();
+        context.toSupervisor({ type: 'work-finished', reason });
+      });
+      return {
+        baseUrl: exchange.url,
+        graphUrl: exchange.url,
+        wsUrl: exchange.wsUrl,
+        apiKey: exchange.apiKey,
+        apiSecret: exchange.apiSecret,
+        accountFile,
+        statementFile,
+      };
+    },
+    onMessage() {},
+    async drain() {
+      await exchange?.close();
+    },
+    snapshot: () => (exchange === null ? null : statementSummary(exchange.account())),
+  };
+});
+
+const marketFor = ({ settings, publicEndpoints }: WorkerBoot): ExchangeMarket => {
+  if (settings.venue !== 'paper')
+    return { type: 'mirror', wsUrl: publicEndpoints.wsUrl, baseUrl: publicEndpoints.baseUrl };
+  const { recording, speed } = settings.paper;
+  return recording === null ? { type: 'generated' } : { type: 'recording', path: recording, speed };
+};
