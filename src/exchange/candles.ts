@@ -110,8 +110,8 @@ export const lastDay = (store: CandleStore, nowMs: number, lastPrice: Price): Da
 };
 
 /**
- * Invents what came before `beforeMs`: a seeded path that ends at `lastPrice`, in minutes for three days, hours for
- * two months and days for a year before that.
+ * Invents what came before `beforeMs`: a seeded path that ends at `lastPrice`, in minutes for a day, hours for
+ * a month and days for most of a year before that.
  * @param toPrice puts a number on the market's price grid
  * @param minuteVolume typical base volume of a minute, and how to put it on the quantity grid
  */
@@ -125,12 +125,12 @@ export const inventHistory = (
   toQuantity: (value: number) => Quantity,
 ): CandleStore => {
   const endS = alignedStart(Math.floor(beforeMs / 1_000), MINUTE_S);
-  const hoursEndS = alignedStart(endS - 3 * DAY_S, DAY_S);
-  const daysEndS = hoursEndS - 57 * DAY_S;
+  const hoursEndS = alignedStart(endS - 26 * HOUR_S, HOUR_S);
+  const daysEndS = alignedStart(hoursEndS - 30 * DAY_S, DAY_S);
   const spans = [
     { durationS: MINUTE_S, fromS: hoursEndS, toS: endS },
     { durationS: HOUR_S, fromS: daysEndS, toS: hoursEndS },
-    { durationS: DAY_S, fromS: daysEndS - 365 * DAY_S, toS: daysEndS },
+    { durationS: DAY_S, fromS: daysEndS - 300 * DAY_S, toS: daysEndS },
   ];
   const newestFirst: { readonly durationS: number; readonly candle: Candle }[] = [];
   let close = toNumber(lastPrice);

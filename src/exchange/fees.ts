@@ -1,11 +1,6 @@
 /** What the exchange charges, and how it is rounded: the one place (protocol section 6.7). */
+import type { FeeRates } from '../domain/fees.js';
 import { type Amount, divide, partsPerMillion } from '../domain/money.js';
-
-/** Maker and taker rates, VAT included, in parts per million of the notional value. */
-export interface FeeRates {
-  readonly makerPpm: number;
-  readonly takerPpm: number;
-}
 
 /** Rates by level 1 to 8: [TRY maker, TRY taker, USDT maker, USDT taker]. */
 const TIERS: readonly (readonly [number, number, number, number])[] = [

@@ -35,8 +35,9 @@ const SWEEP_SHARE = 0.12;
 const SWEEP_MEAN_BPS = 12;
 /** Share of the other trades that are large. */
 const LARGE_SHARE = 0.05;
-/** Orders a market holds on average. */
+/** Orders a busy market holds on average, and those a quiet one keeps. */
 const USUAL_ORDERS = 400;
+const QUIET_ORDERS = 260;
 /** Share of orders near the touch; the others are up to fifteen times as far away. */
 const NEAR_SHARE = 0.6;
 /** Orders between these distances from the fair price, basis points, are mostly left alone. */
@@ -54,7 +55,8 @@ export const beginMarket = (venue: VenueState, market: Market, busy: boolean): v
     activityAtMs: venue.now.monoMs,
     lastSide: 'buy',
   };
-  for (let count = 0; count < USUAL_ORDERS; count++) addOrder(venue, flow, count % 2 === 0 ? 'buy' : 'sell');
+  for (let count = 0; count < (busy ? USUAL_ORDERS : QUIET_ORDERS); count++)
+    addOrder(venue, flow, count % 2 === 0 ? 'buy' : 'sell');
   if (!busy) return;
   venue.flows.set(market.listing.symbol, flow);
   later(venue, nextFlowMs(venue, flow), { type: 'flow', market });

@@ -3,7 +3,6 @@
  * public data is read, nothing is ever sent but subscriptions.
  */
 import { randomInt } from 'node:crypto';
-import { request } from 'undici';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import type { OrderMethod } from '../domain/instrument.js';
@@ -97,10 +96,10 @@ export const startMirror = async (
 
 const readListings = async (baseUrl: string, symbols: readonly string[]): Promise<readonly Listing[]> => {
   const url = `${baseUrl}/api/v2/server/exchangeinfo`;
-  const reply = await request(url, { headersTimeout: REQUEST_MS, bodyTimeout: REQUEST_MS });
-  const bytes = await reply.body.arrayBuffer();
-  if (reply.statusCode !== 200 || bytes.byteLength > MOST_REPLY_BYTES)
-    throw new Error(`${url} answers with status ${reply.statusCode} and ${bytes.byteLength} bytes`);
+  const reply = await fetch(url, { signal: AbortSignal.timeout(REQUEST_MS), redirect: 'error' });
+  const bytes = await reply.arrayBuffer();
+  if (reply.status !== 200 || bytes.byteLength > MOST_REPLY_BYTES)
+    throw new Error(`${url} answers with status ${reply.status} and ${bytes.byteLength} bytes`);
   const info = exchangeInfoSchema.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')));
   if (!info.success) throw new Error(`${url} is not an exchange info`);
   const listings = info.data.data.symbols.flatMap(row => {
