@@ -41,8 +41,8 @@ hostActor('ledger', context => {
     async start() {
       const startedMonoMs = context.now().monoMs;
       ledger = await open();
-      // Read once before anybody asks: a row that cannot be read must stop the start, not a running bot.
-      const snapshot = ledger.snapshot();
+      // Read once before anybody asks: an order that cannot be read must stop the start, not a running bot.
+      const snapshot = ledger.snapshot({ fills: false });
       service = createLedgerService(ledger, {
         now: context.now,
         send: (to, message) => {
@@ -73,7 +73,7 @@ hostActor('ledger', context => {
         integrity: ledger.integrity,
         migrationBackup: ledger.migrationBackup,
         openOrders: snapshot.openOrders.length,
-        fills: snapshot.fills.length,
+        holds: snapshot.holds.length,
         tookMs: context.now().monoMs - startedMonoMs,
       });
       return {

@@ -26,7 +26,8 @@ export class MoneyError extends Error {
   override readonly name = 'MoneyError';
 }
 
-const PLAIN_DECIMAL = /^(-?)(\d{1,24})(?:\.(\d{1,40}))?$/;
+const PLAIN_DECIMAL = /^-?\d{1,24}(?:\.\d{1,40})?$/;
+const POWERS = Array.from({ length: DECIMALS + 1 }, (_, exponent) => 10n ** BigInt(exponent));
 
 /**
  * Reads a plain decimal: optional minus, digits, optional dot and digits; no exponent, no separators.
@@ -34,13 +35,13 @@ const PLAIN_DECIMAL = /^(-?)(\d{1,24})(?:\.(\d{1,40}))?$/;
  * @returns the value, or `undefined` when the text is anything else.
  */
 export const tryParseDecimal = (text: string): bigint | undefined => {
-  const match = PLAIN_DECIMAL.exec(text);
-  if (match === null) return undefined;
-  const fraction = match[3] ?? '';
-  const kept = fraction.slice(0, DECIMALS);
-  if (fraction.length > DECIMALS && /[1-9]/.test(fraction.slice(DECIMALS))) return undefined;
-  const value = BigInt(match[2] + kept.padEnd(DECIMALS, '0'));
-  return match[1] === '-' ? -value : value;
+  if (!PLAIN_DECIMAL.test(text)) return undefined;
+  const dot = text.indexOf('.');
+  if (dot === -1) return BigInt(text) * ONE;
+  const end = dot + 1 + DECIMALS;
+  if (text.length > end && /[1-9]/.test(text.slice(end))) return undefined;
+  const fraction = text.slice(dot + 1, end);
+  return BigInt(text.slice(0, dot) + fraction) * (POWERS[DECIMALS - fraction.length] as bigint);
 };
 
 /**

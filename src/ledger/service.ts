@@ -237,7 +237,7 @@ export const createLedgerService = (ledger: Ledger, ports: LedgerServicePorts): 
       onSuccess();
       reply(each, { type: 'epoch-given', request: message.request, epoch });
     } else if (message.type === 'snapshot-wanted') {
-      const snapshot = readable(() => ledger.snapshot());
+      const snapshot = readable(() => ledger.snapshot({ fills: message.fills !== false }));
       if (snapshot !== null) reply(each, { type: 'snapshot-given', request: message.request, snapshot });
     }
     waiting = waiting.slice(1);

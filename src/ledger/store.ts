@@ -68,7 +68,8 @@ export interface Ledger {
   append(records: readonly LedgerRecord[]): readonly Finding[];
   /** Writes several batches in one commit. @throws SQLite's error when the disk fails: nothing was written then. */
   appendGroup(batches: readonly (readonly LedgerRecord[])[]): readonly BatchOutcome[];
-  snapshot(): LedgerSnapshot;
+  /** Everything a restarted bot knows; `fills` false leaves the list of fills empty. */
+  snapshot(scope?: { readonly fills: boolean }): LedgerSnapshot;
   /** The next write epoch, durable when this returns; counts from 1. */
   nextEpoch(): number;
   /**
@@ -212,7 +213,8 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
       return outcome.findings;
     },
     appendGroup: batches => commit(() => batches.map(writeBatch)),
-    snapshot: () => readSnapshot(db, opened.instance, opened.lastRecordAtMs),
+    snapshot: ({ fills } = { fills: true }) =>
+      readSnapshot(db, { instance: opened.instance, lastRecordAtMs: opened.lastRecordAtMs, fills }),
     nextEpoch: () => commit(() => countUp(db, 'epoch')),
     checkpoint,
     walBytes: () => (db.memory ? 0 : (statSync(`${opened.path}-wal`, { throwIfNoEntry: false })?.size ?? 0)),

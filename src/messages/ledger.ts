@@ -5,6 +5,8 @@ import type { AppendRequest, LedgerReply, LedgerSnapshot } from '../domain/ledge
 export interface SnapshotWanted {
   readonly type: 'snapshot-wanted';
   readonly request: number;
+  /** False for a worker that keeps no accounts: `fills` comes empty, which saves most of the time of a long history. */
+  readonly fills?: boolean;
 }
 
 /** A new write epoch, durable before it is answered: part of every client order id of one execution incarnation. */

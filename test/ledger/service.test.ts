@@ -148,6 +148,19 @@ describe('ledger service', () => {
     h.service.drain();
   });
 
+  it('leaves the fills out of the answer to whom they say nothing', () => {
+    const h = start();
+    h.append([intended('c1'), filled('t1')]);
+    h.ask({ type: 'snapshot-wanted', request: 1, fills: false });
+    h.ask({ type: 'snapshot-wanted', request: 2 });
+    h.settle();
+    const fills = h.sent.flatMap(({ message }) =>
+      message.type === 'snapshot-given' ? [message.snapshot.fills.length] : [],
+    );
+    expect(fills).to.deep.equal([0, 1]);
+    h.service.drain();
+  });
+
   it('refuses a batch that contradicts the books without harm to the others', () => {
     const h = start();
     h.append([intended('c1')]);
