@@ -93,7 +93,7 @@ export const bookFill = (accounting: Accounting, fill: Fill, pair: Pair): Bookin
   if (known !== undefined) return sameTrade(known, fill) ? 'repeated' : 'contradicted';
   if (fill.executedAtMs < accounting.openingAtMs) return 'before-opening';
   accounting.booked.set(fill.tradeId, fill);
-  for (const [asset, change] of fillEffects(fill, pair)) add(accounting.changes, asset, change);
+  addEffects(accounting.changes, fill, pair);
   if (fill.feeAsset !== pair.base && fill.feeAsset !== pair.quote)
     add(accounting.otherCosts, fill.feeAsset, fill.fee + fill.tax);
 
@@ -126,12 +126,16 @@ export const expectedBalances = (accounting: Accounting): Map<string, Amount> =>
 
 /** What a fill does to the account: signed change by asset. */
 export const fillEffects = (fill: Fill, pair: Pair): Map<string, Amount> => {
-  const value = notional(fill.price, fill.quantity);
   const effects = new Map<string, Amount>();
-  add(effects, pair.base, fill.side === 'buy' ? fill.quantity : -fill.quantity);
-  add(effects, pair.quote, fill.side === 'buy' ? -value : value);
-  add(effects, fill.feeAsset, -(fill.fee + fill.tax));
+  addEffects(effects, fill, pair);
   return effects;
+};
+
+const addEffects = (sums: Map<string, Amount>, fill: Fill, pair: Pair): void => {
+  const value = notional(fill.price, fill.quantity);
+  add(sums, pair.base, fill.side === 'buy' ? fill.quantity : -fill.quantity);
+  add(sums, pair.quote, fill.side === 'buy' ? -value : value);
+  add(sums, fill.feeAsset, -(fill.fee + fill.tax));
 };
 
 /** A symbol's position as strategies and reports see it; flat when nothing was ever traded. */
