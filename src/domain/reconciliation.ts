@@ -595,7 +595,8 @@ const drain = (state: ReconciliationState, deadlineMonoMs: number, now: Now): vo
 const endDrain = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
   if (state.phase !== 'draining' || state.drainDeadlineMonoMs === null) return;
   const late = now.monoMs >= state.drainDeadlineMonoMs;
-  const clean = state.pass === null && state.discrepancies.length === 0 && state.passesAgain === 0;
+  const clean =
+    state.everClean && state.pass === null && state.discrepancies.length === 0 && state.passesAgain === 0;
   if (state.pass === null && !clean)
     state.nextPassMonoMs = Math.min(state.nextPassMonoMs, now.monoMs + LAST_LOOK_AGAIN_MS);
   if (!late && !(clean && state.unacknowledged.size === 0)) return;

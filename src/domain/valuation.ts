@@ -117,7 +117,10 @@ export const revalue = (state: ReconciliationState, now: Now, effects: Reconcili
   const rates = tryRates(state, now);
   const profit = profitTry(state, rates, now);
   appendMarks(state, now, effects);
-  if (profit === null) return;
+  if (profit === null) {
+    state.valuedMonoMs = Number.NEGATIVE_INFINITY;
+    return;
+  }
   const last = state.valuation;
   const dayStartMs = tradingDayStart(now.wallMs);
   const sameDay = last !== null && last.dayStartMs === dayStartMs;

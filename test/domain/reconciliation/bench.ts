@@ -1,6 +1,7 @@
 import type { AccountReport } from '#src/domain/account-events.js';
 import { makeClientOrderId } from '#src/domain/client-order-id.js';
-import type { AppendRequest, LedgerRecord, LedgerSnapshot } from '#src/domain/ledger-records.js';
+import type { AppendRequest, LedgerRecord, LedgerSnapshot, Valuation } from '#src/domain/ledger-records.js';
+import { parseDecimal } from '#src/domain/money.js';
 import { type Fill, isTerminal, type Order, type OrderState, type OrderTerms } from '#src/domain/order.js';
 import {
   initialReconciliation,
@@ -10,6 +11,7 @@ import {
   type ReconciliationState,
   stepReconciliation,
 } from '#src/domain/reconciliation.js';
+import type { Hold } from '#src/domain/safety.js';
 import type { Balance, CashMovement, PrivateEvent, ReadFailure, VenueRead } from '#src/domain/venue-port.js';
 import { type Lags, TinyVenue } from './tiny-venue.js';
 
@@ -67,6 +69,16 @@ export const newOrder = (
   sentAtMs,
   settledAtMs: null,
   state,
+});
+
+export const limitOrder = (side: 'buy' | 'sell', quantity: string, price = '1000'): OrderTerms => ({
+  symbol: 'BTCTRY',
+  side,
+  method: 'limit',
+  price: parseDecimal(price),
+  quantity: parseDecimal(quantity),
+  quoteQuantity: null,
+  stopPrice: null,
 });
 
 /** Faults of one history; every chance is per event, from 0 to 1. */
@@ -131,6 +143,15 @@ export class TinyLedger {
   }
 }
 
+/** The ledger of a database that was opened an hour ago and last written to a minute ago. */
+export const openedLedger = (venue: TinyVenue): TinyLedger => {
+  const ledger = new TinyLedger();
+  const atMs = START_WALL_MS - 3_600_000;
+  ledger.opening = { balances: venue.balancesAt(atMs), atMs };
+  ledger.lastRecordAtMs = START_WALL_MS - 60_000;
+  return ledger;
+};
+
 /**
  * The brain on a bench: virtual time, a tiny venue that answers its reads, a ledger, and an execution that believes
  * what it is told.
@@ -156,10 +177,13 @@ export class Bench {
   readonly logs: { readonly event: string; readonly fields: Readonly<Record<string, unknown>> }[] = [];
   readonly reads: { readonly call: VenueRead; readonly atMonoMs: number }[] = [];
   readonly expected: string[] = [];
+  readonly reconnects: string[] = [];
   readonly metrics = new Map<string, number>();
   status: Readonly<Record<string, unknown>> = {};
   drained: boolean | null = null;
   failAppends = false;
+  /** The ledger dies before it has written or answered. */
+  loseAppends = false;
   private readonly agenda: { readonly atMonoMs: number; readonly order: number; readonly run: () => void }[] =
     [];
   private agendaOrder = 0;
@@ -172,13 +196,15 @@ export class Bench {
     readonly config?: Partial<ReconciliationConfig>;
     readonly random?: () => number;
     readonly monoMs?: number;
+    readonly valuation?: Valuation;
   }) {
     this.venue = options.venue;
     this.ledger = options.ledger ?? new TinyLedger();
     this.config = { ...CONFIG, ...options.config };
     this.random = options.random ?? (() => 0.5);
     this.monoMs = options.monoMs ?? this.monoMs;
-    this.state = initialReconciliation(this.config, this.ledger.snapshot(), this.now());
+    const snapshot = { ...this.ledger.snapshot(), valuation: options.valuation ?? null };
+    this.state = initialReconciliation(this.config, snapshot, this.now());
   }
 
   get wallMs(): number {
@@ -244,6 +270,26 @@ export class Bench {
     }
   }
 
+  /** The supervisor's word, with these holds. */
+  control(holds: readonly Hold[]): void {
+    this.give({
+      type: 'control',
+      control: {
+        type: 'control-state',
+        epoch: 1,
+        mode: 'paper',
+        state: holds.length === 0 ? 'live' : 'observe-only',
+        mayObserve: true,
+        maySubmit: holds.length === 0,
+        mayCancel: holds.length === 0,
+        blockedSymbols: [],
+        pull: 'none',
+        holds,
+        reasons: [],
+      },
+    });
+  }
+
   track(order: Order): void {
     this.give({
       type: 'message',
@@ -286,6 +332,7 @@ export class Bench {
         return;
       case 'append': {
         const { batch, durable } = effect.request;
+        if (this.loseAppends) return;
         if (this.failAppends) {
           if (durable)
             this.at(1, () =>
@@ -332,6 +379,7 @@ export class Bench {
         this.expected.push(effect.clientOrderId);
         return;
       case 'reconnect-private':
+        this.reconnects.push(effect.reason);
         return;
       case 'drained':
         this.drained = effect.clean;

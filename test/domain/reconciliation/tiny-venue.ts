@@ -39,6 +39,8 @@ export class TinyVenue {
   readonly orders: VenueOrder[] = [];
   readonly trades: Fill[] = [];
   readonly movements: CashMovement[] = [];
+  /** Orders that no answer shows. */
+  readonly hidden = new Set<string>();
   readonly totals: Map<string, bigint>;
   /** Changes of totals, oldest first. */
   private readonly changes: { readonly atMs: number; readonly asset: string; readonly amount: bigint }[] = [];
@@ -182,7 +184,7 @@ export class TinyVenue {
 
   private reports(symbol: string, atMs: number): OrderReport[] {
     return this.orders
-      .filter(order => order.terms.symbol === symbol)
+      .filter(order => order.terms.symbol === symbol && !this.hidden.has(order.venueOrderId))
       .map(order => this.reportAt(order, atMs))
       .filter(report => report !== null);
   }

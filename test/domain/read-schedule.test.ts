@@ -1,0 +1,180 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import {
+  initialReadSchedule,
+  isThrottled,
+  type ReadSchedule,
+  readRates,
+  resumeSignedReads,
+  sendDueReads,
+  settleOverdueReads,
+  settleRead,
+  wantRead,
+} from '#src/domain/read-schedule.js';
+import { createRequestBudget } from '#src/domain/request-budget.js';
+import type { ReadAnswer, ReadFailure, VenueRead } from '#src/domain/venue-port.js';
+
+const at = (monoMs: number) => ({ monoMs, wallMs: 1_790_000_000_000 + monoMs });
+const order = (id: number): VenueRead => ({ type: 'order', venueOrderId: String(id) });
+const balances: VenueRead = { type: 'balances' };
+
+const schedule = (maxRetries = 4): ReadSchedule<string> =>
+  initialReadSchedule(
+    { baseDelayMs: 400, maxDelayMs: 4_000, maxRetries },
+    createRequestBudget({ writesPerSecond: 8, writeBurst: 8, cold: false }, 0),
+    1,
+  );
+
+const failed = (call: VenueRead, failure: ReadFailure): ReadAnswer =>
+  ({ call, result: { ok: false, failure, tookMs: 5 } }) as ReadAnswer;
+const answered = (call: VenueRead): ReadAnswer =>
+  ({ call, result: { ok: true, value: { balances: [], atMs: 0 }, tookMs: 5 } }) as ReadAnswer;
+const TIMEOUT: ReadFailure = { type: 'unavailable', cause: 'timeout' };
+
+describe('the read schedule', () => {
+  it('repeats a read after a jittered pause that grows, and gives up after its retries', () => {
+    const reads = schedule(2);
+    reads.retryAllowance = 10;
+    wantRead(reads, balances, 'a', 0);
+    const sentAt: number[] = [];
+    const verdicts: string[] = [];
+    for (let monoMs = 0; monoMs < 20_000; monoMs += 10)
+      for (const { requestId } of sendDueReads(reads, at(monoMs))) {
+        sentAt.push(monoMs);
+        verdicts.push(settleRead(reads, requestId, failed(balances, TIMEOUT), at(monoMs)).type);
+      }
+    expect(verdicts).to.deep.equal(['retrying', 'retrying', 'failed']);
+    const [first = 0, second = 0, third = 0] = sentAt;
+    expect(second - first).to.be.within(0, 410);
+    expect(third - second).to.be.within(0, 810);
+  });
+
+  it('never repeats more than a tenth of its reads, but for a few at the start', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ fails: fc.boolean(), gapMs: fc.integer({ min: 0, max: 3_000 }) }), {
+          minLength: 1,
+          maxLength: 400,
+          size: 'max',
+        }),
+        steps => {
+          const reads = schedule();
+          let monoMs = 0;
+          let fresh = 0;
+          let total = 0;
+          for (const { fails, gapMs } of steps) {
+            monoMs += gapMs;
+            wantRead(reads, order(fresh++), 'x', monoMs);
+            for (const { requestId, call } of sendDueReads(reads, at(monoMs))) {
+              total += 1;
+              settleRead(reads, requestId, fails ? failed(call, TIMEOUT) : answered(call), at(monoMs));
+            }
+          }
+          const firsts = fresh - reads.waiting.filter(read => read.attempt === 0).length;
+          expect(total - firsts).to.be.at.most(2 + firsts / 10);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  it('sends nothing to a bucket that the venue has closed, and goes on elsewhere', () => {
+    const reads = schedule();
+    wantRead(reads, balances, 'a', 0);
+    const [sent] = sendDueReads(reads, at(0));
+    settleRead(
+      reads,
+      sent?.requestId ?? 0,
+      failed(balances, { type: 'rate-limited', retryAfterMs: 30_000 }),
+      at(100),
+    );
+    wantRead(reads, balances, 'b', 0);
+    wantRead(reads, order(1), 'c', 0);
+    expect(sendDueReads(reads, at(200)).map(effect => effect.call.type)).to.deep.equal(['order']);
+    expect(sendDueReads(reads, at(30_050))).to.deep.equal([]);
+    expect(isThrottled(reads, at(30_050))).to.equal(true);
+    const [again] = sendDueReads(reads, at(30_150));
+    expect(again?.call.type).to.equal('balances');
+    settleRead(reads, again?.requestId ?? 0, answered(balances), at(30_200));
+    expect(isThrottled(reads, at(30_300))).to.equal(false);
+    expect(readRates(reads, at(30_300)).throttledPerMinute).to.equal(1);
+  });
+
+  it('forgets that a bucket was closed when nobody wants to read from it any more', () => {
+    const reads = schedule();
+    wantRead(reads, balances, 'a', 0);
+    const [sent] = sendDueReads(reads, at(0));
+    settleRead(
+      reads,
+      sent?.requestId ?? 0,
+      failed(balances, { type: 'rate-limited', retryAfterMs: 5_000 }),
+      at(0),
+    );
+    expect(isThrottled(reads, at(4_000))).to.equal(true);
+    expect(isThrottled(reads, at(5_001))).to.equal(false);
+  });
+
+  it('stops everything signed at the third refusal of the key in a row, until it is let go on', () => {
+    const reads = schedule();
+    const refuse = (monoMs: number): void => {
+      wantRead(reads, balances, 'a', monoMs);
+      for (const { requestId, call } of sendDueReads(reads, at(monoMs)))
+        settleRead(
+          reads,
+          requestId,
+          failed(call, { type: 'unauthorized', message: 'Invalid Signature' }),
+          at(monoMs),
+        );
+    };
+    refuse(0);
+    refuse(1_000);
+    wantRead(reads, balances, 'good', 2_000);
+    for (const { requestId, call } of sendDueReads(reads, at(2_000)))
+      settleRead(reads, requestId, answered(call), at(2_000));
+    refuse(3_000);
+    refuse(4_000);
+    expect(reads.signedStopped).to.equal(false);
+    refuse(5_000);
+    expect(reads.signedStopped).to.equal(true);
+    wantRead(reads, { type: 'server-time' }, 'clock', 6_000);
+    wantRead(reads, balances, 'b', 6_000);
+    expect(sendDueReads(reads, at(6_000)).map(effect => effect.call.type)).to.deep.equal(['server-time']);
+    resumeSignedReads(reads);
+    expect(sendDueReads(reads, at(6_100)).map(effect => effect.call.type)).to.deep.equal(['balances']);
+  });
+
+  it('gives up on an answer that does not come, and does not mind when it comes all the same', () => {
+    const reads = schedule(0);
+    wantRead(reads, balances, 'a', 0);
+    const [sent] = sendDueReads(reads, at(0));
+    expect(settleOverdueReads(reads, at(19_000))).to.deep.equal([]);
+    expect(settleOverdueReads(reads, at(20_000)).map(settled => settled.type)).to.deep.equal(['failed']);
+    expect(settleRead(reads, sent?.requestId ?? 0, answered(balances), at(21_000)).type).to.equal(
+      'unexpected',
+    );
+  });
+
+  it('keeps a bound on how many reads are in the air', () => {
+    const reads = schedule();
+    for (let index = 0; index < 50; index++) wantRead(reads, order(index), 'x', 0);
+    const first = sendDueReads(reads, at(0));
+    expect(first.length).to.be.within(1, 8);
+    expect(sendDueReads(reads, at(10))).to.deep.equal([]);
+    for (const { requestId, call } of first) settleRead(reads, requestId, answered(call), at(20));
+    expect(sendDueReads(reads, at(1_100)).length).to.equal(first.length);
+  });
+
+  it('stays within the venue’s limits whatever is wanted', () => {
+    const reads = schedule();
+    for (let index = 0; index < 500; index++) wantRead(reads, balances, 'x', 0);
+    const sentAt: number[] = [];
+    for (let monoMs = 0; monoMs < 180_000; monoMs += 50)
+      for (const { requestId, call } of sendDueReads(reads, at(monoMs))) {
+        sentAt.push(monoMs);
+        settleRead(reads, requestId, answered(call), at(monoMs));
+      }
+    for (const start of sentAt)
+      expect(sentAt.filter(time => time >= start && time < start + 60_000).length).to.be.at.most(96);
+    expect(sentAt.length).to.be.greaterThan(200);
+  });
+});
