@@ -163,6 +163,9 @@ interface Child {
   facts: Readonly<Record<string, unknown>>;
 }
 
+/** Subject of the `starting` hold that stands until the first start is complete. */
+const ALL_WORKERS = 'workers';
+
 /** Beats come more often than anybody looks at their figures. */
 const MEASURE_EVERY_MS = 1_000;
 
@@ -207,7 +210,8 @@ export interface SupervisorStatus {
 export const initialSupervisor = (config: SupervisorConfig): SupervisorState => {
   const holds = emptyHolds();
   for (const hold of config.restoredHolds) restoreHold(holds, hold);
-  placeHold(holds, 'starting', '', 'the bot is starting', 'supervisor', 0);
+  placeHold(holds, 'starting', '', 'the account is not proven yet', 'supervisor', 0);
+  placeHold(holds, 'starting', ALL_WORKERS, 'not every worker is up yet', 'supervisor', 0);
   return {
     config,
     ids: eventIds('supervisor', 1),
@@ -488,12 +492,9 @@ class Turn {
     if (this.state.phase === 'stopping') return;
     const how = `ended with code ${input.code}${input.error === null ? '' : `: ${firstLine(input.error)}`}`;
     this.holdFor(child, `${input.actor} ${how}`);
-    if (this.state.phase === 'starting') {
-      this.stop(`${input.actor} did not start: it ${how}`, 1);
-      return;
-    }
     if (before === 'starting') {
-      this.giveUp(child, 'ended before it was ready again');
+      if (this.state.phase === 'starting') this.stop(`${input.actor} did not start: it ${how}`, 1);
+      else this.giveUp(child, 'ended before it was ready again');
       return;
     }
     const spent = spend(child.budget, this.now.monoMs);
@@ -769,6 +770,7 @@ class Turn {
     }
     if (this.state.phase === 'starting' && this.state.children.every(child => child.status === 'up')) {
       this.state.phase = 'running';
+      this.note(clearHold(this.state.holds, 'starting', ALL_WORKERS, this.now.monoMs), 'supervisor');
       this.log('info', 'all-workers-ready', {});
     }
   }

@@ -207,20 +207,21 @@ export const hostActor = <Self extends ActorName>(
         accept(name, peer, received.message);
       }
     }
+    // One message of each peer in turn, so that a flood from one of them holds nobody else up.
     let handled = 0;
-    for (const [name, peer] of peers) {
-      for (;;) {
+    let progressed = true;
+    while (progressed && handled < MAILBOX_TURN) {
+      progressed = false;
+      for (const [name, peer] of peers) {
         drainControl();
         const message = peer.inbox.take();
-        if (message === undefined) break;
-        handlers.onMessage(name, message as never);
+        if (message === undefined) continue;
+        progressed = true;
         handled += 1;
-        if (handled >= MAILBOX_TURN) {
-          scheduleTurn();
-          return;
-        }
+        handlers.onMessage(name, message as never);
       }
     }
+    if (progressed) scheduleTurn();
   };
 
   const context: ActorContext<Self> = {

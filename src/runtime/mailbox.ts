@@ -17,6 +17,12 @@ export interface Mailbox<M> {
   readonly dropped: number;
 }
 
+/** A whole picture, of which nobody wants an older one. */
+const isSuperseding = (message: unknown): boolean => {
+  const { type } = message as Keyed;
+  return type === 'book-updated' || type === 'account-updated';
+};
+
 const supersessionKey = (message: unknown): string => {
   const keyed = message as Keyed;
   return `${keyed.type}:${keyed.symbol ?? keyed.book?.symbol ?? ''}`;
@@ -33,11 +39,15 @@ export const createMailbox = <M>(rule: MailboxRule, limit: number): Mailbox<M> =
   let dropped = 0;
   const waiting = new Map<string, number>();
 
+  /** Superseded and taken messages leave gaps; without this, gaps could grow while few messages wait. */
   const compact = (): void => {
-    if (head < 1_024 || head * 2 < queue.length) return;
-    queue = queue.slice(head);
-    for (const [key, index] of waiting) waiting.set(key, index - head);
+    if (queue.length < 1_024 || queue.length < 2 * size) return;
+    queue = queue.filter(message => message !== undefined);
     head = 0;
+    waiting.clear();
+    if (rule !== 'newest') return;
+    for (const [index, message] of queue.entries())
+      if (isSuperseding(message)) waiting.set(supersessionKey(message), index);
   };
   const take = (): M | undefined => {
     while (head < queue.length) {
@@ -62,8 +72,7 @@ export const createMailbox = <M>(rule: MailboxRule, limit: number): Mailbox<M> =
 
   return {
     put(message) {
-      const type = (message as Keyed).type;
-      if (rule === 'newest' && (type === 'book-updated' || type === 'account-updated')) {
+      if (rule === 'newest' && isSuperseding(message)) {
         const key = supersessionKey(message);
         const older = waiting.get(key);
         waiting.set(key, queue.length);
@@ -71,6 +80,7 @@ export const createMailbox = <M>(rule: MailboxRule, limit: number): Mailbox<M> =
           queue[older] = undefined;
           append(message);
           size -= 1;
+          compact();
           return 'superseded';
         }
         append(message);
@@ -78,6 +88,10 @@ export const createMailbox = <M>(rule: MailboxRule, limit: number): Mailbox<M> =
       }
       if (size < limit) {
         append(message);
+        return 'kept';
+      }
+      if (rule === 'refuse' && (message as Keyed).type === 'cancel-order') {
+        append(message); // A cancel only ever lessens what we have at stake; there are no more of them than orders.
         return 'kept';
       }
       if (rule === 'refuse') {

@@ -105,10 +105,13 @@ const ROWS: readonly Row[] = [
 ];
 
 /** The built worker file of an actor. */
-const entryOf = (actor: ActorName): URL => new URL(`../workers/${actor}.js`, import.meta.url);
+const builtEntry = (actor: ActorName): URL => new URL(`../workers/${actor}.js`, import.meta.url);
 
 /** The workers a configuration needs: live has no embedded exchange. */
-export const childSpecs = (settings: Pick<Settings, 'mode'>): readonly ChildSpec[] =>
+export const childSpecs = (
+  settings: Pick<Settings, 'mode'>,
+  entryOf: (actor: ActorName) => URL = builtEntry,
+): readonly ChildSpec[] =>
   ROWS.filter(row => row.actor !== 'paper-exchange' || settings.mode !== 'live').map(row => ({
     readyWithinMs: START_WORKER_MS,
     ...row,

@@ -59,10 +59,13 @@ export interface Invocation {
   readonly env: Record<string, string | undefined>;
   /** Ends the process. */
   readonly end: (code: number) => never;
+  /** Where the worker files are, unless they are the built ones. */
+  readonly entryOf?: (actor: ActorName) => URL;
 }
 
 /** Runs the bot until it ends the process. */
-export const main = ({ args, env, end }: Invocation): void => {
+export const main = (invocation: Invocation): void => {
+  const { args, env, end } = invocation;
   const configFile = readArguments(args, end);
   const loaded = loadSettings({
     env,
@@ -78,7 +81,7 @@ export const main = ({ args, env, end }: Invocation): void => {
     end(EXIT_REFUSED);
     return;
   }
-  supervise(loaded.settings, loaded.credentials, end);
+  supervise(loaded.settings, loaded.credentials, invocation);
 };
 
 const readArguments = (args: readonly string[], end: Invocation['end']): string | undefined => {
@@ -106,8 +109,12 @@ const placeProblems = (settings: Settings): readonly string[] => {
   return problems;
 };
 
-const supervise = (settings: Settings, credentials: ApiCredentials | null, end: Invocation['end']): void => {
-  const specs = childSpecs(settings);
+const supervise = (
+  settings: Settings,
+  credentials: ApiCredentials | null,
+  { end, entryOf }: Invocation,
+): void => {
+  const specs = childSpecs(settings, entryOf);
   const redact = redactorOf(credentials);
   const latch = latchPath(settings.stateDbPath);
   let state = initialSupervisor({
@@ -199,8 +206,6 @@ const supervise = (settings: Settings, credentials: ApiCredentials | null, end: 
     for (const effect of stepped.effects) perform(effect);
     flushRecords();
     if (input.type === 'worker-ready' && input.actor === 'ledger') onLedgerReady();
-    if (input.type === 'worker-start-failed')
-      complain(`${input.actor} did not start: ${redact(input.reason)}`);
   };
 
   const tree = new WorkerTree(

@@ -1,0 +1,114 @@
+/**
+ * A small worker that stands in for any actor and misbehaves on request. What it does wrong is in the strategy's
+ * configuration: `{ "<actor>": { "fault": "<name>", "incarnations": <how many times> } }`.
+ */
+import { workerData } from 'node:worker_threads';
+import { type ActorName, nextEventId } from '#src/domain/step.js';
+import { StartRefused } from '#src/messages/control.js';
+import type { ToLedger } from '#src/messages/ledger.js';
+import { hostActor } from '#src/runtime/actor-host.js';
+import type { WorkerBoot } from '#src/runtime/settings.js';
+
+export type Fault =
+  | 'exit-0'
+  | 'throw'
+  | 'reject'
+  | 'hang'
+  | 'out-of-memory'
+  | 'never-ready'
+  | 'start-throws'
+  | 'start-refused'
+  | 'ends-before-ready'
+  | 'never-drains';
+
+export type FaultPlan = Readonly<Record<string, { readonly fault: Fault; readonly incarnations: number }>>;
+
+const { boot } = workerData as { readonly boot: WorkerBoot };
+const self = boot.actor as ActorName;
+const plan = (boot.settings.strategyConfig as FaultPlan)[self];
+const fault = plan !== undefined && boot.incarnation <= plan.incarnations ? plan.fault : null;
+
+const spinForEver = (): never => {
+  for (;;);
+};
+
+const fillMemory = (): never => {
+  const kept: unknown[] = [];
+  for (;;) kept.push(new Array(100_000).fill({ at: kept.length }));
+};
+
+/** The faults that strike once the worker has become ready. */
+const strike: Partial<Record<Fault, () => void>> = {
+  'exit-0': () => process.exit(0),
+  throw: () => {
+    throw new Error('thrown on purpose');
+  },
+  reject: () => void Promise.reject(new Error('rejected on purpose')),
+  hang: spinForEver,
+  'out-of-memory': fillMemory,
+};
+
+hostActor(self, context => ({
+  async start() {
+    switch (fault) {
+      case 'never-ready':
+        return new Promise(() => {});
+      case 'start-throws':
+        throw new Error('start failed on purpose');
+      case 'start-refused':
+        throw new StartRefused(2, 'refused on purpose: choose another one');
+      case 'ends-before-ready':
+        process.exit(0);
+    }
+    context.log('info', 'fake-started', { incarnation: boot.incarnation, signs: boot.credentials !== null });
+    if (self === 'reconciliation') {
+      const id = nextEventId(context.ids);
+      context.toSupervisor({
+        type: 'hold-cleared',
+        id,
+        cause: id,
+        holdCause: 'starting',
+        subject: '',
+        detail: 'nothing to compare',
+      });
+    }
+    context.toSupervisor({ type: 'status-reported', facts: { incarnation: boot.incarnation } });
+    return self === 'paper-exchange'
+      ? {
+          baseUrl: 'http://127.0.0.1:1',
+          graphUrl: 'http://127.0.0.1:1',
+          wsUrl: 'ws://127.0.0.1:1',
+          apiKey: 'fake-key-of-the-embedded-exchange',
+          apiSecret: 'ZmFrZS1zZWNyZXQtb2YtdGhlLWVtYmVkZGVkLWV4Y2hhbmdl',
+        }
+      : {};
+  },
+  onMessage(from, message) {
+    const asked = message as ToLedger;
+    if (self !== 'ledger') return;
+    if (asked.type === 'snapshot-wanted')
+      context.send(from, {
+        type: 'snapshot-given',
+        request: asked.request,
+        snapshot: { holds: [] },
+      } as never);
+    else if (asked.type === 'append')
+      context.log('debug', 'fake-recorded', { types: asked.records.map(record => record.type) });
+  },
+  onControl(message) {
+    if (message.type === 'control-state')
+      context.log('debug', 'fake-told', { state: message.state, maySubmit: message.maySubmit });
+    else if (message.type === 'cancel-all-ordered')
+      context.log('info', 'fake-cancel-all', { reason: message.reason });
+    else if (message.type === 'peer-connected' || message.type === 'peer-lost')
+      context.log('debug', `fake-${message.type}`, { peer: message.peer });
+  },
+  onTick() {
+    if (fault !== null) strike[fault]?.();
+  },
+  async drain() {
+    context.log('info', 'fake-drained', {});
+    if (fault === 'never-drains') await new Promise(() => {});
+  },
+  snapshot: () => ({ incarnation: boot.incarnation }),
+}));

@@ -1,0 +1,187 @@
+import { expect } from 'chai';
+import type { Fault } from '../fakes/workers/actor.js';
+import { type BotProcess, cleanUp, startBot } from './bot-process.js';
+
+const running = (bot: BotProcess) => bot.heard('trading-state-changed', line => line.to === 'live');
+const eventsOf = (bot: BotProcess, event: string): readonly string[] =>
+  bot.log.filter(line => line.event === event).map(line => String(line.worker ?? line.actor));
+
+describe('the supervisor over worker threads', function () {
+  this.timeout(30_000);
+  afterEach(cleanUp);
+
+  it('starts its workers in order, stops them in reverse and leaves with 0', async () => {
+    const bot = startBot({});
+    await running(bot);
+    bot.signal('SIGTERM');
+    expect(await bot.exited).to.deep.equal({ code: 0, signal: null });
+    expect(eventsOf(bot, 'worker-ready')).to.deep.equal([
+      'paper-exchange',
+      'ledger',
+      'telemetry',
+      'market-data',
+      'reconciliation',
+      'execution',
+      'strategy',
+    ]);
+    expect(eventsOf(bot, 'fake-drained').slice(0, 4)).to.deep.equal([
+      'strategy',
+      'execution',
+      'reconciliation',
+      'market-data',
+    ]);
+    expect(bot.errors()).to.equal('');
+  });
+
+  it('forbids every new order before it asks anybody to stop', async () => {
+    const bot = startBot({});
+    await running(bot);
+    bot.signal('SIGINT');
+    await bot.exited;
+    const told = bot.log.findIndex(
+      line => line.event === 'fake-told' && line.actor === 'execution' && line.state === 'cancel-only',
+    );
+    const drained = bot.log.findIndex(line => line.event === 'fake-drained');
+    expect(told).to.be.greaterThan(0);
+    expect(told).to.be.lessThan(drained);
+  });
+
+  it('gives credentials only to the workers that sign', async () => {
+    const bot = startBot({});
+    await running(bot);
+    bot.signal('SIGTERM');
+    await bot.exited;
+    const signing = bot.log.filter(line => line.event === 'fake-started' && line.signs === true);
+    expect(signing.map(line => line.actor)).to.deep.equal(['reconciliation', 'execution']);
+  });
+
+  const crashes: readonly [fault: Fault, words: string][] = [
+    ['exit-0', 'ended with code 0'],
+    ['throw', 'thrown on purpose'],
+    ['reject', 'rejected on purpose'],
+    ['out-of-memory', 'memory'],
+    ['hang', 'ended with code'],
+  ];
+  for (const [fault, words] of crashes)
+    it(`holds, restarts and goes on when a worker fails by ${fault}`, async () => {
+      const bot = startBot({ faults: { 'market-data': { fault, incarnations: 1 } } });
+      await bot.heard('worker-ready', line => line.worker === 'market-data' && line.incarnation === 2);
+      const placed = await bot.heard('hold-placed', line => line.key === 'worker-down:market-data');
+      const released = await bot.heard('hold-released', line => line.key === 'worker-down:market-data');
+      await running(bot);
+      bot.signal('SIGTERM');
+      expect((await bot.exited).code).to.equal(0);
+      const crash = bot.log.find(line => line.event === 'worker-crashed');
+      expect(`${placed.detail} ${crash?.error} ended with code ${crash?.code}`).to.contain(words);
+      expect(bot.log.indexOf(placed)).to.be.lessThan(bot.log.indexOf(released));
+      // Nobody else was touched.
+      expect(eventsOf(bot, 'worker-crashed')).to.deep.equal(['market-data']);
+      expect(eventsOf(bot, 'worker-ready').filter(worker => worker === 'strategy')).to.have.length(1);
+    });
+
+  it('restarts what relied on a worker together with it, and proves the account again', async () => {
+    const bot = startBot({ faults: { reconciliation: { fault: 'throw', incarnations: 1 } } });
+    await bot.heard('worker-ready', line => line.worker === 'strategy' && line.incarnation === 2);
+    bot.signal('SIGTERM');
+    await bot.exited;
+    const again = bot.log
+      .filter(line => line.event === 'worker-ready' && line.incarnation === 2)
+      .map(line => line.worker);
+    expect(again).to.deep.equal(['reconciliation', 'execution', 'strategy']);
+    const starting = bot.log.filter(line => line.key === 'starting').map(line => line.event);
+    expect(starting).to.deep.equal(['hold-released', 'hold-placed', 'hold-released']);
+  });
+
+  it('latches when a worker keeps crashing, keeps control and telemetry up, and remembers it', async () => {
+    const bot = startBot({ faults: { strategy: { fault: 'exit-0', incarnations: 99 } } });
+    const latched = await bot.heard('hold-placed', line => line.key === 'restart-storm:strategy');
+    expect(latched.detail).to.contain('5 times in 30 s');
+    await bot.heard('trading-state-changed', line => line.to === 'observe-only');
+    bot.signal('SIGTERM');
+    expect((await bot.exited).code).to.equal(0);
+    expect(eventsOf(bot, 'worker-crashed')).to.have.length(5);
+
+    const next = startBot({ folder: bot.folder });
+    const restored = await next.heard('hold-restored');
+    expect(restored.key).to.equal('restart-storm:strategy');
+    await next.heard('all-workers-ready');
+    next.signal('SIGTERM');
+    await next.exited;
+    expect(next.log.some(line => line.event === 'trading-state-changed' && line.to === 'live')).to.equal(
+      false,
+    );
+  });
+
+  const refusals: readonly [fault: Fault, code: number, words: string][] = [
+    ['start-throws', 1, 'execution did not start: start failed on purpose'],
+    ['start-refused', 2, 'execution did not start: refused on purpose: choose another one'],
+    ['ends-before-ready', 1, 'execution did not start: it ended with code 0'],
+  ];
+  for (const [fault, code, words] of refusals)
+    it(`leaves with ${code} and one line, and tries nothing twice, when a first start fails by ${fault}`, async () => {
+      const bot = startBot({ faults: { execution: { fault, incarnations: 99 } } });
+      expect((await bot.exited).code).to.equal(code);
+      expect(bot.errors()).to.equal(`btcbot: ${words}\n`);
+      expect(bot.log.filter(line => line.event === 'fake-started').map(line => line.actor)).to.deep.equal([
+        'paper-exchange',
+        'ledger',
+        'market-data',
+        'reconciliation',
+      ]);
+    });
+
+  it('ends a worker that does not drain, and still leaves with 0', async () => {
+    const bot = startBot({ faults: { strategy: { fault: 'never-drains', incarnations: 1 } } });
+    await running(bot);
+    bot.signal('SIGTERM');
+    expect((await bot.exited).code).to.equal(0);
+    expect(bot.log.find(line => line.event === 'worker-overdue')?.worker).to.equal('strategy');
+  });
+
+  it('leaves with 4 at the second signal, without waiting', async () => {
+    const bot = startBot({ faults: { execution: { fault: 'never-drains', incarnations: 1 } } });
+    await running(bot);
+    bot.signal('SIGTERM');
+    await bot.heard('fake-drained', line => line.actor === 'execution');
+    bot.signal('SIGINT');
+    expect((await bot.exited).code).to.equal(4);
+  });
+
+  it('takes a copy of the same signal within a moment for the same order', async () => {
+    const bot = startBot({ faults: { strategy: { fault: 'never-drains', incarnations: 1 } } });
+    await running(bot);
+    bot.signal('SIGINT');
+    bot.signal('SIGINT');
+    bot.signal('SIGINT');
+    expect((await bot.exited).code).to.equal(0);
+  });
+
+  it('is not harmed by SIGHUP and SIGUSR1', async () => {
+    const bot = startBot({});
+    await running(bot);
+    bot.signal('SIGHUP');
+    bot.signal('SIGUSR1');
+    await bot.heard('signal-ignored', line => line.signal === 'SIGHUP');
+    await bot.heard('signal-ignored', line => line.signal === 'SIGUSR1');
+    bot.signal('SIGTERM');
+    expect((await bot.exited).code).to.equal(0);
+    expect(bot.errors()).to.equal('');
+  });
+
+  it('forces safe mode on SIGUSR2, also across a kill', async () => {
+    const bot = startBot({});
+    await running(bot);
+    bot.signal('SIGUSR2');
+    const held = await bot.heard('trading-state-changed', line => line.to === 'observe-only');
+    expect(held.reasons).to.include('hold operator: safe mode was ordered: SIGUSR2');
+    bot.signal('SIGKILL');
+    expect((await bot.exited).signal).to.equal('SIGKILL');
+
+    const next = startBot({ folder: bot.folder });
+    expect((await next.heard('hold-restored')).key).to.equal('operator');
+    await next.heard('all-workers-ready');
+    next.signal('SIGTERM');
+    expect((await next.exited).code).to.equal(0);
+    expect(next.log.some(line => line.event === 'fake-told' && line.maySubmit === true)).to.equal(false);
+  });
+});
