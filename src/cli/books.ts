@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { type LedgerReader, openReader } from '../ledger/reader.js';
+import { CONFIG_FILE_VARIABLE, SETTINGS } from '../runtime/setting-table.js';
 import { CliRefused } from './refused.js';
 import type { VerbIo } from './verb.js';
 
@@ -9,8 +10,6 @@ import type { VerbIo } from './verb.js';
 export const BOOKS_OPTIONS = { db: { type: 'string' } } as const satisfies ParseArgsOptionsConfig;
 
 export const BOOKS_USAGE = '[--db FILE] [--config FILE] [--json]';
-
-const DEFAULT_PATH = './data/btcbot.sqlite';
 
 /** Runs `work` on the ledger that the options, the environment or the configuration file name. */
 export const withBooks = async <T>(
@@ -27,8 +26,9 @@ export const withBooks = async <T>(
 };
 
 /**
- * `--db`, else `STATE_DB_PATH` from the environment, else from the configuration file, else the default. Reading needs
- * none of the other settings, so a configuration that would not start the bot still shows its books.
+ * `--db`, else `STATE_DB_PATH` from the environment, else from the configuration file (`--config`, else BTCBOT_CONFIG),
+ * else the default. Reading needs none of the other settings, so a configuration that would not start the bot still
+ * shows its books.
  */
 export const ledgerPath = (
   values: Readonly<Record<string, unknown>>,
@@ -36,13 +36,12 @@ export const ledgerPath = (
 ): string => {
   if (typeof values.db === 'string') return values.db;
   if (env.STATE_DB_PATH !== undefined && env.STATE_DB_PATH !== '') return env.STATE_DB_PATH;
-  if (typeof values.config === 'string') {
-    const named = pathInConfig(values.config);
-    if (named !== undefined) return named;
-  }
-  return DEFAULT_PATH;
+  const config = typeof values.config === 'string' ? values.config : env[CONFIG_FILE_VARIABLE];
+  const named = config === undefined || config === '' ? undefined : pathInConfig(config);
+  return named ?? SETTINGS.STATE_DB_PATH.fallback ?? '';
 };
 
+/** Relative paths are relative to where the command runs, as for the bot. */
 const pathInConfig = (file: string): string | undefined => {
   let parsed: unknown;
   try {

@@ -56,6 +56,11 @@ export const VERBS: readonly VerbEntry[] = [
     load: () => verbIn(import('./explain.js')),
   },
   {
+    name: 'exchange',
+    summary: 'a local BtcTurk to practise on',
+    load: () => verbIn(import('./exchange.js')),
+  },
+  {
     name: 'export',
     summary: 'CSV, JSON lines, or a copy of the database',
     load: () => verbIn(import('./export.js')),

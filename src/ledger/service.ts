@@ -14,7 +14,7 @@ import type { ActorName, LogLevel, MetricEffect, Now } from '../domain/step.js';
 import type { FromLedger, ToLedger } from '../messages/ledger.js';
 import { LedgerRowError } from './rows.js';
 import { isBusy } from './sqlite-errors.js';
-import type { BatchOutcome, Ledger } from './store.js';
+import { type BatchOutcome, type Ledger, LedgerBroken } from './store.js';
 import type { Finding } from './writer.js';
 
 /** Records in one commit; what waits beyond them is for the next, so that no sender's batch delays the thread. */
@@ -307,6 +307,11 @@ export const createLedgerService = (ledger: Ledger, ports: LedgerServicePorts): 
     if (waiting.length > 0 && isSound()) scheduleFlush('next-turn');
   };
 
+  const watchPlace = (): void => {
+    if (isSound() && !ledger.inPlace())
+      onFailure(new LedgerBroken(`${ledger.path} was removed or replaced while in use`));
+  };
+
   const keepWalSmall = (): void => {
     if (health.state !== 'sound' || waiting.length > 0) return;
     const bytes = ledger.walBytes();
@@ -336,6 +341,7 @@ export const createLedgerService = (ledger: Ledger, ports: LedgerServicePorts): 
       const { monoMs } = ports.now();
       if (monoMs < nextStatusMonoMs) return;
       nextStatusMonoMs = monoMs + STATUS_INTERVAL_MS;
+      watchPlace();
       keepWalSmall();
       ports.metric({
         type: 'metric',

@@ -79,6 +79,8 @@ export interface Ledger {
   checkpoint(kind: 'passive' | 'truncate'): boolean;
   /** Bytes in the write-ahead log. */
   walBytes(): number;
+  /** Whether the file is still the one at its path: what is written into a removed file is lost with this process. */
+  inPlace(): boolean;
   /**
    * After a failed commit: a new connection, an integrity check, a complete checkpoint and a commit that succeeds.
    * The failed fsync is never repeated as if it had only been late: the system may have marked the lost pages clean, so
@@ -149,6 +151,7 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
   let db = first;
   let writer: Writer = writerFor(db, opened.run);
   let broken = false;
+  const place = fileAt(opened.path);
 
   const mustBeSound = (): void => {
     if (broken) throw new LedgerBroken('the last commit failed and the file has not been proven sound since');
@@ -198,6 +201,8 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
     return row !== undefined && row.busy === 0 && row.log === row.checkpointed;
   };
 
+  const inPlace = (): boolean => fileAt(opened.path) === place;
+
   return {
     path: opened.path,
     mode: opened.mode,
@@ -218,14 +223,18 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
     nextEpoch: () => commit(() => countUp(db, 'epoch')),
     checkpoint,
     walBytes: () => (db.memory ? 0 : (statSync(`${opened.path}-wal`, { throwIfNoEntry: false })?.size ?? 0)),
+    inPlace,
     recover() {
+      // The open handle may be the last way to a removed file: it is not closed for another one.
+      if (!inPlace())
+        throw new LedgerBroken(`${opened.path} is not the file that was opened: put it back in its place`);
       if (opened.path === ':memory:') throw new LedgerBroken('a ledger in memory cannot be opened again');
       broken = true;
       if (db.open) db.close();
       db = openConnection(opened.path, opened.connect);
       checkIntegrity(db, opened.path);
       if (schemaVersionOf(db) === 0 || metaOf(db, 'instance') !== opened.instance)
-        throw new LedgerBroken(`${opened.path} is not the file that was opened: put it back and start again`);
+        throw new LedgerBroken(`${opened.path} does not hold the books that were opened: put them back`);
       if (!checkpoint('truncate'))
         throw new LedgerBroken(
           'a reader keeps the write-ahead log in use: close it so that the log can be emptied',
@@ -248,6 +257,13 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
       opened.owner?.release();
     },
   };
+};
+
+/** Names the file at a path; empty where that cannot be told. */
+const fileAt = (path: string): string => {
+  if (path === ':memory:' || process.platform === 'win32') return '';
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found === undefined ? 'none' : `${found.dev}:${found.ino}`;
 };
 
 /** The mode is part of the file's identity: nothing is written into a file of another mode. */

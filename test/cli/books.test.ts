@@ -453,6 +453,7 @@ describe('btcbot reading the books', () => {
       const missing = async (words: string[], env: Record<string, string> = {}) =>
         (await run(words, env)).err;
       expect(await missing(['orders', '--config', config])).to.contain('from-file.sqlite');
+      expect(await missing(['orders'], { BTCBOT_CONFIG: config })).to.contain('from-file.sqlite');
       const env = { STATE_DB_PATH: dir.file('from-env.sqlite') };
       expect(await missing(['orders', '--config', config], env)).to.contain('from-env.sqlite');
       expect(await missing(['orders', '--db', dir.file('from-word.sqlite')], env)).to.contain(

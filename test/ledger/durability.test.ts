@@ -113,8 +113,8 @@ describe('ledger durability', () => {
     it('an fsync of the journal lies between each append and its acknowledgement, on a fresh and a reopened file', () => {
       const path = dir.file('a.sqlite');
       for (const run of ['fresh', 'reopened']) {
-        const { synced } = traced(path, 100);
-        expect(synced, run).to.have.length(100);
+        const { synced } = traced(path, 60);
+        expect(synced, run).to.have.length(60);
         expect(
           synced.filter(each => !each),
           run,

@@ -1,3 +1,4 @@
+import { existsSync, renameSync } from 'node:fs';
 import SqliteDatabase from 'better-sqlite3';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -13,7 +14,7 @@ import { type Ledger, openLedger } from '#src/ledger/store.js';
 import type { FromLedger, ToLedger } from '#src/messages/ledger.js';
 import { AT, audited, filled, intended, scratch } from './fixtures.js';
 
-const runs = Math.min(Number(process.env.BTCBOT_RUNS ?? 60), 5_000);
+const runs = Math.min(Number(process.env.BTCBOT_RUNS ?? 30), 5_000);
 
 /** A service over a real file, with turns, time and the disk in the test's hand. */
 const harness = (path: string) => {
@@ -311,6 +312,27 @@ describe('ledger service', () => {
     h.append([{ type: 'strategy-saved', strategy: 'maker', state: 'x'.repeat(500_000), atMs: 0 }]);
     h.settle();
     expect(h.ledger.walBytes()).to.equal(before);
+    h.service.drain();
+  });
+
+  it('notices that its file was taken away, and goes on when it is back', () => {
+    const h = start();
+    h.append([intended('c1')]);
+    h.settle();
+    renameSync(dir.file('a.sqlite'), dir.file('elsewhere'));
+    h.tick(1_000);
+    expect(h.holds[0]).to.contain('removed or replaced');
+    h.append([intended('c2')]);
+    h.settle();
+    h.tick(1_000);
+    expect(h.answers()).to.deep.equal(['appended 1', 'append-failed 2']);
+    expect(existsSync(dir.file('a.sqlite')), 'no new file in its place').to.equal(false);
+    renameSync(dir.file('elsewhere'), dir.file('a.sqlite'));
+    h.tick(1_000);
+    expect(h.holds[1]).to.contain('hold-cleared');
+    h.append([intended('c3')]);
+    h.settle();
+    expect(h.orders()).to.deep.equal(['c1', 'c3']);
     h.service.drain();
   });
 

@@ -14,7 +14,7 @@ import { LedgerRecordError } from '#src/ledger/writer.js';
 import { LEDGER_REFUSALS, ledgerRefusalIn } from '#src/messages/ledger-refusal.js';
 import { AT, audited, fill, filled, intended, moved, order, scratch } from './fixtures.js';
 
-const runs = Math.min(Number(process.env.BTCBOT_RUNS ?? 200), 20_000);
+const runs = Math.min(Number(process.env.BTCBOT_RUNS ?? 80), 20_000);
 
 const inMemory = (): Ledger => openLedger({ path: ':memory:', mode: 'paper', instance: 'aaaa0000' });
 
@@ -449,7 +449,7 @@ describe('ledger store', () => {
           }
           expect(first.serialize().equals(second.serialize())).to.equal(true);
         }),
-        { numRuns: Math.min(runs, 100) },
+        { numRuns: Math.min(runs, 30) },
       );
     });
   });
