@@ -221,7 +221,8 @@ const readTrade = (item: unknown): FrameTrade | null => {
 };
 
 const readResult = (fields: Fields): PublicFrame => {
-  const match = /^(join|leave)\|([a-z]+):([A-Z0-9_]+)$/.exec(String(fields.message));
+  const { message } = fields;
+  const match = typeof message === 'string' ? /^(join|leave)\|([a-z]+):([A-Z0-9_]+)$/.exec(message) : null;
   if (match === null) return IGNORED;
   return {
     type: 'subscription-result',

@@ -1,0 +1,81 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { lowerPascalCase, parseJson } from '#src/btcturk/json.js';
+
+const value = (text: string): unknown => {
+  const parsed = parseJson(text);
+  return parsed.ok ? parsed.value : new Error(parsed.problem);
+};
+
+describe('lossless JSON', () => {
+  for (const [text, expected] of [
+    ['9007199254740991', 9007199254740991],
+    ['9007199254740993', '9007199254740993'],
+    ['1263118840021773311', '1263118840021773311'],
+    ['-25.5', '-25.5'],
+    ['0.1000000000000000055511151231257827', '0.1000000000000000055511151231257827'],
+    ['1790133600027.0', '1790133600027.0'],
+    ['1e3', '1000'],
+    ['1.5E-7', '0.00000015'],
+    ['-12.34e1', '-123.4'],
+    ['12e-2', '0.12'],
+    ['-0', '-0'],
+    ['1e400', '1e400'],
+    ['5', 5],
+    ['"5.0"', '5.0'],
+    ['null', null],
+  ] as const) {
+    it(`reads ${text} as ${JSON.stringify(expected)}`, () => {
+      expect(value(text)).to.deep.equal(expected);
+    });
+  }
+
+  it('keeps every digit of every integer', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: -(10n ** 30n), max: 10n ** 30n }), integer => {
+        expect(String(value(`[{"id":${integer}}]`) && (value(`[${integer}]`) as unknown[])[0])).to.equal(
+          String(integer),
+        );
+      }),
+    );
+  });
+
+  it('writes out exponents exactly', () => {
+    fc.assert(
+      fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), number => {
+        const read = value(JSON.stringify(number));
+        expect(Number(read)).to.equal(JSON.parse(JSON.stringify(number)));
+        if (Math.abs(number) > 1e-20 && Math.abs(number) < 1e20) expect(String(read)).to.not.match(/e/i);
+      }),
+    );
+  });
+
+  for (const text of [
+    '',
+    '{',
+    'NaN',
+    '[Infinity]',
+    '{"a":01}',
+    '<html>',
+    '\u0000',
+    `${'['.repeat(200_000)}`,
+  ]) {
+    it(`tells what is wrong with ${JSON.stringify(text.slice(0, 20))}`, () => {
+      expect(parseJson(text).ok).to.equal(false);
+    });
+  }
+
+  it('survives nesting too deep to walk', () => {
+    const deep = `${'['.repeat(100_000)}1${']'.repeat(100_000)}`;
+    expect(parseJson(deep)).to.have.property('ok');
+  });
+
+  it('lowers PascalCase of whole envelopes, and only of those', () => {
+    expect(lowerPascalCase({ Success: true, Data: [{ OrderClientId: 'A' }] })).to.deep.equal({
+      success: true,
+      data: [{ orderClientId: 'A' }],
+    });
+    const camel = { success: true, data: { Weird: 1 } };
+    expect(lowerPascalCase(camel)).to.equal(camel);
+  });
+});
