@@ -190,6 +190,7 @@ const headline = (line: OrderLine): string => {
 
 const factsText = (facts: Step['facts']): string =>
   Object.entries(facts)
+    .filter(([, value]) => value !== '')
     .map(([name, value]) => `${name}=${value === null ? '-' : String(value)}`)
     .join(' ');
 

@@ -213,7 +213,10 @@ const reportText = (report: Report): string => {
   if (report.lines.length > 0) {
     const totals = [
       ...report.quotes.map(result => ({ name: `total ${result.quote}`, asset: result.quote, result })),
-      ...(report.lira === null ? [] : [{ name: 'total in TRY', asset: LIRA, result: report.lira }]),
+      // With lira alone the total in lira is the line above.
+      ...(report.lira === null || report.quotes.every(result => result.quote === LIRA)
+        ? []
+        : [{ name: 'all in TRY', asset: LIRA, result: report.lira }]),
     ];
     parts.push(renderTable(TOTAL_COLUMNS, totals, ''));
   }

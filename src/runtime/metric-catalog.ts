@@ -70,6 +70,23 @@ export const METRICS: Readonly<Record<string, MetricSpec>> = {
     about: 'Cancel, from first byte to the confirmed end',
     buckets: LATENCY_SECONDS,
   },
+  btcbot_ledger_commit_ms: {
+    kind: 'histogram',
+    about: 'Durable commit of the ledger, fsync included, ms',
+    buckets: [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1_000],
+  },
+  btcbot_ledger_commit_records: {
+    kind: 'histogram',
+    about: 'Records in one commit of the ledger',
+    buckets: [1, 2, 5, 10, 25, 50, 100, 500, 2_000],
+  },
+  btcbot_ledger_wal_bytes: { kind: 'gauge', about: 'Size of the ledger’s write-ahead log, bytes' },
+  btcbot_ledger_failures_total: { kind: 'counter', about: 'Commits of the ledger that failed' },
+  btcbot_ledger_refused_total: { kind: 'counter', about: 'Batches that contradicted the ledger' },
+  btcbot_ledger_given_up_total: {
+    kind: 'counter',
+    about: 'Records given up while the ledger could not write',
+  },
 };
 
 /** Buckets for a histogram that has none of its own. */
