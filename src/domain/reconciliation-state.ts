@@ -264,6 +264,8 @@ export interface ReconciliationState extends ReadGroups {
   accountToldMonoMs: number;
   metricsMonoMs: number;
   statusMonoMs: number;
+  /** The last line for people. */
+  summary: { readonly profitTry: Amount | null; readonly atMonoMs: number };
   drainDeadlineMonoMs: number | null;
 }
 
@@ -362,6 +364,7 @@ export const initialReconciliation = (
     accountToldMonoMs: Number.NEGATIVE_INFINITY,
     metricsMonoMs: Number.NEGATIVE_INFINITY,
     statusMonoMs: Number.NEGATIVE_INFINITY,
+    summary: { profitTry: null, atMonoMs: now.monoMs },
     drainDeadlineMonoMs: null,
   };
   for (const movement of snapshot.cashMovements) bookMovement(state.accounting, movement);

@@ -14,7 +14,7 @@ import { evidenceAnswered, openSearches, searchFor, stepSearches } from './evide
 import { takeFill } from './fill-booking.js';
 import { noteForeignOrder } from './foreign-orders.js';
 import type { LedgerReply } from './ledger-records.js';
-import { formatDecimal } from './money.js';
+import { formatDecimal, formatFixed } from './money.js';
 import { isTerminal, venueOrderIdOf } from './order.js';
 import {
   reviewTracked,
@@ -93,6 +93,7 @@ const COLD_MS = 60_000;
 const BALANCES_COLD_SPACING_MS = 5_000;
 const BALANCES_HINT_MS = 250;
 const METRICS_MS = 1_000;
+const SUMMARY_MS = 10_000;
 const STATUS_MS = 1_000;
 const APPEND_RETRY_MS = 5_000;
 /** After a reconnect the venue's own lists need a moment (protocol section 12 rule 5). */
@@ -601,6 +602,8 @@ const endDrain = (state: ReconciliationState, now: Now, effects: ReconciliationE
     state.nextPassMonoMs = Math.min(state.nextPassMonoMs, now.monoMs + LAST_LOOK_AGAIN_MS);
   if (!late && !(clean && state.unacknowledged.size === 0)) return;
   state.phase = 'drained';
+  revalue(state, now, effects);
+  summarise(state, now, effects);
   if (!clean) log(effects, 'warn', 'last-look-unclean', { discrepancies: state.discrepancies });
   effects.push({ type: 'drained', clean });
 };
@@ -627,7 +630,21 @@ const tellAccount = (state: ReconciliationState, now: Now, effects: Reconciliati
   tell(effects, 'strategy', { ...account, ...traced(state) });
 };
 
+/** One line for people, when the profit has changed, and as the last word. */
+const summarise = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
+  const profit = state.valuation?.profitTry ?? null;
+  if (profit === null || profit === state.summary.profitTry) return;
+  state.summary = { profitTry: profit, atMonoMs: now.monoMs };
+  log(effects, 'info', 'run-summary', {
+    profit: `${formatFixed(profit, 2)} TRY`,
+    fills: state.accounting.booked.size,
+    drawdownPct: state.drawdownPct === null ? null : Math.round(state.drawdownPct * 100) / 100,
+    lagMs: Math.round(now.monoMs - state.lastCleanMonoMs),
+  });
+};
+
 const report = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
+  if (now.monoMs - state.summary.atMonoMs >= SUMMARY_MS) summarise(state, now, effects);
   if (now.monoMs - state.metricsMonoMs >= METRICS_MS) {
     state.metricsMonoMs = now.monoMs;
     reportMetrics(state, now, effects);
