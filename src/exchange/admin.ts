@@ -93,6 +93,7 @@ export const handleAdmin = (venue: VenueState, request: HttpRequest): HttpReply 
   const route = `${request.method} ${request.path.toLowerCase()}`;
   const done = (problem: string | undefined): HttpReply =>
     problem === undefined ? json(200, { ok: true }) : json(400, { ok: false, problem });
+  if (route === 'POST /admin/faults') return setFaultFromRequest(venue, request.body);
   const fields = readFields(request.body === '' ? '{}' : request.body);
   if (fields === undefined) return done('the body is not a JSON object');
   const market = findMarket(venue, textField(fields, 'symbol') ?? '');
@@ -104,8 +105,6 @@ export const handleAdmin = (venue: VenueState, request: HttpRequest): HttpReply 
         active: venue.faults.active.map(({ spec, left, struck }) => ({ ...spec, left, struck })),
         known: Object.entries(FAULTS).map(([name, { kind, about, value }]) => ({ name, kind, about, value })),
       });
-    case 'POST /admin/faults':
-      return setFaultFromRequest(venue, request.body);
     case 'DELETE /admin/faults': {
       const name = query.get('name');
       return done(carryOut(venue, { type: 'clear-faults', ...(name === null ? {} : { name }) }));

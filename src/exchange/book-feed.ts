@@ -62,7 +62,7 @@ export const joinBook = (venue: VenueState, market: Market, subscription: Subscr
     publishBook(venue, market);
     refreshWindow(market);
     market.dirty = false;
-  }
+  } else if (market.subscribers.orderbook.size === 0) market.fullBookDirty = false;
   sendToSubscriber(venue, subscription, market, fullBook(market, subscription));
 };
 

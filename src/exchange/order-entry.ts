@@ -247,7 +247,7 @@ const accept = (venue: VenueState, account: Account, submit: Submit): HttpReply 
     method,
     price: byMarket ? 0n : (submit.price ?? 0n),
     stopPrice,
-    quantity: isBudget(submit) ? affordable(quantity, convertedAt, takerPpm) : quantity,
+    quantity: isBudget(submit) ? affordable(quantity, convertedAt, takerPpm, 'half-up') : quantity,
     quoteQuantity: isBudget(submit) ? quantity : null,
     bound,
     locked: fundsNeeded(account, submit),

@@ -25,6 +25,7 @@ import {
   parseDecimal,
   partsPerMillion,
   type Quantity,
+  type Rounding,
 } from '../domain/money.js';
 import type { AccountOrder } from './accounts.js';
 import { bookChanged } from './book-feed.js';
@@ -44,9 +45,16 @@ export const reserveOf = (price: Price, quantity: Quantity, takerPpm: number): A
   return value + partsPerMillion(value, takerPpm, 'up');
 };
 
-/** How much base a quote budget buys at a price, commission included (protocol section 6.1). */
-export const affordable = (budget: Amount, price: Price, takerPpm: number): Quantity =>
-  divide(budget * 1_000_000n * ONE, price * BigInt(1_000_000 + takerPpm), 'down');
+/**
+ * How much base a quote budget buys at a price, commission included (protocol section 6.1). Rounded down when it is to
+ * be bought; the venue shows it rounded half up.
+ */
+export const affordable = (
+  budget: Amount,
+  price: Price,
+  takerPpm: number,
+  rounding: Rounding = 'down',
+): Quantity => divide(budget * 1_000_000n * ONE, price * BigInt(1_000_000 + takerPpm), rounding);
 
 /** The next order id: a little above the last one, since others order too. */
 export const takeOrderId = (venue: VenueState): number => {
