@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import SqliteDatabase from 'better-sqlite3';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -539,6 +540,20 @@ describe('ledger store', () => {
       owner.append([intended('c1')]);
       owner.close();
       open().close();
+    });
+
+    it('stay owned against other processes after this one was refused a second time', () => {
+      const owner = open();
+      expect(refusalOf(() => open())).to.include({ reason: 'owned' });
+      const child = spawnSync(
+        process.execPath,
+        [fileURLToPath(new URL('children/append-loop.js', import.meta.url)), dir.file('a.sqlite'), '1'],
+        { encoding: 'utf8' },
+      );
+      expect(child.stderr).to.contain('LedgerRefused/owned');
+      expect(child.stdout).to.equal('');
+      owner.append([intended('c1')]);
+      owner.close();
     });
 
     it('locked by a program without the ownership are refused as locked', () => {
