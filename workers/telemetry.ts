@@ -7,6 +7,7 @@ import {
   closingSummary,
   countLine,
   isAtLeast,
+  isTold,
   newCounts,
   renderLine,
   summaryLine,
@@ -39,20 +40,19 @@ hostActor('telemetry', context => {
   const showSummary = (nowMs: number): void => {
     if (nowMs - summaryAtMs < SUMMARY_EVERY_MS) return;
     summaryAtMs = nowMs;
-    sink.write(`${ERASE_LINE}${summaryLine(counts, nowMs, (sink.columns ?? 100) - 1)}`);
+    sink.write(`${ERASE_LINE}${summaryLine(counts, nowMs, (sink.columns || 100) - 1)}`);
     summaryShown = true;
   };
 
-  const take = (message: ToTelemetry): void => {
+  const take = (from: string, message: ToTelemetry): void => {
     if (message.type === 'metric') {
-      if (message.name === 'btcbot_open_orders') counts.openOrders = message.value;
-      meters?.observe(message);
+      meters?.observe(message, from);
       return;
     }
     countLine(counts, message);
-    if (!isAtLeast(message.level, settings.logLevel)) return;
-    if (terminal) writeText(renderLine(message));
-    else writeJson(message);
+    if (terminal) {
+      if (isTold(message, settings.logLevel)) writeText(renderLine(message));
+    } else if (isAtLeast(message.level, settings.logLevel)) writeJson(message);
   };
 
   return {
@@ -69,8 +69,8 @@ hostActor('telemetry', context => {
       }
       return {};
     },
-    onMessage(_from, message) {
-      take(message as ToTelemetry);
+    onMessage(from, message) {
+      take(from, message as ToTelemetry);
     },
     onTick() {
       const nowMs = wallMs();

@@ -179,6 +179,7 @@ export interface SupervisorState {
   control: ControlState;
   leaseAtMonoMs: number;
   tickAtMonoMs: number | null;
+  figuresAtMonoMs: number;
   startedAtMs: number;
 }
 
@@ -233,6 +234,7 @@ export const initialSupervisor = (config: SupervisorConfig): SupervisorState => 
     control: tradingControl(safetyFacts({ config, holds, stop: null }), 1),
     leaseAtMonoMs: 0,
     tickAtMonoMs: null,
+    figuresAtMonoMs: 0,
     startedAtMs: 0,
   };
 };
@@ -385,8 +387,22 @@ class Turn {
     if (this.now.monoMs - this.state.leaseAtMonoMs >= limits.leaseRenewMs) this.renewLease();
     for (const change of passTrials(this.state.holds, this.now.monoMs)) this.note(change, 'supervisor');
     for (const child of this.state.children) this.watch(child);
+    this.tellFigures();
     if (this.state.stop !== null && this.now.monoMs >= this.state.stop.deadlineMonoMs)
       this.end(this.state.stop.exitCode, true);
+  }
+
+  /** Once a second, for the summary of the run: what the workers reported last. */
+  private tellFigures(): void {
+    if (this.now.monoMs - this.state.figuresAtMonoMs < MEASURE_EVERY_MS) return;
+    this.state.figuresAtMonoMs = this.now.monoMs;
+    const account = this.child('reconciliation')?.facts as
+      | { readonly profit?: { readonly totalTry?: string | null }; readonly openOrders?: number }
+      | undefined;
+    this.log('trace', 'run-figures', {
+      profitTry: account?.profit?.totalTry ?? null,
+      openOrders: account?.openOrders ?? null,
+    });
   }
 
   private renewLease(): void {

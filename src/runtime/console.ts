@@ -10,14 +10,19 @@ const LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 
 export const isAtLeast = (level: LogLevel, least: LogLevel): boolean =>
   LEVELS.indexOf(level) >= LEVELS.indexOf(least);
 
+/** What has happened in this run so far. */
 export interface RunCounts {
   startedAtMs: number;
   mode: string;
   state: string;
+  orders: number;
+  filled: number;
+  canceled: number;
+  denied: number;
   fills: number;
   holds: number;
   openOrders: number;
-  /** Net profit as the account last reported it, with its asset; null before. */
+  /** Net profit as last valued, for people, with its currency; null before. */
   profit: string | null;
 }
 
@@ -25,6 +30,10 @@ export const newCounts = (nowMs: number): RunCounts => ({
   startedAtMs: nowMs,
   mode: '',
   state: 'starting',
+  orders: 0,
+  filled: 0,
+  canceled: 0,
+  denied: 0,
   fills: 0,
   holds: 0,
   openOrders: 0,
@@ -48,8 +57,24 @@ export const countLine = (counts: RunCounts, line: LogLine): void => {
     case 'hold-placed':
       counts.holds += 1;
       return;
+    case 'order-intended':
+      counts.orders += 1;
+      return;
+    case 'order-filled':
+      counts.filled += 1;
+      return;
+    case 'order-canceled':
+      counts.canceled += 1;
+      return;
+    case 'intent-denied':
+      counts.denied += 1;
+      return;
     case 'run-summary':
-      if (fields.profit !== undefined) counts.profit = String(cleanFacts(fields.profit));
+      if (typeof fields.profit === 'string') counts.profit = cleanText(fields.profit, 60);
+      return;
+    case 'run-figures':
+      if (typeof fields.profitTry === 'string') counts.profit = `${roundedText(fields.profitTry)} TRY`;
+      if (typeof fields.openOrders === 'number') counts.openOrders = fields.openOrders;
       return;
   }
 };
@@ -72,6 +97,30 @@ const MARKS: Readonly<Record<LogLevel, string>> = {
   fatal: '✗',
 };
 
+/** What is worth a line of its own at a terminal; the rest is counted, or told by a louder level. */
+const TOLD: ReadonlySet<string> = new Set([
+  'banner',
+  'trading-state-changed',
+  'fill-booked',
+  'hold-placed',
+  'hold-relapsed',
+  'hold-on-trial',
+  'hold-released',
+  'hold-restored',
+  'recovered',
+  'worker-crashed',
+  'work-finished',
+  'stopping',
+  'cancel-all-ordered',
+  'foreign-order-ended',
+  'cash-movement-booked',
+]);
+
+/** Whether a line is shown at a terminal: with LOG_LEVEL below info everything is. */
+export const isTold = (line: LogLine, least: LogLevel): boolean =>
+  isAtLeast(line.level, least) &&
+  (line.level !== 'info' || TOLD.has(line.event) || !isAtLeast(least, 'info'));
+
 const words = (fields: Readonly<Record<string, unknown>>): string =>
   Object.entries(cleanFacts(fields) as Readonly<Record<string, unknown>>)
     .filter(([key]) => key !== 'id')
@@ -80,6 +129,8 @@ const words = (fields: Readonly<Record<string, unknown>>): string =>
 
 const list = (value: unknown): readonly string[] =>
   Array.isArray(value) ? value.map(item => cleanText(String(item))) : [];
+
+const shown = (value: unknown): string => cleanText(String(cleanFacts(value ?? '-')), 300);
 
 /** The text of one event, without a line end; it may have several lines. */
 export const renderLine = (line: LogLine): string => {
@@ -97,19 +148,34 @@ export const renderLine = (line: LogLine): string => {
         `${head} state ${cleanText(String(fields.from))} → ${cleanText(String(fields.to))}`,
         ...list(fields.reasons).map(reason => `  - ${reason}`),
       ].join('\n');
+    case 'fill-booked':
+      return `${head} fill ${shown(fields.side)} ${shown(fields.quantity)} ${shown(fields.symbol)} at ${shown(fields.price)}, fee ${shown(fields.fee)} + tax ${shown(fields.tax)} ${shown(fields.feeAsset)}`;
+    case 'hold-placed':
+    case 'hold-relapsed':
+    case 'hold-on-trial':
+    case 'hold-released':
+    case 'hold-restored':
+      return `${head} ${line.event.replace('-', ' ')}: ${shown(fields.key)} (${shown(fields.detail)})`;
     default:
       return `${head} ${line.actor}: ${cleanText(line.event)} ${words(fields)}`.trimEnd();
   }
 };
 
+const countWords = (counts: RunCounts): readonly string[] => [
+  `orders ${counts.orders} (open ${counts.openOrders}, filled ${counts.filled}, canceled ${counts.canceled}, denied ${counts.denied})`,
+  `fills ${counts.fills}`,
+  `profit ${counts.profit ?? '-'}`,
+];
+
+/** Decimal text cut to two decimals; the exact figure is in `btcbot pnl`. */
+const roundedText = (text: string): string => /^-?\d+(\.\d{1,2})?/.exec(text)?.[0] ?? text;
+
 /** The line that is rewritten at the bottom. */
 export const summaryLine = (counts: RunCounts, nowMs: number, width: number): string => {
   const text = [
     `${counts.mode} ${counts.state}`,
-    `up ${durationText(nowMs - counts.startedAtMs)}`,
-    `fills ${counts.fills}`,
-    `open orders ${counts.openOrders}`,
-    ...(counts.profit === null ? [] : [`profit ${counts.profit}`]),
+    durationText(nowMs - counts.startedAtMs),
+    ...countWords(counts),
   ].join(' · ');
   return text.length > width ? text.slice(0, width) : text;
 };
@@ -117,6 +183,6 @@ export const summaryLine = (counts: RunCounts, nowMs: number, width: number): st
 /** The last words of a run. */
 export const closingSummary = (counts: RunCounts, nowMs: number): string =>
   [
-    `btcbot ended after ${durationText(nowMs - counts.startedAtMs)}, last state ${counts.state}`,
-    `  fills ${counts.fills}, holds placed ${counts.holds}${counts.profit === null ? '' : `, profit ${counts.profit}`}`,
+    `btcbot ended after ${durationText(nowMs - counts.startedAtMs)} · ${counts.mode}`,
+    `  ${countWords(counts).join(' · ')} · holds placed ${counts.holds}`,
   ].join('\n');

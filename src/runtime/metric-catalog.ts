@@ -7,87 +7,69 @@ export interface MetricSpec {
   readonly buckets?: readonly number[];
   /** Shown from the start with this value, before anything was measured. */
   readonly initially?: number;
+  /** Several actors each report their own part; what is shown is the sum. */
+  readonly addUp?: true;
 }
 
-const LATENCY_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** From a hop between threads to a dead line. */
+const LATENCY_MS = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+
+const gauge = (about: string, initially?: number): MetricSpec => ({
+  kind: 'gauge',
+  about,
+  ...(initially === undefined ? {} : { initially }),
+});
+const counter = (about: string): MetricSpec => ({ kind: 'counter', about });
+const histogram = (about: string, buckets: readonly number[]): MetricSpec => ({
+  kind: 'histogram',
+  about,
+  buckets,
+});
 
 export const METRICS: Readonly<Record<string, MetricSpec>> = {
-  ws_reconnect_rate: { kind: 'gauge', about: 'WebSocket reconnects in the last minute', initially: 0 },
-  rest_429_rate: { kind: 'gauge', about: 'Replies 429 in the last minute', initially: 0 },
-  rest_retry_rate: { kind: 'gauge', about: 'Retries per request, last 5 minutes', initially: 0 },
-  stale_market_data_rate: {
-    kind: 'gauge',
-    about: 'Share of one-second slices with stale market data, last 5 minutes',
-    initially: 0,
-  },
-  reconcile_lag_ms: {
-    kind: 'gauge',
-    about: 'Age of the last completed reconciliation pass, ms',
-    initially: 0,
-  },
-  order_submit_latency_ms: {
-    kind: 'gauge',
-    about: 'Last submit, from first byte to definitive answer, ms; 0 before the first',
-    initially: 0,
-  },
-  cancel_latency_ms: {
-    kind: 'gauge',
-    about: 'Last cancel, from first byte to the confirmed end of the order, ms; 0 before the first',
-    initially: 0,
-  },
-  circuit_breaker_state: {
-    kind: 'gauge',
-    about: 'State per cause: 0 closed, 1 half-open, 2 open, 3 latched until an operator acts',
-  },
-  btcbot_safe_mode: { kind: 'gauge', about: '1 while nothing may be written' },
-  btcbot_live: { kind: 'gauge', about: '1 while orders of real money may be sent' },
-  btcbot_unknown_orders: { kind: 'gauge', about: 'Orders whose outcome is not known', initially: 0 },
-  btcbot_open_orders: { kind: 'gauge', about: 'Own orders resting at the venue', initially: 0 },
-  btcbot_channel_age_ms: { kind: 'gauge', about: 'Age of the last useful message per channel, ms' },
-  btcbot_reconcile_residual: {
-    kind: 'gauge',
-    about: 'Unexplained difference between ledger and venue, per asset',
-  },
-  btcbot_event_loop_delay_ms: {
-    kind: 'gauge',
-    about: 'Longest event-loop delay since the last beat, per actor, ms',
-  },
-  btcbot_mailbox_queued: { kind: 'gauge', about: 'Messages waiting, per actor' },
-  btcbot_mailbox_dropped: { kind: 'gauge', about: 'Messages given up since the actor started' },
-  btcbot_log_lines_dropped: {
-    kind: 'gauge',
-    about: 'Log lines dropped because nobody read them',
-    initially: 0,
-  },
-  btcbot_worker_restarts_total: { kind: 'counter', about: 'Restarts after a crash, per actor' },
-  btcbot_order_submit_seconds: {
-    kind: 'histogram',
-    about: 'Submit, from first byte to definitive answer',
-    buckets: LATENCY_SECONDS,
-  },
-  btcbot_cancel_seconds: {
-    kind: 'histogram',
-    about: 'Cancel, from first byte to the confirmed end',
-    buckets: LATENCY_SECONDS,
-  },
-  btcbot_ledger_commit_ms: {
-    kind: 'histogram',
-    about: 'Durable commit of the ledger, fsync included, ms',
-    buckets: [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1_000],
-  },
-  btcbot_ledger_commit_records: {
-    kind: 'histogram',
-    about: 'Records in one commit of the ledger',
-    buckets: [1, 2, 5, 10, 25, 50, 100, 500, 2_000],
-  },
-  btcbot_ledger_wal_bytes: { kind: 'gauge', about: 'Size of the ledger’s write-ahead log, bytes' },
-  btcbot_ledger_failures_total: { kind: 'counter', about: 'Commits of the ledger that failed' },
-  btcbot_ledger_refused_total: { kind: 'counter', about: 'Batches that contradicted the ledger' },
-  btcbot_ledger_given_up_total: {
-    kind: 'counter',
-    about: 'Records given up while the ledger could not write',
-  },
+  ws_reconnect_rate: { ...gauge('WebSocket reconnects in the last minute', 0), addUp: true },
+  rest_429_rate: { ...gauge('Replies 429 in the last minute', 0), addUp: true },
+  rest_retry_rate: gauge('Retries per request, last 5 minutes', 0),
+  stale_market_data_rate: gauge('Share of one-second slices with stale market data, last 5 minutes', 0),
+  reconcile_lag_ms: gauge('Age of the last clean reconciliation, ms', 0),
+  order_submit_latency_ms: gauge('Last submit, first byte to definitive answer, ms; 0 before the first', 0),
+  cancel_latency_ms: gauge('Last cancel, first byte to the confirmed end, ms; 0 before the first', 0),
+  circuit_breaker_state: gauge('Per cause: 0 closed, 1 half-open, 2 open, 3 latched until an operator acts'),
+  btcbot_safe_mode: gauge('1 while nothing may be written'),
+  btcbot_live: gauge('1 while orders of real money may be sent'),
+  btcbot_unknown_orders: gauge('Orders whose outcome is not known', 0),
+  btcbot_open_orders: gauge('Own orders that have not ended', 0),
+  btcbot_channel_age_ms: gauge('Age of the last useful message, per channel and symbol, ms'),
+  btcbot_reconcile_residual: gauge('Assets with an unexplained difference between ledger and venue', 0),
+  btcbot_clock_offset_ms: gauge('Venue clock minus ours, ms'),
+  btcbot_event_loop_delay_ms: gauge('Longest event-loop delay since the last beat, per actor, ms'),
+  btcbot_mailbox_queued: gauge('Messages waiting, per actor'),
+  btcbot_mailbox_dropped: gauge('Messages given up since the actor started, per actor'),
+  btcbot_log_lines_dropped: gauge('Log lines dropped because nobody read them', 0),
+  btcbot_ledger_wal_bytes: gauge('Size of the ledger’s write-ahead log, bytes'),
+  btcbot_worker_restarts_total: counter('Restarts after a crash, per actor'),
+  btcbot_fills_total: counter('Fills booked, per symbol and side'),
+  btcbot_denials_total: counter('Intents refused by us, per code'),
+  btcbot_late_facts_total: counter('Facts that came after their order had ended'),
+  btcbot_impossible_facts_total: counter('Facts that cannot be; each places a hold'),
+  btcbot_strategy_faults_total: counter('Errors thrown by the strategy'),
+  btcbot_ledger_refused_total: counter('Batches that contradicted the ledger'),
+  btcbot_ledger_given_up_total: counter('Records given up while the ledger could not write'),
+  btcbot_ledger_failures_total: counter('Commits of the ledger that failed'),
+  btcbot_public_frames_total: counter('Frames received from the public feed'),
+  btcbot_public_frames_malformed_total: counter('Frames of the public feed that could not be read'),
+  btcbot_book_resyncs_total: counter('Books that had to be fetched again'),
+  btcbot_order_submit_latency_ms: histogram('Submit, first byte to definitive answer, ms', LATENCY_MS),
+  btcbot_cancel_latency_ms: histogram('Cancel, first byte to the confirmed end, ms', LATENCY_MS),
+  btcbot_ledger_commit_ms: histogram(
+    'Durable commit of the ledger, fsync included, ms',
+    [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1_000],
+  ),
+  btcbot_ledger_commit_records: histogram(
+    'Records in one commit of the ledger',
+    [1, 2, 5, 10, 25, 50, 100, 500, 2_000],
+  ),
 };
 
 /** Buckets for a histogram that has none of its own. */
-export const DEFAULT_BUCKETS: readonly number[] = LATENCY_SECONDS;
+export const DEFAULT_BUCKETS: readonly number[] = LATENCY_MS;

@@ -15,7 +15,8 @@ const OTLP_INTERVAL_MS = 2_000;
 const OTLP_TIMEOUT_MS = 1_500;
 
 export interface Meters {
-  observe(metric: MetricEffect): void;
+  /** Folds an observation in; `from` is who made it. */
+  observe(metric: MetricEffect, from?: string): void;
   /** Observations that were dropped for being one series too many or of the wrong kind. */
   readonly dropped: number;
   /** Last push, then the end. Never longer than `withinMs`. */
@@ -113,10 +114,19 @@ export const openMeters = async (settings: Settings['observability']): Promise<M
   const meter = provider.getMeter('btcbot');
   const instruments = new Map<string, Instrument>();
   const series = new Set<string>();
+  /** Per metric that adds up, the newest value of each actor. */
+  const parts = new Map<string, Map<string, number>>();
   let dropped = 0;
 
+  const wholeOf = (metric: MetricEffect, from: string): number => {
+    if (METRICS[metric.name]?.addUp !== true) return metric.value;
+    const part = parts.get(metric.name) ?? new Map<string, number>();
+    parts.set(metric.name, part.set(from, metric.value));
+    return [...part.values()].reduce((sum, value) => sum + value, 0);
+  };
+
   const meters: Meters = {
-    observe(metric) {
+    observe(metric, from = '') {
       const labels = metric.labels ?? {};
       const key = `${metric.name}${JSON.stringify(labels)}`;
       const instrument = instruments.get(metric.name) ?? createInstrument(meter, metric);
@@ -130,7 +140,7 @@ export const openMeters = async (settings: Settings['observability']): Promise<M
       }
       instruments.set(metric.name, instrument);
       series.add(key);
-      record(instrument, metric.value, labels);
+      record(instrument, wholeOf(metric, from), labels);
     },
     get dropped() {
       return dropped;
