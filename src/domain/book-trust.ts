@@ -96,7 +96,10 @@ const compare = (
   }
 };
 
-/** Compares the best prices of a ticker with ours; 0 ticks stand for a missing side. */
+/**
+ * Compares the best prices of a ticker with ours. What a ticker shows for a side that the book does not have is not
+ * documented, so that side is not compared.
+ */
 export const witnessTicker = (
   trust: BookTrust,
   book: OrderBook,
@@ -104,7 +107,9 @@ export const witnessTicker = (
   askTicks: number,
   monoMs: number,
 ): Testimony => {
-  if (bestBidTicks(book) === bidTicks && bestAskTicks(book) === askTicks) {
+  const bid = bestBidTicks(book);
+  const ask = bestAskTicks(book);
+  if ((bid === 0 || bid === bidTicks) && (ask === 0 || ask === askTicks)) {
     trust.tickerAgainstSinceMonoMs = null;
     return 'agrees';
   }

@@ -25,8 +25,9 @@ import {
 } from './book-trust.js';
 import type { BookView } from './book-view.js';
 import type { CommonEffect, Tell } from './effects.js';
-import { type Instrument, toTicks } from './instrument.js';
+import { fromTicks, type Instrument, toTicks } from './instrument.js';
 import type { FeedState, MarketEvent } from './market-events.js';
+import { formatDecimal } from './money.js';
 import {
   applyDifference,
   applySnapshot,
@@ -888,19 +889,18 @@ const factsOf = (state: MarketDataState, monoMs: number): Readonly<Record<string
   socket: state.socket.phase,
   connections: state.connections,
   frames: state.frames,
-  symbols: Object.fromEntries(
-    [...state.feeds.values()].slice(0, REPORTED_SYMBOLS_MAX).map(feed => [
-      feed.symbol,
-      {
-        state: feed.state,
-        reason: feed.reason,
-        trusted: feed.trusted,
-        trustScore: feed.score,
-        version: feed.version,
-        ageMs: feed.freshMonoMs === null ? null : Math.round(monoMs - feed.freshMonoMs),
-        bidTicks: bestBidTicks(feed.book),
-        askTicks: bestAskTicks(feed.book),
-      },
-    ]),
-  ),
+  books: [...state.feeds.values()].slice(0, REPORTED_SYMBOLS_MAX).map(feed => ({
+    symbol: feed.symbol,
+    state: feed.state,
+    reason: feed.reason,
+    bid: priceText(bestBidTicks(feed.book), feed.instrument),
+    ask: priceText(bestAskTicks(feed.book), feed.instrument),
+    ageMs: feed.freshMonoMs === null ? null : Math.round(monoMs - feed.freshMonoMs),
+    trusted: feed.trusted,
+    trustScore: feed.score,
+    version: feed.version,
+  })),
 });
+
+const priceText = (ticks: number, instrument: Instrument): string | null =>
+  ticks === 0 ? null : formatDecimal(fromTicks(ticks, instrument));

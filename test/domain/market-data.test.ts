@@ -329,7 +329,8 @@ describe('market data freshness', () => {
     );
     expect(age.length).to.be.greaterThan(5);
     const status = run.effects.findLast(effect => effect.type === 'status');
-    expect(status).to.have.nested.property('facts.symbols.BTCUSDT.trusted', false);
+    expect(status).to.have.nested.property('facts.books[0].trusted', false);
+    expect(status).to.have.nested.property('facts.books[0].bid', '99.99');
   });
 });
 

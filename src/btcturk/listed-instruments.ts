@@ -1,0 +1,74 @@
+/** What the venue says of the symbols we want, asked for at a start. */
+import type { Instrument } from '../domain/instrument.js';
+import type { ReadFailure } from '../domain/venue-port.js';
+import type { RestClient } from './rest-client.js';
+
+/** The venue cannot be read, or does not list a wanted symbol: there is nothing to follow then. */
+export class ListingError extends Error {
+  override readonly name = 'ListingError';
+}
+
+export interface ListingRetries {
+  readonly triesMax: number;
+  readonly pauseMs: number;
+  /** No further try begins later than this after the first. */
+  readonly untilMs: number;
+}
+
+/**
+ * A failing read takes at most 8.5 s (connect and reply), most fail at once: with these numbers the last try ends
+ * within the 15 s a worker has to start.
+ */
+const RETRIES: ListingRetries = { triesMax: 3, pauseMs: 1_000, untilMs: 6_000 };
+
+/**
+ * The instruments of `symbols`, in their order.
+ * @throws ListingError
+ */
+export const readListedInstruments = async (
+  client: Pick<RestClient, 'read'>,
+  symbols: readonly string[],
+  monoMs: () => number,
+  retries: ListingRetries = RETRIES,
+): Promise<readonly Instrument[]> => {
+  const beganMonoMs = monoMs();
+  for (let tries = 1; ; tries++) {
+    const result = await client.read({ type: 'instruments' });
+    if (result.ok) return pick(symbols, result.value.instruments, result.value.problems ?? []);
+    if (tries >= retries.triesMax || monoMs() - beganMonoMs + retries.pauseMs > retries.untilMs)
+      throw new ListingError(
+        `the venue's instruments cannot be read: ${failureText(result.failure)}. Check the address and the network`,
+      );
+    await new Promise(resolve => setTimeout(resolve, retries.pauseMs));
+  }
+};
+
+const pick = (
+  symbols: readonly string[],
+  listed: readonly Instrument[],
+  problems: readonly string[],
+): readonly Instrument[] => {
+  const bySymbol = new Map(listed.map(instrument => [instrument.symbol, instrument]));
+  const missing = symbols.filter(symbol => !bySymbol.has(symbol));
+  if (missing.length === 0) return symbols.flatMap(symbol => bySymbol.get(symbol) ?? []);
+  const reasons = problems.filter(problem => missing.some(symbol => problem.startsWith(`${symbol}:`)));
+  throw new ListingError(
+    reasons.length > 0
+      ? `the venue's listing of ${missing.join(', ')} cannot be read: ${reasons.join('; ')}`
+      : `SYMBOLS names ${missing.join(', ')}, which the venue does not list`,
+  );
+};
+
+/** A failed read in words. */
+export const failureText = (failure: ReadFailure): string => {
+  switch (failure.type) {
+    case 'rate-limited':
+      return `too many requests; the venue asks for ${failure.retryAfterMs} ms of patience`;
+    case 'unauthorized':
+      return failure.message;
+    case 'refused':
+      return failure.message;
+    case 'unavailable':
+      return failure.detail === undefined ? failure.cause : `${failure.cause} (${failure.detail})`;
+  }
+};
