@@ -1,0 +1,475 @@
+/** The adapter against the embedded exchange, over real sockets: what each side believes, the other must do. */
+import { expect } from 'chai';
+import { openPrivateFeed, type PrivateFeed } from '#src/btcturk/private-feed.js';
+import { createPublicFeed, type PublicFeed, type PublicFeedEffect } from '#src/btcturk/public-feed.js';
+import { createRestClient, type RestClient, type RestClientOptions } from '#src/btcturk/rest-client.js';
+import type { BookView } from '#src/domain/book-view.js';
+import { bestAsk, bestBid } from '#src/domain/book-view.js';
+import type { Instrument } from '#src/domain/instrument.js';
+import { lotSize, roundPrice } from '#src/domain/instrument.js';
+import type { MarketEvent } from '#src/domain/market-events.js';
+import { type Amount, formatDecimal, parseDecimal } from '#src/domain/money.js';
+import type { OrderTerms } from '#src/domain/order.js';
+import { eventIds } from '#src/domain/step.js';
+import type { PrivateEvent, SubmitOutcome, VenueRead } from '#src/domain/venue-port.js';
+import { parseFault } from '#src/exchange/faults.js';
+import { type RunningExchange, startExchange } from '#src/exchange/server.js';
+import { now } from '#src/runtime/clock.js';
+import { CREDENTIALS } from './fixtures.js';
+
+const SYMBOL = 'BTCUSDT';
+const GO = { beforeBytes: () => null, signal: new AbortController().signal };
+const BALANCES: ReadonlyMap<string, Amount> = new Map([
+  ['USDT', parseDecimal('50000')],
+  ['BTC', parseDecimal('1')],
+  ['TRY', parseDecimal('100000')],
+]);
+
+/** Collects, and waits for what is collected. */
+const collect = <T>() => {
+  const items: T[] = [];
+  let waiting: (() => void)[] = [];
+  return {
+    items,
+    add: (item: T): void => {
+      items.push(item);
+      for (const look of waiting) look();
+    },
+    find: <S extends T>(matches: (item: T) => item is S): Promise<S> =>
+      new Promise(resolve => {
+        const look = (): void => {
+          const found = items.find(matches);
+          if (found === undefined) return;
+          waiting = waiting.filter(other => other !== look);
+          resolve(found);
+        };
+        waiting.push(look);
+        look();
+      }),
+  };
+};
+
+describe('adapter against the embedded exchange', function () {
+  this.timeout(15_000);
+  let exchange: RunningExchange;
+  let client: RestClient;
+  let btc: Instrument;
+  let label = 0;
+
+  const clientFor = (options: Partial<RestClientOptions> = {}): RestClient =>
+    createRestClient({
+      endpoints: { baseUrl: exchange.url, graphUrl: exchange.url, wsUrl: exchange.wsUrl },
+      credentials: CREDENTIALS,
+      ...options,
+    });
+  const fault = (text: string): void => {
+    exchange.admin({ type: 'set-fault', fault: parseFault(text) });
+  };
+  const value = async <C extends VenueRead>(call: C, from = client) => {
+    const result = await from.read(call);
+    if (!result.ok) throw new Error(`${call.type}: ${JSON.stringify(result.failure)}`);
+    return result.value;
+  };
+  const terms = (overrides: Partial<OrderTerms> = {}): OrderTerms => ({
+    symbol: SYMBOL,
+    side: 'buy',
+    method: 'limit',
+    price: null,
+    quantity: parseDecimal('0.01'),
+    quoteQuantity: null,
+    stopPrice: null,
+    ...overrides,
+  });
+  const place = (overrides: Partial<OrderTerms>, from = client): Promise<SubmitOutcome> =>
+    from.write({ type: 'submit', clientOrderId: `t-${++label}`, terms: terms(overrides) }, btc, GO);
+  const lastLabel = (): string => `t-${label}`;
+  const mid = async (): Promise<bigint> => {
+    const ticker = await value({ type: 'ticker', symbol: SYMBOL });
+    return ticker?.last ?? 0n;
+  };
+  /** A price far enough from the market to rest. */
+  const away = async (share: bigint): Promise<bigint> =>
+    roundPrice(((await mid()) * share) / 100n, btc, 'down');
+
+  // A fresh exchange for each test: its request windows are the venue's.
+  beforeEach(async () => {
+    exchange = await startExchange({
+      market: { type: 'generated' },
+      symbols: [SYMBOL],
+      seed: 5,
+      balances: BALANCES,
+      credentials: CREDENTIALS,
+      latency: { submitMs: 20, cancelMs: 20 },
+    });
+    client = clientFor();
+    const { instruments } = await value({ type: 'instruments' });
+    btc = instruments.find(({ symbol }) => symbol === SYMBOL) as Instrument;
+  });
+  afterEach(async () => {
+    await client.close();
+    await exchange.close();
+  });
+
+  it('reads every endpoint', async () => {
+    const { instruments, problems } = await value({ type: 'instruments' });
+    expect(problems).to.deep.equal([]);
+    expect(instruments.map(({ symbol }) => symbol)).to.include.members(['BTCTRY', 'ETHTRY', SYMBOL]);
+    expect(btc).to.deep.include({ priceScale: 0, quantityScale: 8, quote: 'USDT' });
+    await value({ type: 'server-time' });
+    expect(Math.abs(client.clock()?.offsetMs ?? 1e9)).to.be.lessThan(1_000);
+    const ticker = await value({ type: 'ticker', symbol: SYMBOL });
+    expect(ticker !== null && ticker.bid < ticker.ask).to.equal(true);
+    expect(await value({ type: 'ticker', symbol: 'NOPEUSDT' })).to.equal(null);
+    const { balances } = await value({ type: 'balances' });
+    expect(formatDecimal(balances.find(({ asset }) => asset === 'USDT')?.total ?? 0n)).to.equal('50000');
+    expect(await value({ type: 'open-orders', symbol: SYMBOL })).to.deep.equal({ orders: [] });
+    expect(
+      await value({
+        type: 'all-orders',
+        symbol: SYMBOL,
+        fromMs: now().wallMs - 60_000,
+        toMs: now().wallMs,
+        limit: 100,
+      }),
+    ).to.deep.equal({ orders: [] });
+    expect(await value({ type: 'order', venueOrderId: '12345' })).to.deep.equal({ order: null });
+    expect(await value({ type: 'trades', fromMs: null, toMs: null })).to.deep.equal({ fills: [] });
+    expect(await value({ type: 'cash-movements', fromMs: null, toMs: null })).to.have.property('movements');
+    const book = await client.read({ type: 'order-book', symbol: SYMBOL, depth: 20 });
+    if (!book.ok) throw new Error('there is a book');
+    expect((book.value.bids[0]?.price ?? 0n) < (book.value.asks[0]?.price ?? 0n)).to.equal(true);
+    const trades = await client.read({ type: 'public-trades', symbol: SYMBOL, count: 5 });
+    expect(trades.ok).to.equal(true);
+    const candles = await client.read({
+      type: 'candles',
+      symbol: SYMBOL,
+      resolution: '60',
+      fromMs: now().wallMs - 36_000_000,
+      toMs: now().wallMs,
+    });
+    if (!candles.ok) throw new Error('there are candles');
+    for (const { high, low, open, close } of candles.value.candles)
+      expect(high >= open && high >= close && low <= open && low <= close).to.equal(true);
+    const days = await client.read({
+      type: 'daily-candles',
+      symbol: SYMBOL,
+      fromMs: now().wallMs - 5 * 86_400_000,
+      toMs: now().wallMs,
+    });
+    expect(days.ok).to.equal(true);
+  });
+
+  it('places, sees, cancels and sees the end of a limit order', async () => {
+    const price = await away(80n);
+    const placed = await place({ price });
+    if (placed.type !== 'confirmed') throw new Error(JSON.stringify(placed));
+    const { venueOrderId } = placed;
+    const report = async () => (await value({ type: 'order', venueOrderId })).order;
+    for (let status = (await report())?.status; status === undefined; status = (await report())?.status);
+    expect(await report()).to.deep.include({
+      clientOrderId: lastLabel(),
+      status: 'untouched',
+      side: 'buy',
+      method: 'limit',
+      price,
+      quantity: parseDecimal('0.01'),
+      remaining: parseDecimal('0.01'),
+    });
+    const { orders } = await value({ type: 'open-orders', symbol: SYMBOL });
+    expect(orders.map(order => order.venueOrderId)).to.deep.equal([venueOrderId]);
+    expect(orders[0]?.createdAtMs).to.equal(0);
+    expect(
+      await client.write({ type: 'cancel', clientOrderId: lastLabel(), venueOrderId }, btc, GO),
+    ).to.deep.equal({
+      type: 'queued',
+    });
+    while ((await report())?.status === 'untouched');
+    expect((await report())?.status).to.equal('canceled');
+    const all = await value({ type: 'all-orders', symbol: SYMBOL, fromMs: null, toMs: null, limit: 100 });
+    expect(all.orders.map(order => order.venueOrderId)).to.include(venueOrderId);
+  });
+
+  it('buys at market for quote and finds its fills, exact to the last digit', async () => {
+    const placed = await place({ method: 'market', quantity: 0n, quoteQuantity: parseDecimal('1000') });
+    if (placed.type !== 'confirmed') throw new Error(JSON.stringify(placed));
+    const { venueOrderId } = placed;
+    const fillsOf = async () => (await value({ type: 'trades-of-order', venueOrderId })).fills;
+    let fills = await fillsOf();
+    while (fills.length === 0) fills = await fillsOf();
+    const spent = fills.reduce(
+      (sum, fill) => sum + (fill.price * fill.quantity) / 10n ** 16n + fill.fee + fill.tax,
+      0n,
+    );
+    expect(spent <= parseDecimal('1000') && spent > parseDecimal('999.9')).to.equal(true);
+    for (const fill of fills) {
+      expect(fill).to.deep.include({
+        symbol: SYMBOL,
+        side: 'buy',
+        feeAsset: 'USDT',
+        clientOrderId: lastLabel(),
+      });
+      expect(BigInt(fill.tradeId) > 2n ** 53n).to.equal(true);
+      expect(fill.fee > 0n && fill.tax > 0n).to.equal(true);
+    }
+    const total = fills.reduce((sum, fill) => sum + fill.quantity, 0n);
+    const { balances } = await value({ type: 'balances' });
+    const held = balances.find(({ asset }) => asset === 'BTC')?.total ?? 0n;
+    expect(held).to.equal(parseDecimal('1') + total);
+    expect(total % lotSize(btc) === 0n, 'a market buy leaves dust').to.equal(false);
+  });
+
+  for (const [title, overrides, reason] of [
+    ['below the minimum value', { quantity: parseDecimal('0.00001') }, 'FAILED_MIN_TOTAL_AMOUNT'],
+    ['beyond the balance', { quantity: parseDecimal('5') }, 'BALANCE_NOT_ENOUGH'],
+    [
+      'a stop buy below the market',
+      { method: 'stop-limit', stop: 50n },
+      'FAILED_STOP_PRICE_GREATER_THAN_BEST_ASK',
+    ],
+    ['a price far from the market', { share: 5n, quantity: parseDecimal('0.1') }, 'ORDER_MIN_PRICE_EXCEEDED'],
+  ] as const) {
+    it(`is refused ${title}, in the venue's words`, async () => {
+      const { stop, share, ...rest } = { stop: null, share: 90n, ...overrides };
+      const price = await away(share);
+      const outcome = await place({ price, ...rest, stopPrice: stop === null ? null : await away(stop) });
+      expect(outcome).to.deep.include({ type: 'rejected', reason });
+    });
+  }
+
+  for (const [text, expected] of [
+    ['hang,on=submit', { type: 'unknown', cause: 'timeout' }],
+    ['accept-then-timeout,on=submit', { type: 'unknown', cause: 'timeout' }],
+    ['reset-before,on=submit', { type: 'unknown', cause: 'disconnect' }],
+    ['accept-then-reset,on=submit', { type: 'unknown', cause: 'disconnect' }],
+    ['accept-then-5xx=504,on=submit', { type: 'unknown', cause: 'server-error' }],
+    ['accept-then-429,on=submit', { type: 'unknown', cause: 'rate-limited', retryAfterMs: 60_000 }],
+    ['accept-then-garbage,on=submit', { type: 'unknown', cause: 'unreadable' }],
+    ['html-5xx=502,on=submit', { type: 'unknown', cause: 'server-error' }],
+    ['forbidden,on=submit', { type: 'unknown', cause: 'unreadable' }],
+    ['maintenance,on=submit', { type: 'unknown', cause: 'server-error' }],
+    ['maintenance=ORDER_INSERT_BLOCKED,on=submit', { type: 'rejected', reason: 'ORDER_INSERT_BLOCKED' }],
+    ['reject=FAILED_LIMIT_ORDER', { type: 'rejected', reason: 'FAILED_LIMIT_ORDER' }],
+    ['unauthorized=empty,on=submit', { type: 'rejected', reason: 'Unauthorized' }],
+    ['unauthorized,on=submit', { type: 'rejected', reason: 'Unauthorized - Invalid Nonce' }],
+    ['no-http-status-code', { type: 'confirmed' }],
+  ] as const) {
+    it(`calls a submit ${expected.type} under the fault ${text}, with one attempt`, async () => {
+      const hasty = clientFor({ limits: { replyMs: 250 } });
+      try {
+        const price = await away(70n);
+        fault(text);
+        expect(await place({ price, quantity: parseDecimal('0.001') }, hasty)).to.deep.include(expected);
+        exchange.admin({ type: 'clear-faults' });
+        const { orders } = await value({
+          type: 'all-orders',
+          symbol: SYMBOL,
+          fromMs: null,
+          toMs: null,
+          limit: 500,
+        });
+        const ours = orders.filter(({ clientOrderId }) => clientOrderId === lastLabel());
+        const exists = text.startsWith('accept') || text === 'no-http-status-code';
+        if (exists) expect(ours).to.have.length(1);
+        else expect(ours).to.have.length(0);
+      } finally {
+        await hasty.close();
+      }
+    });
+  }
+
+  for (const text of [
+    'comma-balances',
+    'success-on-401',
+    'string-code',
+    'small-ids',
+    'list-oldest-first',
+  ] as const) {
+    it(`reads the venue with the switch ${text} on`, async () => {
+      fault(text);
+      const { balances } = await value({ type: 'balances' });
+      expect(balances.find(({ asset }) => asset === 'TRY')?.total).to.equal(parseDecimal('100000'));
+      expect((await client.read({ type: 'order-book', symbol: SYMBOL, depth: 5 })).ok).to.equal(true);
+      await value({ type: 'trades', fromMs: null, toMs: null });
+      const { orders } = await value({
+        type: 'all-orders',
+        symbol: SYMBOL,
+        fromMs: null,
+        toMs: null,
+        limit: 500,
+      });
+      const ids = orders.map(({ venueOrderId }) => BigInt(venueOrderId));
+      expect(ids.every((id, index) => index === 0 || id > (ids[index - 1] ?? 0n))).to.equal(true);
+      const stranger = clientFor({ credentials: { ...CREDENTIALS, apiSecret: 'AAAA' } });
+      const refused = await stranger.read({ type: 'balances' });
+      await stranger.close();
+      expect(refused.ok ? null : refused.failure).to.deep.equal({
+        type: 'unauthorized',
+        message: 'Unauthorized - Invalid Signature',
+      });
+    });
+  }
+
+  describe('private feed', () => {
+    let feed: PrivateFeed | null = null;
+    const listen = () => {
+      const events = collect<PrivateEvent>();
+      const states = collect<string>();
+      feed = openPrivateFeed({
+        wsUrl: exchange.wsUrl,
+        credentials: CREDENTIALS,
+        seed: 2,
+        onEvent: events.add,
+        onState: states.add,
+        clockOffsetMs: () => client.clock()?.offsetMs ?? 0,
+      });
+      return { events, states, live: () => states.find((state): state is string => state === 'live') };
+    };
+    afterEach(() => {
+      feed?.close();
+      feed = null;
+    });
+
+    it('tells of an order that enters, trades and leaves', async () => {
+      const { events, live } = listen();
+      await live();
+      const resting = await place({ price: await away(75n) });
+      if (resting.type !== 'confirmed') throw new Error(JSON.stringify(resting));
+      const isOf =
+        (venueOrderId: string) =>
+        (event: PrivateEvent): event is PrivateEvent & { venueOrderId: string } =>
+          'venueOrderId' in event && event.venueOrderId === venueOrderId;
+      const inserted = await events.find(isOf(resting.venueOrderId));
+      expect(inserted).to.deep.equal({
+        type: 'order-inserted',
+        venueOrderId: resting.venueOrderId,
+        clientOrderId: lastLabel(),
+      });
+      await client.write(
+        { type: 'cancel', clientOrderId: lastLabel(), venueOrderId: resting.venueOrderId },
+        btc,
+        GO,
+      );
+      await events.find(
+        (event): event is PrivateEvent => event.type === 'order-removed' && isOf(resting.venueOrderId)(event),
+      );
+      const sold = await place({ side: 'sell', method: 'market', quantity: parseDecimal('0.01') });
+      if (sold.type !== 'confirmed') throw new Error(JSON.stringify(sold));
+      const fill = await events.find(
+        (event): event is Extract<PrivateEvent, { type: 'fill' }> =>
+          event.type === 'fill' && event.fill.venueOrderId === sold.venueOrderId,
+      );
+      const { fills } = await value({ type: 'trades-of-order', venueOrderId: sold.venueOrderId });
+      expect(fills.find(({ tradeId }) => tradeId === fill.fill.tradeId)).to.deep.equal(fill.fill);
+    });
+
+    it('is refused with a wrong key, and does not try again at once', async () => {
+      const states = collect<string>();
+      feed = openPrivateFeed({
+        wsUrl: exchange.wsUrl,
+        credentials: { ...CREDENTIALS, apiKey: 'nobody' },
+        seed: 2,
+        onEvent: () => {},
+        onState: states.add,
+      });
+      await states.find((state): state is string => state === 'refused');
+      expect(states.items.filter(state => state === 'connecting')).to.have.length(1);
+    });
+
+    it('comes back after every socket was cut', async () => {
+      const { states, live } = listen();
+      await live();
+      states.items.length = 0;
+      fault('abrupt-drop,count=1');
+      await live();
+      expect(states.items[0]).to.equal('disconnected');
+    });
+  });
+
+  describe('public feed', () => {
+    let feed: PublicFeed | null = null;
+    let ticks: NodeJS.Timeout | undefined;
+    const follow = () => {
+      const books = collect<BookView>();
+      const statuses = collect<string>();
+      const events = collect<MarketEvent>();
+      const effects = collect<PublicFeedEffect>();
+      feed = createPublicFeed({
+        wsUrl: exchange.wsUrl,
+        now,
+        config: {
+          instruments: [btc],
+          maxAgeMs: 5_000,
+          idleReconnectMs: 30_000,
+          seed: 11,
+          forgottenAttempts: 0,
+          ids: eventIds('market-data', 1),
+        },
+        perform: effect => {
+          effects.add(effect);
+          if (effect.type !== 'tell' || effect.to !== 'strategy') return;
+          events.add(effect.message);
+          if (effect.message.type === 'book-updated') books.add(effect.message.book);
+          if (effect.message.type === 'feed-status-changed') statuses.add(effect.message.state);
+        },
+      });
+      feed.tick();
+      ticks = setInterval(() => feed?.tick(), 50);
+      const trusted = () => books.find((book): book is BookView => book.trusted);
+      return { books, statuses, events, effects, trusted };
+    };
+    afterEach(() => {
+      clearInterval(ticks);
+      feed?.close();
+      feed = null;
+    });
+
+    it('shows the book that REST shows', async () => {
+      const { trusted, books } = follow();
+      await trusted();
+      for (;;) {
+        const rest = await client.read({ type: 'order-book', symbol: SYMBOL, depth: 1 });
+        if (!rest.ok) throw new Error('there is a book');
+        const [bid, ask] = [rest.value.bids[0]?.price, rest.value.asks[0]?.price];
+        const same = (book: BookView): book is BookView =>
+          bestBid(book, btc)?.price === bid && bestAsk(book, btc)?.price === ask;
+        if (books.items.some(same)) return;
+      }
+    });
+
+    it('tells of trades once each', async () => {
+      const { trusted, events } = follow();
+      await trusted();
+      await place({ side: 'sell', method: 'market', quantity: parseDecimal('0.01') });
+      await events.find((event): event is MarketEvent => event.type === 'public-trade');
+      const ids = events.items.flatMap(event => (event.type === 'public-trade' ? [event.tradeId] : []));
+      expect(new Set(ids).size).to.equal(ids.length);
+    });
+
+    for (const text of ['cs-gap,count=1', 'crossed-book,count=1', 'corrupt-frame,count=1'] as const) {
+      it(`distrusts and recovers under the fault ${text}`, async () => {
+        const { trusted, books, statuses } = follow();
+        await trusted();
+        fault(text);
+        // A change on our side of the book makes sure that there is a difference to disturb.
+        await place({ price: await away(99n), quantity: parseDecimal('0.001') });
+        await statuses.find((state): state is string => state === 'resyncing');
+        books.items.length = 0;
+        await trusted();
+      });
+    }
+
+    for (const text of ['cs-repeat,count=3', 'late-full-book,count=3'] as const) {
+      it(`is undisturbed by the fault ${text}`, async () => {
+        const { trusted, books, statuses } = follow();
+        await trusted();
+        fault(text);
+        const from = books.items.length;
+        for (let count = 0; count < 4; count++)
+          await place({ price: await away(99n), quantity: parseDecimal('0.0005') });
+        while (books.items.length < from + 4)
+          await books.find((book): book is BookView => book.version > from + 4);
+        expect(statuses.items).to.not.include('resyncing');
+      });
+    }
+  });
+});
