@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
+import { ACTOR_NAMES } from '#src/domain/step.js';
 import {
   arrowViolations,
   cycles,
@@ -29,9 +31,18 @@ describe('the architecture', () => {
   it('keeps the domain and the strategies pure', () => expectNone(purityViolations(sources)));
   it('reads clocks, randomness and the environment, and ends the process, in one place each', () =>
     expectNone(reservedViolations(sources)));
+  it('has no file that nothing uses', () => expectNone(deadFiles(sources)));
   it('has no import cycle', () => expectNone(cycles(program)));
   it('leaves no work for later, and no test out', () =>
     expectNone([...marks(sources), ...idleTests(sources)]));
+  it('is as its page says', () =>
+    expectNone(
+      ownersViolations(
+        readFileSync('ARCHITECTURE.md', 'utf8'),
+        program.map(({ path }) => path),
+        ACTOR_NAMES,
+      ),
+    ));
 });
 
 describe('the architecture rules', () => {
@@ -122,6 +133,7 @@ describe('the architecture rules', () => {
     ['src/btcturk/a.ts', '../domain/money.js'],
     ['workers/a.ts', '#src/btcturk/rest.js'],
     ['workers/a.ts', 'node:worker_threads'],
+    ['src/simulation/a.ts', '../supervision/child-spec.js'],
     ['src/supervisor.ts', './supervision/tree.js'],
     ['test/a.ts', '#src/supervision/tree.js'],
     ['test/a.ts', 'chai'],
@@ -187,6 +199,9 @@ describe('the architecture rules', () => {
       ),
       file('test/ledger/helper.ts'),
       file('test/ledger/unused.ts'),
+      file('test/ledger/b.test.ts', "start('children/started.js')"),
+      file('test/ledger/children/started.ts'),
+      file('test/bench/speed.ts'),
     ]);
     expect(found.map(words => words.split(':')[0])).to.deep.equal([
       'src/ledger/tested.ts is used by tests alone',

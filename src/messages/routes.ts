@@ -1,10 +1,10 @@
 /** Who talks to whom, and what a full mailbox does. The supervisor brokers one channel per pair. */
 
-import type { AccountReport, ExecutionReport } from '../domain/account-events.js';
-import type { MarketEvent } from '../domain/market-events.js';
-import type { OrderEvent, OrderIntent } from '../domain/order-events.js';
 import type { ActorName } from '../domain/step.js';
+import type { AccountReport, ExecutionReport } from './account.js';
 import type { FromLedger, ToLedger } from './ledger.js';
+import type { MarketEvent } from './market.js';
+import type { OrderEvent, OrderIntent } from './orders.js';
 import type { ToTelemetry } from './telemetry.js';
 
 /** Every message type by direction, `sender>receiver`. `*` stands for any worker. */
