@@ -1,0 +1,271 @@
+/**
+ * What goes wrong in a simulated world, drawn from its seed: faults of the exchange, of the network, of workers, of the
+ * process, of clocks, and acts of operators and strangers. Each is counted, so that a run can say what it has seen.
+ */
+
+import type { ActorName } from '../domain/step.js';
+import { type FaultName, faultFrom } from '../exchange/faults.js';
+import { exponential, type Random, uniform } from '../exchange/random.js';
+import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
+import { type Fate, NORMAL } from './sim-rest.js';
+import type { World } from './world.js';
+
+/** How often things go wrong. */
+export interface FaultRates {
+  /** Mean time between two faults, ms of virtual time. */
+  readonly meanIntervalMs: number;
+  /** Mean time for which a lasting fault lasts, ms. */
+  readonly meanDurationMs: number;
+}
+
+export const DEFAULT_RATES: FaultRates = { meanIntervalMs: 20_000, meanDurationMs: 8_000 };
+
+/** Faults of the exchange that may come and go; switches of undecided points and unfixable lies are left out. */
+const VENUE_FAULTS: readonly (readonly [name: FaultName, options?: Readonly<Record<string, unknown>>])[] = [
+  ['hang', { on: 'writes', probability: 0.5 }],
+  ['hang', { on: 'reads', probability: 0.5 }],
+  ['slow-replies', { value: 2_000, on: 'writes' }],
+  ['slow-replies', { value: 1_000, on: 'reads' }],
+  ['html-5xx', { on: 'writes', probability: 0.5 }],
+  ['html-5xx', { on: 'reads', probability: 0.5 }],
+  ['rate-limit', { on: 'submit', count: 1 }],
+  ['rate-limit', { on: 'cancel', count: 1 }],
+  ['rate-limit', { on: 'reads', count: 2 }],
+  ['unauthorized', { on: 'private', count: 1 }],
+  ['maintenance', { on: 'submit', probability: 0.5 }],
+  ['reject', { on: 'submit', probability: 0.3 }],
+  ['reset-before', { on: 'writes', probability: 0.5 }],
+  ['accept-then-timeout', { probability: 0.5 }],
+  ['accept-then-reset', { probability: 0.5 }],
+  ['accept-then-5xx', { probability: 0.5 }],
+  ['accept-then-429', { count: 1 }],
+  ['accept-then-garbage', { probability: 0.5 }],
+  ['late-accept', { value: 8_000, probability: 0.3 }],
+  ['insufficient-after-fill', { value: 150 }],
+  ['cancel-refused', { probability: 0.5 }],
+  ['cancel-late', { value: 3_000 }],
+  ['cancel-lost', { probability: 0.3 }],
+  ['cancel-overtaken', { probability: 0.5 }],
+  ['stuck-order', { probability: 0.3 }],
+  ['stale-balances', { value: 3_000 }],
+  ['stale-open-orders', { value: 2_000 }],
+  ['empty-trades', { probability: 0.5 }],
+  ['late-trades', { value: 3_000 }],
+  ['handshake-refused', {}],
+  ['reconnect-storm', { value: 50 }],
+  ['no-version', {}],
+  ['no-ping', {}],
+  ['silent-stall', {}],
+  ['stalled-channel', { value: 'obdiff' }],
+  ['stalled-channel', { value: 'trade' }],
+  ['cs-gap', { probability: 0.02 }],
+  ['cs-repeat', { probability: 0.05 }],
+  ['late-full-book', { probability: 0.02 }],
+  ['missing-delete', { probability: 0.02 }],
+  ['crossed-book', { probability: 0.02 }],
+  ['corrupt-frame', { probability: 0.02 }],
+  ['drop-private', { value: '423', probability: 0.5 }],
+  ['drop-private', { value: '441+451+452', probability: 0.5 }],
+  ['mute-after-relogin', {}],
+  ['duplicate-423', {}],
+  ['late-423', { value: 2_000 }],
+  ['wrong-441-amount', {}],
+];
+
+const KILLABLE: readonly ActorName[] = ['market-data', 'reconciliation', 'execution', 'strategy', 'ledger'];
+
+export interface FaultPlan {
+  /** Begins to draw mishaps. */
+  begin(): void;
+  /** Draws no more, clears what still lasts, and has the process run. */
+  end(): void;
+  /** The network's fate for a request. */
+  fateOf(): Fate;
+}
+
+/** One thing that can happen to a world. */
+interface Mishap {
+  readonly name: string;
+  readonly weight: number;
+  happen(): void;
+}
+
+export const createFaultPlan = (
+  world: () => World,
+  random: Random,
+  rates: FaultRates,
+  count: (name: string) => void,
+): FaultPlan => {
+  let active = false;
+  let wallOffMs = 0;
+  let lossy: { readonly share: number } | null = null;
+
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(uniform(random) * items.length)] as T;
+  const after = (delayMs: number, what: string, run: () => void): void =>
+    world().time.after(delayMs, what, run);
+  const duration = (): number => 500 + exponential(random, rates.meanDurationMs);
+  const running = (): boolean => world().isRunning;
+
+  const venueFault = (): void => {
+    const [name, options = {}] = pick(VENUE_FAULTS);
+    count(`venue ${name}`);
+    world().venue.admin({ type: 'set-fault', fault: faultFrom({ name, ...options }) });
+    after(duration(), `end of ${name}`, () => world().venue.admin({ type: 'clear-faults', name }));
+  };
+
+  const correctWall = (byMs: number): void => {
+    // The end of the faults may have corrected it already.
+    if (wallOffMs === 0) return;
+    wallOffMs -= byMs;
+    world().time.jumpWall(-byMs);
+  };
+
+  const restartSoon = (): void => {
+    after(1_000 + exponential(random, 3_000), 'restart', () => {
+      if (!running()) world().start();
+    });
+  };
+
+  const mishaps: readonly Mishap[] = [
+    { name: 'venue fault', weight: 60, happen: venueFault },
+    {
+      name: 'venue drops every socket',
+      weight: 4,
+      happen: () => world().venue.admin({ type: 'set-fault', fault: faultFrom({ name: 'abrupt-drop' }) }),
+    },
+    {
+      name: 'lossy network',
+      weight: 10,
+      happen: () => {
+        lossy = { share: 0.2 + 0.6 * uniform(random) };
+        after(duration(), 'network recovers', () => {
+          lossy = null;
+        });
+      },
+    },
+    {
+      name: 'worker crash',
+      weight: 8,
+      happen: () => {
+        const actor = pick(KILLABLE);
+        count(`crash of ${actor}`);
+        if (running()) world().process.tree.kill(actor, 'it crashed in the simulation');
+      },
+    },
+    {
+      name: 'process killed',
+      weight: 4,
+      happen: () => {
+        if (!running()) return;
+        world().process.kill();
+        restartSoon();
+      },
+    },
+    {
+      name: 'process stopped',
+      weight: 3,
+      happen: () => {
+        if (running()) world().process.signal('SIGTERM');
+        after(9_000, 'restart after a stop', () => {
+          if (!running()) world().start();
+        });
+      },
+    },
+    {
+      name: 'supervisor frozen',
+      weight: 4,
+      happen: () => {
+        if (running()) world().process.freeze(200 + exponential(random, 2_000));
+      },
+    },
+    {
+      name: 'wall clock jump',
+      weight: 3,
+      happen: () => {
+        const byMs = Math.round((uniform(random) - 0.5) * 20_000);
+        world().time.jumpWall(byMs);
+        wallOffMs += byMs;
+        after(duration(), 'wall clock corrected', () => correctWall(byMs));
+      },
+    },
+    {
+      name: 'safe mode on and off',
+      weight: 3,
+      happen: () => {
+        if (!running()) return;
+        world().process.signal('SIGUSR2');
+        after(duration(), 'safe mode off', () => {
+          if (running())
+            world().process.command({
+              type: 'safe-mode-off',
+              acknowledgement: LIVE_ACKNOWLEDGEMENT,
+              key: 'operator',
+            });
+        });
+      },
+    },
+    {
+      name: 'cancel-all',
+      weight: 3,
+      happen: () => {
+        if (running()) world().process.command({ type: 'cancel-all', reason: 'simulation' });
+      },
+    },
+    {
+      name: 'market shock',
+      weight: 6,
+      happen: () => {
+        const symbol = pick(world().settings.symbols);
+        world().venue.admin({ type: 'shock', symbol, bps: (uniform(random) - 0.5) * 200 });
+      },
+    },
+  ];
+  const totalWeight = mishaps.reduce((sum, { weight }) => sum + weight, 0);
+
+  const drawMishap = (): Mishap => {
+    let left = uniform(random) * totalWeight;
+    for (const mishap of mishaps) {
+      left -= mishap.weight;
+      if (left < 0) return mishap;
+    }
+    return mishaps[0] as Mishap;
+  };
+
+  const next = (): void => {
+    after(exponential(random, rates.meanIntervalMs), 'mishap', () => {
+      if (!active) return;
+      const mishap = drawMishap();
+      count(mishap.name);
+      mishap.happen();
+      next();
+    });
+  };
+
+  const end = (): void => {
+    active = false;
+    lossy = null;
+    correctWall(wallOffMs);
+    world().venue.admin({ type: 'clear-faults' });
+    if (!running()) world().start();
+  };
+
+  return {
+    begin: () => {
+      active = true;
+      next();
+    },
+    end,
+    fateOf: () => {
+      if (!active || lossy === null || uniform(random) >= lossy.share) return NORMAL;
+      const fate = pick<Fate>([
+        { type: 'request-lost' },
+        { type: 'reply-lost' },
+        { type: 'reset', arrived: false },
+        { type: 'reset', arrived: true },
+        { type: 'slow', extraMs: Math.min(4_000, 200 + exponential(random, 2_000)) },
+      ]);
+      count(`network ${fate.type}`);
+      return fate;
+    },
+  };
+};

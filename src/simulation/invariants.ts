@@ -1,0 +1,157 @@
+/**
+ * What must hold in every simulated world at every step, whatever goes wrong in it. The checks use the exchange's own
+ * account and the supervisor's own state, not the bot's view of them.
+ */
+import type { ExecutionState } from '../domain/execution.js';
+import type { AppendRequest } from '../domain/ledger-records.js';
+import type { ClientOrderId } from '../domain/order.js';
+import { worstRemaining } from '../domain/order-machine.js';
+import type { ControlState } from '../domain/safety.js';
+import type { ActorName } from '../domain/step.js';
+import type { VenueWrite } from '../domain/venue-port.js';
+import type { Account } from '../exchange/accounts.js';
+import type { Settings } from '../runtime/settings.js';
+import type { ExecutionWitness } from './sim-execution.js';
+
+/** A promise that was broken. */
+export class InvariantViolation extends Error {
+  override readonly name = 'InvariantViolation';
+}
+
+export interface InvariantFacts {
+  settings(): Settings;
+  monoMs(): number;
+  /** The supervisor's word as it is now; null while its loop stands still. */
+  control(): ControlState | null;
+  account(): Account;
+}
+
+export interface Invariants {
+  readonly execution: ExecutionWitness;
+  /** A message between actors; appends and their answers are looked at. */
+  onMessage(from: ActorName, to: ActorName, message: unknown): void;
+  onLease(untilMonoMs: number): void;
+  /** Between any two things that happen. */
+  check(): void;
+}
+
+export const createInvariants = (facts: InvariantFacts): Invariants => {
+  const posted = new Set<ClientOrderId>();
+  const durable = new Set<ClientOrderId>();
+  /** Intents on their way to the disk, by batch. */
+  const appending = new Map<number, readonly ClientOrderId[]>();
+  /** The venue order of each of our labels. */
+  const venueOrders = new Map<string, number>();
+  const judged = new Set<number>();
+  let leaseUntilMonoMs = Number.NEGATIVE_INFINITY;
+  let readExecution: () => ExecutionState | null = () => null;
+
+  const violated = (words: string): never => {
+    throw new InvariantViolation(words);
+  };
+
+  const checkSubmit = (
+    write: Extract<VenueWrite, { readonly type: 'submit' }>,
+    control: ControlState | null,
+  ): void => {
+    const { clientOrderId, terms } = write;
+    if (posted.has(clientOrderId)) violated(`order ${clientOrderId} is sent a second time`);
+    posted.add(clientOrderId);
+    if (!durable.has(clientOrderId)) violated(`order ${clientOrderId} is sent before its intent is durable`);
+    if (control === null) return;
+    if (!control.maySubmit) violated(`order ${clientOrderId} is sent in state ${control.state}`);
+    if (control.blockedSymbols.includes(terms.symbol))
+      violated(`order ${clientOrderId} is sent although ${terms.symbol} is blocked`);
+  };
+
+  const onWrite = (write: VenueWrite): void => {
+    const control = facts.control();
+    const now = facts.monoMs();
+    if (now >= leaseUntilMonoMs)
+      violated(`a ${write.type} leaves ${Math.round(now - leaseUntilMonoMs)} ms after the lease ended`);
+    if (write.type === 'submit') checkSubmit(write, control);
+    else if (
+      control !== null &&
+      (control.state === 'observe-only' || (!control.mayCancel && control.state !== 'killed'))
+    )
+      violated(`a cancel of ${write.clientOrderId} leaves in state ${control.state}`);
+  };
+
+  const onMessage: Invariants['onMessage'] = (from, to, message) => {
+    if (from === 'execution' && to === 'ledger') {
+      const request = message as AppendRequest;
+      if (request.type !== 'append') return;
+      const intended = request.records.flatMap(record =>
+        record.type === 'order-intended' ? [record.order.clientOrderId] : [],
+      );
+      if (intended.length > 0) appending.set(request.batch, intended);
+    }
+    if (from !== 'ledger' || to !== 'execution') return;
+    const reply = message as { readonly type: string; readonly batch: number };
+    if (reply.type === 'appended') for (const id of appending.get(reply.batch) ?? []) durable.add(id);
+    if (reply.type === 'appended' || reply.type === 'append-failed') appending.delete(reply.batch);
+  };
+
+  /** Each order at the venue has one label of ours, sent once, and each label one order. */
+  const checkIdentity = (account: Account): void => {
+    if (judged.size === account.orders.size) return;
+    for (const order of account.orders.values()) {
+      if (judged.has(order.orderId)) continue;
+      judged.add(order.orderId);
+      const label = order.clientOrderId;
+      if (!label.startsWith('bb-')) continue;
+      if (!posted.has(label)) violated(`the venue has order ${label}, which was never sent`);
+      if (venueOrders.has(label)) violated(`the venue has two orders for ${label}`);
+      venueOrders.set(label, order.orderId);
+    }
+  };
+
+  /** What may still execute at the venue is counted by execution, at least as large. */
+  const checkExposure = (account: Account): void => {
+    const execution = readExecution();
+    if (execution === null) return;
+    for (const order of account.open.values()) {
+      if (!order.clientOrderId.startsWith('bb-')) continue;
+      const tracked = execution.open.get(order.clientOrderId);
+      if (tracked === undefined)
+        violated(`order ${order.clientOrderId} is open at the venue and not counted by execution`);
+      else if (worstRemaining(tracked.record) < order.remaining)
+        violated(`execution counts less of ${order.clientOrderId} than is open at the venue`);
+    }
+  };
+
+  const checkLimits = (account: Account): void => {
+    let ours = 0;
+    const bySymbol = new Map<string, number>();
+    for (const order of account.open.values()) {
+      if (!order.clientOrderId.startsWith('bb-')) continue;
+      ours += 1;
+      bySymbol.set(order.symbol, (bySymbol.get(order.symbol) ?? 0) + 1);
+    }
+    if (ours > facts.settings().risk.maxOpenOrders) violated(`${ours} orders are open at the venue`);
+    for (const [symbol, count] of bySymbol)
+      if (count > facts.settings().risk.maxOpenOrdersPerSymbol)
+        violated(`${count} orders are open on ${symbol}`);
+  };
+
+  return {
+    execution: {
+      onIncarnation: read => {
+        readExecution = read;
+        // Batches are numbered by incarnation; answers to the last one are not for this one.
+        appending.clear();
+      },
+      onWrite,
+    },
+    onMessage,
+    onLease: untilMonoMs => {
+      leaseUntilMonoMs = untilMonoMs;
+    },
+    check: () => {
+      const account = facts.account();
+      checkIdentity(account);
+      checkExposure(account);
+      checkLimits(account);
+    },
+  };
+};

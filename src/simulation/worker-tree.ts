@@ -1,0 +1,313 @@
+/**
+ * The tree of workers without threads: what supervision/tree.ts and runtime/actor-host.ts do with ports and loops, done
+ * with links and virtual time. It decides nothing: the supervisor's brain says who starts and stops.
+ */
+import type { ControlState, LeaseRenewed } from '../domain/safety.js';
+import { type ActorName, eventIds, type LogLevel, type MetricEffect } from '../domain/step.js';
+import type { SupervisorInput } from '../domain/supervisor.js';
+import { exponential, type Random } from '../exchange/random.js';
+import type { CancelAllOrdered, FromWorker, PeerLost } from '../messages/control.js';
+import { ROUTES } from '../messages/routes.js';
+import type { ActorContext } from '../runtime/actor-host.js';
+import { BEAT_INTERVAL_MS, TICK_MS } from '../runtime/limits.js';
+import type { WorkerBoot } from '../runtime/settings.js';
+import { createLink, type Latency, type Link } from './link.js';
+import type { VirtualTime } from './virtual-time.js';
+
+/** What the supervisor says to a worker here; a channel is not a port but is simply there. */
+export type SimToWorker =
+  | ControlState
+  | LeaseRenewed
+  | PeerLost
+  | CancelAllOrdered
+  | { readonly type: 'peer-connected'; readonly peer: ActorName; readonly incarnation: number };
+
+/** What a worker's part is given: the real host's context, and virtual time that ends with the worker. */
+export interface SimContext<Self extends ActorName> extends ActorContext<Self> {
+  /** False once this worker is gone: it sends nothing more and hears nothing. */
+  isAlive(): boolean;
+  /** Has `run` happen later, unless the worker is gone by then. */
+  after(delayMs: number, what: string, run: () => void): void;
+}
+
+/** A worker's own part, as the files in `workers/` have it, without promises. */
+export interface SimHandlers {
+  start(
+    ready: (facts: Readonly<Record<string, string>>) => void,
+    failed: (reason: string, exitCode: number) => void,
+  ): void;
+  onMessage(from: ActorName, message: never): void;
+  onControl?(message: SimToWorker): void;
+  onTick?(): void;
+  drain(done: () => void): void;
+}
+
+/** Makes an actor's part for one incarnation. */
+export type SimActor = (context: SimContext<ActorName>) => SimHandlers;
+
+export interface TreeLatencies {
+  /** From a worker's spawn to its start. */
+  readonly spawn: Latency;
+  /** One hop between workers. */
+  readonly hop: Latency;
+}
+
+export interface TreeOptions {
+  readonly time: VirtualTime;
+  readonly random: Random;
+  readonly latencies: TreeLatencies;
+  readonly actors: ReadonlyMap<ActorName, SimActor>;
+  readonly leased: ReadonlySet<ActorName>;
+  boot(actor: ActorName, incarnation: number, facts: Readonly<Record<string, string>>): WorkerBoot;
+  onInput(input: SupervisorInput): void;
+  log(actor: ActorName, level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void;
+  metric(actor: ActorName, metric: MetricEffect): void;
+  /** Told of every message between workers. */
+  onMessage(from: ActorName, to: ActorName, message: unknown): void;
+}
+
+interface Worker {
+  readonly actor: ActorName;
+  readonly incarnation: number;
+  readonly handlers: SimHandlers;
+  readonly control: Link<SimToWorker>;
+  readonly toSupervisor: Link<FromWorker>;
+  /** Ways to the peers it has a channel with. */
+  readonly channels: Map<ActorName, Link<unknown>>;
+  started: boolean;
+  alive: boolean;
+}
+
+export interface SimTree {
+  start(actor: ActorName, incarnation: number): void;
+  drain(actor: ActorName): void;
+  /** Ends a worker at once, as a crash or a termination does. */
+  kill(actor: ActorName, error: string | null): void;
+  broadcast(control: ControlState): void;
+  renewLease(untilMonoMs: number): void;
+  cancelAll(reason: string): void;
+  /** A message of the supervisor's own to the ledger; its answers come to `onMessage` of the caller. */
+  toLedger(message: unknown): void;
+  isUp(actor: ActorName): boolean;
+  /** Ends everything at once: nothing that is on its way arrives. */
+  killAll(): void;
+}
+
+export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unknown) => void): SimTree => {
+  const { time, random, latencies } = options;
+  const workers = new Map<ActorName, Worker>();
+  const facts = new Map<ActorName, Readonly<Record<string, string>>>();
+  let control: ControlState | null = null;
+
+  const link = <Message>(what: string, deliver: (message: Message) => void): Link<Message> =>
+    createLink(time, what, latencies.hop, random, deliver);
+
+  const contextOf = (worker: () => Worker, boot: WorkerBoot): SimContext<ActorName> => {
+    let newest: ControlState | null = null;
+    let leaseUntilMonoMs = 0;
+    const actor = boot.actor as ActorName;
+    const context: SimContext<ActorName> & { hear(message: SimToWorker): void } = {
+      boot,
+      ids: eventIds(actor, boot.incarnation),
+      now: time.now,
+      send: (to, message) => {
+        if (to === 'telemetry') return true;
+        if (!worker().alive) return false;
+        const channel = worker().channels.get(to);
+        if (channel === undefined) return false;
+        channel.send(message);
+        return true;
+      },
+      toSupervisor: message => worker().toSupervisor.send(message),
+      log: (level, event, fields = {}) => options.log(actor, level, event, fields),
+      metric: metric => options.metric(actor, metric),
+      control: () => {
+        worker().control.drain();
+        return { state: newest, leaseUntilMonoMs };
+      },
+      isAlive: () => worker().alive,
+      after: (delayMs, what, run) =>
+        time.after(delayMs, what, () => {
+          if (worker().alive) run();
+        }),
+      hear: message => {
+        if (message.type === 'control-state') newest = message;
+        if (message.type === 'lease-renewed') leaseUntilMonoMs = message.untilMonoMs;
+        else worker().handlers.onControl?.(message);
+      },
+    };
+    return context;
+  };
+
+  const connect = (one: Worker, other: Worker): void => {
+    for (const [from, to] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      from.channels.get(to.actor)?.cut();
+      from.channels.set(
+        to.actor,
+        link(`${from.actor}>${to.actor}`, message => {
+          if (!to.alive) return;
+          options.onMessage(from.actor, to.actor, message);
+          to.control.drain();
+          to.handlers.onMessage(from.actor, message as never);
+        }),
+      );
+      to.control.send({ type: 'peer-connected', peer: from.actor, incarnation: from.incarnation });
+    }
+  };
+
+  const peersOf = (actor: ActorName): ActorName[] =>
+    ROUTES.flatMap(({ pair }) => (pair.includes(actor) ? [pair[0] === actor ? pair[1] : pair[0]] : []));
+
+  const end = (worker: Worker, code: number, error: string | null): void => {
+    if (!worker.alive) return;
+    worker.alive = false;
+    worker.control.cut();
+    worker.toSupervisor.cut();
+    if (workers.get(worker.actor) === worker) workers.delete(worker.actor);
+    for (const peer of peersOf(worker.actor)) {
+      const other = workers.get(peer);
+      // What the dead one had posted to its peers is still delivered; what was posted to it is lost.
+      other?.channels.delete(worker.actor);
+      other?.control.send({ type: 'peer-lost', peer: worker.actor });
+    }
+    options.onInput({
+      type: 'worker-exited',
+      actor: worker.actor,
+      incarnation: worker.incarnation,
+      code,
+      error,
+    });
+  };
+
+  const keepBeating = (worker: Worker): void => {
+    time.after(BEAT_INTERVAL_MS, `${worker.actor} beat`, () => {
+      if (!worker.alive) return;
+      worker.toSupervisor.send({
+        type: 'beat',
+        monoMs: time.now().monoMs,
+        queued: 0,
+        dropped: 0,
+        eventLoopDelayMs: 0,
+      });
+      keepBeating(worker);
+    });
+  };
+
+  const keepTicking = (worker: Worker, delayMs: number): void => {
+    time.after(delayMs, `${worker.actor} tick`, () => {
+      if (!worker.alive) return;
+      worker.control.drain();
+      if (worker.started) worker.handlers.onTick?.();
+      keepTicking(worker, TICK_MS);
+    });
+  };
+
+  const fromWorker = (worker: Worker, message: FromWorker): void => {
+    const { actor, incarnation } = worker;
+    switch (message.type) {
+      case 'beat':
+        options.onInput({ ...message, actor, incarnation });
+        return;
+      case 'hold-wanted':
+      case 'hold-cleared':
+        options.onInput({ ...message, actor });
+        return;
+      case 'status-reported':
+      case 'work-finished':
+        options.onInput({ ...message, actor });
+        return;
+    }
+  };
+
+  const start = (actor: ActorName, incarnation: number): void => {
+    const make = options.actors.get(actor);
+    if (make === undefined) throw new Error(`the simulated world has no ${actor}`);
+    const boot = options.boot(actor, incarnation, Object.assign({}, ...facts.values()));
+    const context = contextOf(() => worker, boot) as SimContext<ActorName> & {
+      hear(message: SimToWorker): void;
+    };
+    const worker: Worker = {
+      actor,
+      incarnation,
+      handlers: make(context),
+      control: link(`supervisor>${actor}`, message => context.hear(message)),
+      toSupervisor: link(`${actor}>supervisor`, message => fromWorker(worker, message)),
+      channels: new Map(),
+      started: false,
+      alive: true,
+    };
+    workers.set(actor, worker);
+    if (control !== null) worker.control.send(control);
+    for (const peer of peersOf(actor)) {
+      const other = workers.get(peer);
+      if (other !== undefined) connect(worker, other);
+    }
+    if (actor === 'ledger') {
+      worker.channels.set('supervisor', link('ledger>supervisor', onLedgerReply));
+    }
+    context.after(latencies.spawn.leastMs + exponential(random, latencies.spawn.meanExtraMs), 'spawn', () =>
+      worker.handlers.start(
+        given => {
+          if (!worker.alive) return;
+          worker.started = true;
+          facts.set(actor, given);
+          options.onInput({ type: 'worker-ready', actor, incarnation });
+        },
+        (reason, exitCode) => {
+          if (!worker.alive) return;
+          options.onInput({ type: 'worker-start-failed', actor, incarnation, reason, exitCode });
+        },
+      ),
+    );
+    keepBeating(worker);
+    keepTicking(worker, TICK_MS);
+  };
+
+  return {
+    start,
+    drain: actor => {
+      const worker = workers.get(actor);
+      if (worker === undefined) return;
+      time.after(0, `${actor} drain`, () => {
+        if (worker.alive)
+          worker.handlers.drain(() => time.after(0, `${actor} exit`, () => end(worker, 0, null)));
+      });
+    },
+    kill: (actor, error) => {
+      const worker = workers.get(actor);
+      if (worker !== undefined) end(worker, 1, error);
+    },
+    broadcast: state => {
+      control = state;
+      for (const worker of workers.values()) worker.control.send(state);
+    },
+    renewLease: untilMonoMs => {
+      for (const worker of workers.values())
+        if (options.leased.has(worker.actor)) worker.control.send({ type: 'lease-renewed', untilMonoMs });
+    },
+    cancelAll: reason => {
+      for (const worker of workers.values())
+        if (options.leased.has(worker.actor)) worker.control.send({ type: 'cancel-all-ordered', reason });
+    },
+    toLedger: message => {
+      const ledger = workers.get('ledger');
+      if (ledger === undefined) return;
+      time.after(latencies.hop.leastMs, 'supervisor>ledger', () => {
+        if (ledger.alive) ledger.handlers.onMessage('supervisor', message as never);
+      });
+    },
+    isUp: actor => workers.get(actor)?.started === true,
+    killAll: () => {
+      for (const worker of workers.values()) {
+        worker.alive = false;
+        worker.control.cut();
+        worker.toSupervisor.cut();
+        for (const channel of worker.channels.values()) channel.cut();
+      }
+      workers.clear();
+    },
+  };
+};
