@@ -2,7 +2,11 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { SKEW_MS, TICKER_SKEW_MS } from '#src/domain/book-trust.js';
 import { askTicks, bidTicks } from '#src/domain/book-view.js';
-import { FIRST_FRAME_DEADLINE_MS, GREETING_DEADLINE_MS, LEAVE_DEADLINE_MS } from '#src/domain/market-data.js';
+import {
+  FIRST_FRAME_DEADLINE_MS,
+  GREETING_DEADLINE_MS,
+  LEAVE_DEADLINE_MS,
+} from '#src/domain/market-data-state.js';
 import {
   BTC,
   books,
