@@ -248,6 +248,9 @@ export interface ReconciliationState extends ReadGroups {
   /** Since when it is; null while it is not. */
   feedLiveMonoMs: number | null;
   feedReplacedMonoMs: number;
+  feedEverConnected: boolean;
+  /** Monotonic times of the reconnects of the last minute. */
+  feedConnects: number[];
   /** Refused logins since it was last live. */
   feedRefusals: number;
   /** Since when the private feed is not live; null while it is. */
@@ -353,6 +356,8 @@ export const initialReconciliation = (
     feed: 'disconnected',
     feedLiveMonoMs: null,
     feedReplacedMonoMs: Number.NEGATIVE_INFINITY,
+    feedEverConnected: false,
+    feedConnects: [],
     feedRefusals: 0,
     feedDownMonoMs: now.monoMs,
     held: new Map(),

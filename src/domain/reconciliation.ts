@@ -76,6 +76,8 @@ const THROTTLED_STORM = 3;
 /** How late a 423 may be, and how often its silence may cost a connection. */
 const FEED_MUTE_MS = 15_000;
 const FEED_REPLACE_MS = 300_000;
+/** Reconnects within a minute that make a storm; the venue blocks at 15 (protocol section 9.4). */
+const RECONNECT_STORM = 8;
 /** Refused logins in a row, without a live feed between them, that mean the key and not a moment. */
 const LOGIN_REFUSALS = 3;
 const CLOCK_INTERVAL_MS = 60_000;
@@ -280,12 +282,15 @@ const takeFeedState = (
       placeHold(state, effects, 'auth', 'private-feed', `the venue refuses the login: ${reason}`);
   }
   if (feed === was) return;
+  if (feed === 'connecting') {
+    if (state.feedEverConnected) state.feedConnects.push(now.monoMs);
+    state.feedEverConnected = true;
+  }
   log(effects, feed === 'refused' ? 'error' : 'info', 'private-feed', { feed, reason });
   if (feed === 'live') {
     state.feedDownMonoMs = null;
     state.feedLiveMonoMs = now.monoMs;
     state.feedRefusals = 0;
-    clearHold(state, effects, 'ws-reconnect', 'private-feed', 'the private feed is live');
     clearHold(state, effects, 'auth', 'private-feed', 'the venue accepts the login');
     wantPass(state, 'private-reconnect', RECONNECT_PASS_MS, now);
     return;
@@ -304,7 +309,17 @@ const watchFeed = (state: ReconciliationState, now: Now, effects: Reconciliation
     log(effects, 'warn', 'private-feed-mute', { reason });
     effects.push({ type: 'reconnect-private', reason });
   }
-  if (state.feedDownMonoMs !== null && now.monoMs - state.feedDownMonoMs > state.config.feedMaxDownMs)
+  const downMs = state.feedDownMonoMs === null ? 0 : now.monoMs - state.feedDownMonoMs;
+  const reconnects = reconnectsOf(state, now);
+  if (reconnects >= RECONNECT_STORM)
+    placeHold(
+      state,
+      effects,
+      'ws-reconnect',
+      'private-feed',
+      `the private feed reconnected ${reconnects} times in a minute`,
+    );
+  else if (downMs > state.config.feedMaxDownMs)
     placeHold(
       state,
       effects,
@@ -312,6 +327,14 @@ const watchFeed = (state: ReconciliationState, now: Now, effects: Reconciliation
       'private-feed',
       'the private feed has not been live for too long',
     );
+  else if (downMs === 0)
+    clearHold(state, effects, 'ws-reconnect', 'private-feed', 'the private feed is live');
+};
+
+/** Connections of the private feed in the last minute, beyond the first of the start. */
+const reconnectsOf = (state: ReconciliationState, now: Now): number => {
+  state.feedConnects = state.feedConnects.filter(at => now.monoMs - at < 60_000);
+  return state.feedConnects.length;
 };
 
 /** A fill that the trades endpoint has shown for a while, and the feed, live all the time, has not (protocol section 11). */
@@ -662,6 +685,7 @@ const reportMetrics = (state: ReconciliationState, now: Now, effects: Reconcilia
   const rates = readRates(state.schedule, now);
   gauge('rest_retry_rate', rates.retryRate);
   gauge('rest_429_rate', rates.throttledPerMinute);
+  gauge('ws_reconnect_rate', reconnectsOf(state, now));
   gauge('btcbot_reconcile_residual', state.residuals.size);
   if (!isThrottled(state.schedule, now) && rates.throttledPerMinute < THROTTLED_STORM)
     clearHold(state, effects, 'rest-429', 'reads', 'the venue answers our reads again');

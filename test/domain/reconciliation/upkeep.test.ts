@@ -268,7 +268,22 @@ describe('the private feed', () => {
     bench.run(31_000);
     expect([...bench.holds.keys()]).to.deep.equal(['ws-reconnect:private-feed']);
     bench.give({ type: 'private-state', feed: 'live', reason: 'logged in' });
+    bench.run(100);
     expect([...bench.holds.keys()]).to.deep.equal([]);
+  });
+
+  it('that reconnects again and again is held on until it stays', () => {
+    const bench = running();
+    for (let attempt = 0; attempt < 9; attempt++) {
+      for (const feed of ['disconnected', 'connecting', 'logging-in', 'live'] as const)
+        bench.give({ type: 'private-state', feed, reason: '' });
+      bench.run(2_000);
+    }
+    expect(bench.metrics.get('ws_reconnect_rate')).to.equal(8);
+    expect(bench.holds.get('ws-reconnect:private-feed')).to.contain('reconnected 8 times in a minute');
+    bench.run(61_000);
+    expect([...bench.holds.keys()]).to.deep.equal([]);
+    expect(bench.metrics.get('ws_reconnect_rate')).to.equal(0);
   });
 
   it('that refuses the login three times in a row is a matter of the key', () => {
