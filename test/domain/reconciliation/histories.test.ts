@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { positionView } from '#src/domain/accounting.js';
 import { formatDecimal, parseDecimal } from '#src/domain/money.js';
 import { isTerminal, type OrderTerms } from '#src/domain/order.js';
 import { expectedTotals } from '#src/domain/three-way-proof.js';
@@ -22,6 +23,13 @@ type Act =
   | { readonly type: 'cancel'; readonly pick: number; readonly afterMs: number }
   /** Many small fills, faster than the venue's lists keep up. */
   | { readonly type: 'burst'; readonly pick: number; readonly fills: number; readonly everyMs: number }
+  /** A person trades on the same account. */
+  | {
+      readonly type: 'human';
+      readonly side: 'buy' | 'sell';
+      readonly lots: number;
+      readonly labelled: boolean;
+    }
   | { readonly type: 'deposit'; readonly lira: number }
   | { readonly type: 'reconnect' }
   | { readonly type: 'restart' }
@@ -78,6 +86,15 @@ const act: fc.Arbitrary<Act> = fc.oneof(
       pick: fc.nat(20),
       fills: fc.integer({ min: 2, max: 25 }),
       everyMs: fc.constantFrom(1, 30, 400),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('human' as const),
+      side: fc.constantFrom('buy' as const, 'sell' as const),
+      lots: fc.integer({ min: 1, max: 9 }),
+      labelled: fc.boolean(),
     }),
   },
   {
@@ -200,6 +217,15 @@ class Life {
         if (order?.clientOrderId != null) this.execution.cancel(order.clientOrderId, act.afterMs);
         return;
       }
+      case 'human': {
+        const humanOrder = venue.submit(
+          act.labelled ? 'advanced' : null,
+          terms(act.side, act.lots),
+          bench.venueMs,
+        );
+        bench.send(TinyVenue.frames({ type: 'inserted', order: venue.order(humanOrder) }));
+        return;
+      }
       case 'deposit':
         venue.deposit('TRY', parseDecimal(String(act.lira)), bench.venueMs);
         return;
@@ -244,6 +270,13 @@ class Life {
   }
 }
 
+const isOwn = (clientOrderId: string | null): boolean => clientOrderId?.startsWith('bb-') ?? false;
+
+const tradedByUs = (venue: TinyVenue): bigint =>
+  venue.trades
+    .filter(trade => isOwn(trade.clientOrderId))
+    .reduce((sum, trade) => sum + (trade.side === 'buy' ? trade.quantity : -trade.quantity), 0n);
+
 const text = (totals: ReadonlyMap<string, bigint>): string[] =>
   [...totals].map(([asset, total]) => `${asset} ${formatDecimal(total)}`).sort();
 
@@ -266,10 +299,15 @@ describe('any history of orders, faults and restarts', () => {
           venue.trades.map(trade => trade.tradeId).sort(),
         );
         expect(text(expectedTotals(bench.state))).to.deep.equal(text(venue.totals));
-        expect([...bench.holds.keys()]).to.deep.equal([]);
-        expect(
-          [...bench.everHeld.keys()].filter(key => key.startsWith('invariant') || key.startsWith('foreign')),
-        ).to.deep.equal([]);
+        const humanOpen = venue.orders.filter(
+          order => !isOwn(order.clientOrderId) && venue.isOpen(order.venueOrderId),
+        );
+        expect([...bench.holds.keys()].sort()).to.deep.equal(
+          humanOpen.map(order => `foreign-order:${order.venueOrderId}`).sort(),
+        );
+        expect([...bench.everHeld.keys()].filter(key => key.startsWith('invariant'))).to.deep.equal([]);
+        const position = positionView(bench.state.accounting, 'BTCTRY').quantity;
+        expect(position).to.equal(tradedByUs(venue));
 
         const atVenue = new Set(venue.orders.map(order => order.clientOrderId));
         for (const clientOrderId of execution.absent)
