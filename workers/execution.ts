@@ -22,6 +22,7 @@ import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { STOP_WORKER_MS, TICK_MS } from '#src/runtime/limits.js';
 import { performCommon } from '#src/runtime/perform.js';
+import { isLoopbackHost } from '#src/runtime/setting-kinds.js';
 
 /** Messages that arrive before the ledger has answered are kept up to this many. */
 const MAX_EARLY = 10_000;
@@ -38,18 +39,17 @@ interface Departure {
   readonly approval: WriteApproval;
   readonly controller: AbortController;
   sent: boolean;
+  /** Why it was ended before a byte left; null while it may still leave. */
+  endedBecause: string | null;
 }
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
 
-const isLoopback = (url: string): boolean =>
-  ['127.0.0.1', 'localhost', '[::1]'].includes(new URL(url).hostname);
-
 hostActor('execution', context => {
   const { settings, accountEndpoints, credentials, incarnation } = context.boot;
   const rest = createRestClient({ endpoints: accountEndpoints, credentials });
-  /** Only live may write to a venue that is not on this machine. */
-  const venueAllowed = settings.mode === 'live' || isLoopback(accountEndpoints.baseUrl);
+  /** Only live may turn to an account that is not on this machine. */
+  const venueAllowed = settings.mode === 'live' || isLoopbackHost(new URL(accountEndpoints.baseUrl).hostname);
   const departures = new Set<Departure>();
   const connected = new Set<ActorName>();
   const pending: ExecutionEffect[] = [];
@@ -95,10 +95,10 @@ hostActor('execution', context => {
           });
         return;
       case 'write':
-        void depart({ ...effect, controller: new AbortController(), sent: false });
+        void depart({ ...effect, controller: new AbortController(), sent: false, endedBecause: null });
         return;
       case 'read':
-        void rest.ask(effect.call).then(answer => step({ type: 'read-answered', answer }));
+        if (venueAllowed) void rest.ask(effect.call).then(answer => step({ type: 'read-answered', answer }));
         return;
       default:
         performCommon(context, effect);
@@ -115,15 +115,17 @@ hostActor('execution', context => {
         leaseUntilMonoMs: control.leaseUntilMonoMs,
         approval,
         write,
-      }) ??
-      (venueAllowed ? null : 'venue-not-simulated') ??
-      (state === null ? 'not-started' : vetoOf(state, write))
+      }) ?? (state === null ? 'not-started' : vetoOf(state, write))
     );
   };
 
   const depart = async (departure: Departure): Promise<void> => {
     const { write, controller } = departure;
     const { clientOrderId } = write;
+    if (!venueAllowed) {
+      settle(write, { type: 'denied', reason: 'venue-not-simulated' });
+      return;
+    }
     const instrument = state?.instruments.get(symbolOf(write));
     if (instrument === undefined) {
       settle(write, { type: 'denied', reason: `the instrument of order ${clientOrderId} is not known` });
@@ -142,7 +144,11 @@ hostActor('execution', context => {
     };
     const outcome = await rest.write(write, instrument, guard);
     departures.delete(departure);
-    settle(write, outcome);
+    const { endedBecause } = departure;
+    settle(
+      write,
+      outcome.type === 'denied' && endedBecause !== null ? { type: 'denied', reason: endedBecause } : outcome,
+    );
   };
 
   const symbolOf = (write: VenueWrite): string =>
@@ -160,8 +166,11 @@ hostActor('execution', context => {
 
   /** What still waits for a connection and may not leave any more does not wait longer. */
   const abortForbidden = (): void => {
-    for (const departure of departures)
-      if (!departure.sent && obstacle(departure) !== null) departure.controller.abort();
+    for (const departure of departures) {
+      if (departure.sent || departure.endedBecause !== null) continue;
+      departure.endedBecause = obstacle(departure);
+      if (departure.endedBecause !== null) departure.controller.abort();
+    }
   };
 
   const begin = (): void => {
@@ -208,7 +217,7 @@ hostActor('execution', context => {
 
   const keepWarm = (): void => {
     const { monoMs } = context.now();
-    if (monoMs - warmedUpAt < WARM_UP_MS) return;
+    if (!venueAllowed || monoMs - warmedUpAt < WARM_UP_MS) return;
     warmedUpAt = monoMs;
     void rest.warmUp();
   };

@@ -179,6 +179,13 @@ describe('request budget', () => {
     expect(granted.length).to.be.within(21, 23);
   });
 
+  it('goes as fast as it is told on an exchange of our own, where it may be told more than the venue allows', () => {
+    const budget = budgetAt(0, { writesPerSecond: 200, writeBurst: 200 });
+    const granted = schedule(budget, 'submit', Array(120_000).fill(1));
+    expect(densest(granted, 1_000)).to.equal(200);
+    expect(granted.length).to.be.at.least(200 * 119);
+  });
+
   it('never lets one bucket take from another', () => {
     const budget = budgetAt();
     for (const bucket of BUCKETS)
