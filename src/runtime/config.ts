@@ -7,7 +7,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { distance } from 'fastest-levenshtein';
 import { formatDecimal } from '../domain/money.js';
-import { decideMode, type FlagName, type FlagReading, type FlagReadings } from './mode.js';
+import { decideMode, FLAG_NAMES, type FlagReadings, readFlag } from './mode.js';
 import { practiceLimits } from './practice-limits.js';
 import { DOTENV_FILE, secretRefusals } from './secrets.js';
 import { isLoopbackHost, parseJsonObject, type RawValue } from './setting-kinds.js';
@@ -59,7 +59,6 @@ interface Found {
 
 const DEFAULT_READINESS_MINUTES = 30;
 const VENUE_RATE_CAP = 8;
-const FLAG_NAMES = ['SAFE_MODE', 'DRY_RUN', 'KILL_SWITCH', 'LIVE_TRADING', 'LIVE_TRADING_ACK'] as const;
 /** What may come from the dotenv file: the account's own names, so that a file lying about arms nothing. */
 const DOTENV_NAMES: readonly SettingName[] = [
   'BTCTURK_API_KEY',
@@ -187,18 +186,6 @@ const gatherDotenv = (inputs: ConfigInputs, found: Map<SettingName, Found>): voi
 const isGiven = (found: ReadonlyMap<SettingName, Found>, name: SettingName): boolean => {
   const entry = found.get(name);
   return entry !== undefined && !(entry.raw === '' && specOf(name).fallback === null);
-};
-
-const readFlag = (found: ReadonlyMap<SettingName, Found>, name: FlagName): FlagReading => {
-  const entry = found.get(name);
-  if (entry === undefined) return { type: 'unset' };
-  const parsed = specOf(name).kind.parse(entry.raw);
-  if (parsed.ok) return { type: 'value', value: name === 'LIVE_TRADING_ACK' ? true : parsed.value === true };
-  return {
-    type: 'malformed',
-    text: typeof entry.raw === 'string' ? entry.raw : JSON.stringify(entry.raw),
-    where: entry.where,
-  };
 };
 
 const parseAll = (found: ReadonlyMap<SettingName, Found>, problems: ConfigProblem[]): SettingValues => {
@@ -443,7 +430,10 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
     maxAgeDays: values.BTCTURK_SECRET_MAX_AGE_DAYS!,
   };
   const readings = Object.fromEntries(
-    FLAG_NAMES.map(name => [name, readFlag(found, name)]),
+    FLAG_NAMES.map(name => {
+      const entry = found.get(name);
+      return [name, readFlag(name, entry?.raw, entry?.where ?? '')];
+    }),
   ) as unknown as FlagReadings;
   const liveReadinessMinMinutes = values.LIVE_READINESS_MIN_MINUTES!;
   const liveRefusals = [

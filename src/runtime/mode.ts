@@ -3,6 +3,8 @@
  * value and says so; it never stops the start.
  */
 import type { Mode } from '../domain/safety.js';
+import type { RawValue } from './setting-kinds.js';
+import { SETTINGS } from './setting-table.js';
 import type { ModeFlags } from './settings.js';
 
 /** What was found for one flag. */
@@ -11,7 +13,14 @@ export type FlagReading =
   | { readonly type: 'value'; readonly value: boolean }
   | { readonly type: 'malformed'; readonly text: string; readonly where: string };
 
-export type FlagName = 'SAFE_MODE' | 'DRY_RUN' | 'KILL_SWITCH' | 'LIVE_TRADING' | 'LIVE_TRADING_ACK';
+export const FLAG_NAMES = [
+  'SAFE_MODE',
+  'DRY_RUN',
+  'KILL_SWITCH',
+  'LIVE_TRADING',
+  'LIVE_TRADING_ACK',
+] as const;
+export type FlagName = (typeof FLAG_NAMES)[number];
 /** For LIVE_TRADING_ACK, true means that the right words were given. */
 export type FlagReadings = Readonly<Record<FlagName, FlagReading>>;
 
@@ -35,6 +44,15 @@ const FLAG_RULES: Readonly<Record<FlagName, { readonly safest: boolean; readonly
   KILL_SWITCH: { safest: true, live: false },
   LIVE_TRADING: { safest: false, live: true },
   LIVE_TRADING_ACK: { safest: false, live: true },
+};
+
+/** What a flag's raw value says; `undefined` is unset. Only the exact words count. */
+export const readFlag = (name: FlagName, raw: RawValue | undefined, where: string): FlagReading => {
+  if (raw === undefined) return { type: 'unset' };
+  const parsed = SETTINGS[name].kind.parse(raw);
+  // LIVE_TRADING_ACK has one value, which means yes.
+  if (parsed.ok) return { type: 'value', value: parsed.value !== false };
+  return { type: 'malformed', text: typeof raw === 'string' ? raw : JSON.stringify(raw), where };
 };
 
 const shorten = (text: string): string => JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);

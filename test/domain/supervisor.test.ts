@@ -1,0 +1,600 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { CAUSES } from '#src/domain/breaker.js';
+import { HOLD_CAUSES, holdKey } from '#src/domain/safety.js';
+import type { ActorName } from '#src/domain/step.js';
+import { runs } from '../runs.js';
+import { ACTORS, configOf, type Manner, World } from './supervisor-world.js';
+
+const keys = (world: World): readonly string[] => world.status.holds.map(hold => hold.key);
+const REVERSED = [...ACTORS].reverse();
+
+describe('the supervisor’s start', () => {
+  it('starts each worker when the one before it is ready', () => {
+    const world = new World();
+    expect(world.deeds).to.deep.equal(['start paper-exchange']);
+    world.settle();
+    expect(world.deeds).to.deep.equal(ACTORS.map(actor => `start ${actor}`));
+  });
+
+  it('lets nothing be written before every worker is up and the account is proven', () => {
+    const world = new World();
+    expect(world.control).to.include({ state: 'observe-only', maySubmit: false, mayCancel: false });
+    world.clear('reconciliation', 'starting');
+    expect(world.control?.maySubmit).to.equal(false);
+    world.settle();
+    expect(world.control).to.include({ state: 'live', maySubmit: true });
+
+    const other = new World();
+    other.settle();
+    expect(other.control?.maySubmit).to.equal(false);
+    other.clear('reconciliation', 'starting');
+    expect(other.control?.maySubmit).to.equal(true);
+  });
+
+  it('ends with the code of the worker that refuses its first start, and tries nothing twice', () => {
+    const world = new World();
+    const { incarnation } = world.threads.get('paper-exchange')!;
+    world.feed({
+      type: 'worker-start-failed',
+      actor: 'paper-exchange',
+      incarnation,
+      reason: 'port in use',
+      exitCode: 2,
+    });
+    world.settle();
+    expect(world.exit).to.include({
+      code: 2,
+      forced: false,
+      reason: 'paper-exchange did not start: port in use',
+    });
+    expect(world.deeds).to.deep.equal(['start paper-exchange', 'terminate paper-exchange', 'exit 2']);
+  });
+
+  it('asks a ledger that refuses to start to leave, and never terminates it', () => {
+    const world = new World();
+    world.manners.set('ledger', 'never-ready');
+    world.settle();
+    world.feed({
+      type: 'worker-start-failed',
+      actor: 'ledger',
+      incarnation: 1,
+      reason: 'owned',
+      exitCode: 5,
+    });
+    world.settle();
+    expect(world.deeds).to.deep.equal([
+      'start paper-exchange',
+      'start ledger',
+      'drain ledger',
+      'drain paper-exchange',
+      'exit 5',
+    ]);
+  });
+
+  it('gives a worker 15 s to become ready', () => {
+    const world = new World();
+    world.manners.set('market-data', 'never-ready');
+    world.settle();
+    world.pass(14_900);
+    expect(world.exit).to.equal(null);
+    world.pass(300);
+    expect(world.exit).to.include({ code: 1, forced: false });
+  });
+
+  it('shows the state and every reason in the banner', () => {
+    const world = new World(
+      configOf({
+        modeReasons: ['SAFE_MODE is true'],
+        flags: { safeMode: true, killSwitch: true, dryRun: false },
+      }),
+    );
+    const [banner] = world.logged('banner');
+    expect(banner).to.include({ mode: 'paper', state: 'observe-only' });
+    expect(banner?.reasons).to.include('SAFE_MODE is true');
+  });
+});
+
+describe('the supervisor’s stop', () => {
+  it('forbids new orders first, then stops in reverse, the ledger almost last, and ends with 0', () => {
+    const world = new World().run();
+    world.deeds.length = 0;
+    world.feed({ type: 'signal', signal: 'SIGTERM' });
+    expect(world.control).to.include({ maySubmit: false, state: 'cancel-only' });
+    world.settle();
+    expect(world.deeds).to.deep.equal([...REVERSED.map(actor => `drain ${actor}`), 'exit 0']);
+  });
+
+  it('pulls resting orders when told to cancel them', () => {
+    const world = new World(configOf({ shutdownOpenOrders: 'cancel' })).run();
+    world.feed({ type: 'signal', signal: 'SIGINT' });
+    expect(world.control?.pull).to.equal('all');
+  });
+
+  it('ends at once with 4 at a second signal', () => {
+    const world = new World().run();
+    world.feed({ type: 'signal', signal: 'SIGTERM' });
+    world.feed({ type: 'signal', signal: 'SIGINT' });
+    expect(world.exit).to.include({ code: 4, forced: true });
+  });
+
+  for (const actor of ACTORS)
+    it(`ends within 8 s with 0 although ${actor} does not drain`, () => {
+      const world = new World().run();
+      world.threads.get(actor)!.manner = 'never-drains';
+      const from = world.monoMs;
+      world.feed({ type: 'signal', signal: 'SIGTERM' });
+      world.pass(9_000);
+      expect(world.exit?.code).to.equal(0);
+      expect(world.exit?.forced).to.equal(actor === 'ledger');
+      expect(world.monoMs - from).to.be.at.most(8_000);
+      expect(world.deeds.includes(`terminate ${actor}`)).to.equal(actor !== 'ledger');
+    });
+
+  it('ends by itself when the work is done', () => {
+    const world = new World().run();
+    world.feed({ type: 'work-finished', actor: 'paper-exchange', reason: 'the recording has ended' });
+    world.settle();
+    expect(world.exit).to.include({ code: 0, forced: false });
+  });
+
+  it('renews the lease while it stops, so that cancels can leave', () => {
+    const world = new World();
+    world.manners.set('execution', 'never-drains');
+    world.run();
+    world.feed({ type: 'signal', signal: 'SIGTERM' });
+    world.pass(1_500, true);
+    expect(world.leaseUntilMonoMs).to.be.greaterThan(world.monoMs);
+  });
+});
+
+describe('the supervisor’s answer to faults', () => {
+  it('holds in the same step in which it sees a crash, and lets go when the worker is ready again', () => {
+    const world = new World().run();
+    world.crash('market-data', 0);
+    expect(world.control).to.include({ maySubmit: false, state: 'cancel-only' });
+    expect(keys(world)).to.deep.equal(['worker-down:market-data']);
+    world.settle();
+    expect(world.control?.maySubmit).to.equal(true);
+  });
+
+  const restartsWith: Readonly<Record<string, readonly string[]>> = {
+    'paper-exchange': ['paper-exchange', 'market-data', 'reconciliation', 'execution', 'strategy'],
+    ledger: ['ledger', 'reconciliation', 'execution', 'strategy'],
+    telemetry: ['telemetry'],
+    'market-data': ['market-data'],
+    reconciliation: ['reconciliation', 'execution', 'strategy'],
+    execution: ['execution', 'strategy'],
+    strategy: ['strategy'],
+  };
+  for (const actor of ACTORS)
+    it(`restarts after a crash of ${actor} exactly what relied on it, in order`, () => {
+      const world = new World().run();
+      world.deeds.length = 0;
+      world.crash(actor);
+      world.settle();
+      const restarted = restartsWith[actor]!;
+      expect(world.deeds).to.deep.equal([
+        ...[...restarted.slice(1)].reverse().map(each => `drain ${each}`),
+        ...restarted.map(each => `start ${each}`),
+      ]);
+      const needsProof = restarted.includes('reconciliation');
+      expect(world.control?.maySubmit).to.equal(!needsProof);
+      world.clear('reconciliation', 'starting');
+      expect(world.control?.maySubmit).to.equal(true);
+    });
+
+  it('goes on trading without telemetry', () => {
+    const world = new World().run();
+    world.crash('telemetry');
+    expect(world.control?.maySubmit).to.equal(true);
+  });
+
+  it('notices a worker that gives no sign of life within 3.1 s, and replaces it', () => {
+    const world = new World().run();
+    const thread = world.threads.get('strategy')!;
+    thread.manner = 'mute';
+    world.pass(1_600);
+    expect(world.logged('worker-late')).to.have.length(1);
+    expect(world.control?.maySubmit).to.equal(true);
+    world.pass(1_500);
+    expect(world.deeds).to.include('terminate strategy');
+    expect(world.threads.get('strategy')?.incarnation).to.equal(2);
+    expect(world.control?.maySubmit).to.equal(true);
+    expect(world.logged('worker-crashed')).to.have.length(1);
+  });
+
+  it('only holds while the ledger gives no sign of life, and goes on when it does again', () => {
+    const world = new World().run();
+    const thread = world.threads.get('ledger')!;
+    thread.manner = 'mute';
+    world.pass(3_200);
+    expect(world.control).to.include({ state: 'observe-only', maySubmit: false });
+    expect(world.threads.get('ledger')).to.equal(thread);
+    thread.manner = 'good';
+    world.pass(100);
+    expect(world.control?.maySubmit).to.equal(true);
+  });
+
+  it('latches at the fifth crash in 30 s, keeps everybody else up, and restarts it when an operator releases it', () => {
+    const world = new World().run();
+    for (let crash = 0; crash < 5; crash++) {
+      world.pass(1_000);
+      world.crash('strategy', 0);
+      world.settle();
+    }
+    expect(world.status.workers.strategy?.status).to.equal('given-up');
+    expect(keys(world)).to.include('restart-storm:strategy');
+    expect(world.latched.map(hold => hold.key)).to.deep.equal(['restart-storm:strategy']);
+    expect(world.control).to.include({ state: 'observe-only', maySubmit: false });
+    world.pass(60_000);
+    expect(world.threads.size).to.equal(ACTORS.length - 1);
+    expect(world.threads.has('strategy')).to.equal(false);
+
+    const answer = world.ask({
+      type: 'safe-mode-off',
+      acknowledgement: 'I_UNDERSTAND',
+      key: 'restart-storm:strategy',
+    });
+    expect(answer.ok).to.equal(true);
+    world.settle();
+    expect(world.status.workers.strategy?.status).to.equal('up');
+    expect(world.control?.maySubmit).to.equal(true);
+    expect(world.latched).to.deep.equal([]);
+  });
+
+  it('forgives crashes that are far enough apart', () => {
+    const world = new World().run();
+    for (let crash = 0; crash < 10; crash++) {
+      world.pass(8_000);
+      world.crash('strategy');
+      world.settle();
+    }
+    expect(world.status.workers.strategy?.status).to.equal('up');
+  });
+
+  it('latches at once when a restart does not become ready', () => {
+    for (const failure of ['refused', 'ended', 'silent'] as const) {
+      const world = new World().run();
+      world.manners.set('market-data', 'never-ready');
+      world.crash('market-data');
+      if (failure === 'refused')
+        world.feed({
+          type: 'worker-start-failed',
+          actor: 'market-data',
+          incarnation: 2,
+          reason: 'no',
+          exitCode: 1,
+        });
+      else if (failure === 'ended') world.crash('market-data');
+      else world.pass(15_100);
+      world.settle();
+      expect(keys(world), failure).to.include('restart-storm:market-data');
+      expect(world.exit, failure).to.equal(null);
+      expect(world.threads.has('market-data'), failure).to.equal(false);
+    }
+  });
+
+  it('ignores what an incarnation says that is gone', () => {
+    const world = new World().run();
+    world.crash('market-data');
+    world.settle();
+    world.feed({ type: 'worker-exited', actor: 'market-data', incarnation: 1, code: 1, error: null });
+    world.feed({ type: 'worker-ready', actor: 'market-data', incarnation: 1 });
+    expect(world.status.workers['market-data']).to.include({ status: 'up', incarnation: 2 });
+  });
+
+  it('blames nobody, and renews nothing, for the time it stood still itself', () => {
+    const world = new World().run();
+    world.pass(1_000);
+    const lease = world.leaseUntilMonoMs;
+    world.monoMs += 20_000;
+    world.feed({ type: 'tick' });
+    expect(world.leaseUntilMonoMs).to.equal(lease);
+    expect(world.logged('supervisor-paused')).to.have.length(1);
+    // A signal that waited meanwhile is read before the next tick.
+    world.feed({ type: 'signal', signal: 'SIGUSR2' });
+    expect(world.control?.maySubmit).to.equal(false);
+    world.pass(200);
+    expect(world.leaseUntilMonoMs).to.be.greaterThan(world.monoMs);
+    expect(world.deeds.some(deed => deed.startsWith('terminate'))).to.equal(false);
+  });
+});
+
+describe('the operator’s hand', () => {
+  it('forces safe mode on SIGUSR2, once however often it is given, and tells everybody before the disk', () => {
+    const world = new World().run();
+    world.effects.length = 0;
+    world.feed({ type: 'signal', signal: 'SIGUSR2' });
+    const types = world.effects.map(effect => effect.type);
+    expect(types.indexOf('broadcast')).to.equal(0);
+    expect(types).to.include('latch');
+    expect(types).to.include('record');
+    const epoch = world.control?.epoch;
+    world.feed({ type: 'signal', signal: 'SIGUSR2' });
+    expect(world.control?.epoch).to.equal(epoch);
+    expect(world.latched.map(hold => hold.key)).to.deep.equal(['operator']);
+  });
+
+  it('starts closed when a latch of an earlier run is there', () => {
+    const latched = {
+      key: 'operator',
+      cause: 'operator',
+      subject: '',
+      detail: 'SIGUSR2',
+      placedAtMs: 5,
+    } as const;
+    const world = new World(configOf({ restoredHolds: [latched] })).run();
+    expect(world.control).to.include({ state: 'observe-only', maySubmit: false });
+    expect(world.status.holds[0]).to.include({ key: 'operator', circuit: 'latched', releasedBy: 'operator' });
+  });
+
+  it('takes over the latches that the ledger kept, and nothing else from it', () => {
+    const world = new World().run();
+    world.feed({
+      type: 'holds-restored',
+      holds: [
+        { key: 'loss-limit', cause: 'loss-limit', subject: '', detail: 'day', placedAtMs: 1 },
+        { key: 'stale-data:BTCTRY', cause: 'stale-data', subject: 'BTCTRY', detail: 'old', placedAtMs: 1 },
+      ],
+    });
+    expect(keys(world)).to.deep.equal(['loss-limit']);
+    expect(
+      world.effects.some(
+        effect =>
+          effect.type === 'record' &&
+          effect.record.type === 'hold-placed' &&
+          effect.record.hold.key === 'loss-limit',
+      ),
+    ).to.equal(false);
+  });
+
+  it('lets go of safe mode only with the words, and only in a clean state', () => {
+    const world = new World().run();
+    world.ask({ type: 'safe-mode-on', reason: 'test' });
+    const off = (acknowledgement: string, key = 'operator') =>
+      world.ask({ type: 'safe-mode-off', acknowledgement, key });
+    expect(off('i_understand')).to.include({
+      ok: false,
+      message: 'refused: give the acknowledgement I_UNDERSTAND',
+    });
+    expect(world.control?.maySubmit).to.equal(false);
+    world.want('execution', 'invariant', 'BTCTRY');
+    expect(off('I_UNDERSTAND').message).to.contain('invariant:BTCTRY');
+    expect(off('I_UNDERSTAND', 'invariant:BTCTRY').ok).to.equal(true);
+    expect(world.control?.maySubmit).to.equal(false);
+    expect(off('I_UNDERSTAND').ok).to.equal(true);
+    expect(world.control?.maySubmit).to.equal(true);
+    expect(off('I_UNDERSTAND')).to.deep.equal({ ok: false, message: 'there is no hold operator' });
+  });
+
+  it('refuses to release by hand what proof releases', () => {
+    const world = new World().run();
+    world.want('execution', 'unknown-outcome', 'BTCTRY');
+    const answer = world.ask({
+      type: 'safe-mode-off',
+      acknowledgement: 'I_UNDERSTAND',
+      key: 'unknown-outcome:BTCTRY',
+    });
+    expect(answer.ok).to.equal(false);
+    expect(keys(world)).to.include('unknown-outcome:BTCTRY');
+  });
+
+  it('passes cancel-all on under the kill switch, and refuses it in safe mode', () => {
+    const killed = new World(configOf({ flags: { safeMode: false, killSwitch: true, dryRun: false } })).run();
+    expect(killed.ask({ type: 'cancel-all', reason: 'test' }).ok).to.equal(true);
+    expect(killed.effects.some(effect => effect.type === 'cancel-all')).to.equal(true);
+    const safe = new World(configOf({ flags: { safeMode: true, killSwitch: true, dryRun: false } })).run();
+    expect(safe.ask({ type: 'cancel-all', reason: 'test' }).message).to.contain('observe-only');
+    expect(safe.effects.some(effect => effect.type === 'cancel-all')).to.equal(false);
+  });
+
+  it('ignores every other signal', () => {
+    const world = new World().run();
+    world.feed({ type: 'signal', signal: 'SIGHUP' });
+    world.feed({ type: 'signal', signal: 'SIGUSR1' });
+    expect(world.control?.maySubmit).to.equal(true);
+    expect(world.exit).to.equal(null);
+  });
+});
+
+describe('the supervisor’s breaker', () => {
+  it('half-opens a stale book when its detector says so, and closes it after a quiet trial', () => {
+    const world = new World().run();
+    world.want('market-data', 'stale-data', 'BTCTRY');
+    expect(world.control).to.include({ state: 'cancel-only', maySubmit: false });
+    expect(world.control?.pull).to.deep.equal(['BTCTRY']);
+    world.clear('market-data', 'stale-data', 'BTCTRY');
+    expect(world.status.holds[0]?.circuit).to.equal('half-open');
+    expect(world.control?.maySubmit).to.equal(false);
+    world.pass(1_900);
+    expect(world.control?.maySubmit).to.equal(false);
+    world.pass(200);
+    expect(world.control?.maySubmit).to.equal(true);
+  });
+
+  it('reports every change of a circuit as a number per cause', () => {
+    const world = new World().run();
+    const value = (cause: string): number | undefined =>
+      world.effects
+        .flatMap(effect =>
+          effect.type === 'metric' &&
+          effect.name === 'circuit_breaker_state' &&
+          effect.labels?.cause === cause
+            ? [effect.value]
+            : [],
+        )
+        .at(-1);
+    expect(value('stale-data')).to.equal(0);
+    world.want('market-data', 'stale-data', 'BTCTRY');
+    expect(value('stale-data')).to.equal(2);
+    world.clear('market-data', 'stale-data', 'BTCTRY');
+    expect(value('stale-data')).to.equal(1);
+    world.pass(2_100);
+    expect(value('stale-data')).to.equal(0);
+    world.want('execution', 'loss-limit');
+    expect(value('loss-limit')).to.equal(3);
+    expect(value('rest-429')).to.equal(0);
+  });
+});
+
+describe('the supervisor in any history', () => {
+  type Act =
+    | { readonly type: 'crash' | 'mute' | 'heal'; readonly actor: ActorName }
+    | { readonly type: 'manner'; readonly actor: ActorName; readonly manner: Manner }
+    | {
+        readonly type: 'want' | 'clear';
+        readonly cause: (typeof HOLD_CAUSES)[number];
+        readonly subject: string;
+      }
+    | { readonly type: 'pass'; readonly ms: number; readonly settle: boolean }
+    | { readonly type: 'freeze'; readonly ms: number }
+    | { readonly type: 'signal'; readonly signal: string }
+    | { readonly type: 'release'; readonly key: string }
+    | { readonly type: 'settle' };
+  const actor = fc.constantFrom(...ACTORS);
+  const cause = fc.constantFrom(...HOLD_CAUSES);
+  const subject = fc.constantFrom('', 'BTCTRY');
+  const act: fc.Arbitrary<Act> = fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        type: fc.constantFrom('crash' as const, 'mute' as const, 'heal' as const),
+        actor,
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('manner' as const),
+        actor,
+        manner: fc.constantFrom<Manner>('good', 'never-ready', 'never-drains', 'mute'),
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ type: fc.constantFrom('want' as const, 'clear' as const), cause, subject }),
+    },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        type: fc.constant('pass' as const),
+        ms: fc.integer({ min: 50, max: 4_000 }),
+        settle: fc.boolean(),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('freeze' as const),
+        ms: fc.integer({ min: 100, max: 20_000 }),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom<Act>(
+        { type: 'signal', signal: 'SIGUSR2' },
+        { type: 'signal', signal: 'SIGHUP' },
+      ),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('release' as const),
+        key: fc.tuple(cause, subject).map(([name, on]) => holdKey(name, on)),
+      }),
+    },
+    { weight: 4, arbitrary: fc.constant<Act>({ type: 'settle' }) },
+  );
+
+  const play = (world: World, each: Act): void => {
+    switch (each.type) {
+      case 'crash':
+        world.crash(each.actor);
+        return;
+      case 'mute':
+      case 'heal': {
+        const thread = world.threads.get(each.actor);
+        if (thread?.ready === true) thread.manner = each.type === 'mute' ? 'mute' : 'good';
+        return;
+      }
+      case 'manner':
+        world.manners.set(each.actor, each.manner);
+        return;
+      case 'want':
+        world.want('execution', each.cause, each.subject);
+        return;
+      case 'clear':
+        world.clear('execution', each.cause, each.subject);
+        return;
+      case 'pass':
+        world.pass(each.ms, each.settle);
+        return;
+      case 'freeze':
+        world.monoMs += each.ms;
+        world.feed({ type: 'tick' });
+        return;
+      case 'signal':
+        world.feed({ type: 'signal', signal: each.signal });
+        return;
+      case 'release':
+        world.ask({ type: 'safe-mode-off', acknowledgement: 'I_UNDERSTAND', key: each.key });
+        return;
+      case 'settle':
+        world.settle();
+        return;
+    }
+  };
+
+  const check = (world: World, heldBefore: readonly string[], did: Act): void => {
+    const held = keys(world);
+    if (world.control?.maySubmit === true) {
+      // Whoever may lose money by being absent is there, and nothing forbids it.
+      for (const needed of ['ledger', 'market-data', 'reconciliation', 'execution', 'strategy'] as const)
+        expect(world.status.workers[needed]?.status, needed).to.be.oneOf(['up', 'starting', 'draining']);
+      for (const hold of world.status.holds)
+        expect(CAUSES[hold.cause].perSymbol && hold.subject === 'BTCTRY', hold.key).to.equal(true);
+      expect(world.control.blockedSymbols).to.not.include('BTCTRY');
+    }
+    expect(world.control?.holds.map(hold => hold.key)).to.deep.equal(held);
+    // A latch ends only by the operator's release of exactly this key.
+    for (const key of heldBefore) {
+      const kind = HOLD_CAUSES.find(name => key === name || key.startsWith(`${name}:`))!;
+      if (CAUSES[kind].releasedBy === 'operator' && !held.includes(key))
+        expect(did).to.deep.equal({ type: 'release', key });
+    }
+    for (const hold of world.status.holds)
+      if (CAUSES[hold.cause].survivesRestart)
+        expect(world.latched.map(each => each.key)).to.include(hold.key);
+  };
+
+  it('never lets an order through that anything forbids, and always ends when told to', () => {
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 40 }), fc.boolean(), (acts, calmStart) => {
+        const world = new World();
+        if (calmStart) world.run();
+        for (const each of acts) {
+          if (world.exit !== null) break;
+          const before = keys(world);
+          play(world, each);
+          check(world, before, each);
+        }
+        if (world.exit !== null) {
+          // Only a first start that failed ends the bot by itself.
+          expect(calmStart).to.equal(false);
+          return;
+        }
+        const from = world.monoMs;
+        const starting = world.status.phase === 'stopping';
+        world.feed({ type: 'signal', signal: 'SIGTERM' });
+        expect(world.control?.maySubmit).to.equal(false);
+        world.pass(9_000);
+        const end = world.ended();
+        expect(end).to.not.equal(null);
+        expect(world.monoMs - from).to.be.at.most(8_050);
+        if (!starting) expect(end?.code).to.equal(0);
+      }),
+      { numRuns: runs(600) },
+    );
+  });
+});
