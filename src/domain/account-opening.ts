@@ -20,8 +20,6 @@ import type { Now } from './step.js';
 import type { VenueRead } from './venue-port.js';
 
 const RETRY_MS = 1_000;
-/** Clocks are compared within this much. */
-const CLOCK_MARGIN_MS = 1_000;
 
 /** Drives the opening: starts a look when one is due. */
 export const stepOpening = (state: ReconciliationState, now: Now): void => {
@@ -70,7 +68,8 @@ export const openingAnswered = (
     opening.lookMonoMs = now.monoMs + state.config.openingQuietMs;
   } else if (opening.first !== null) {
     const cutMs = opening.first.asOfVenueMs;
-    if (opening.newestTradeMs >= cutMs - state.config.openingQuietMs - CLOCK_MARGIN_MS)
+    // Balances may not show a trade this young yet: whether it lies before or after the opening could not be told.
+    if (opening.newestTradeMs >= cutMs - state.config.balanceLagMs)
       startOver(state, now, effects, 'somebody trades on the account at this moment');
     else if (!sameTotals(opening.first, balances))
       startOver(state, now, effects, 'the balances have changed between two looks');

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { parseDecimal } from '#src/domain/money.js';
 import type { OrderTerms } from '#src/domain/order.js';
+import { takeOpenOrders, takeReport } from '#src/domain/order-watch.js';
 import type { VenueRead } from '#src/domain/venue-port.js';
 import { Bench, CONFIG, label, limitOrder, newOrder, openedLedger } from './bench.js';
 import { TinyVenue } from './tiny-venue.js';
@@ -291,5 +292,55 @@ describe('a cancel', () => {
       read => read.call.type === 'order' && read.call.venueOrderId === venueOrderId,
     );
     expect(looks).to.have.length(1);
+  });
+
+  it('once proven is not undone by lists that are older than they look', () => {
+    const bench = running();
+    const venueOrderId = working(bench);
+    canceling(bench, venueOrderId);
+    bench.venue.cancel(venueOrderId, bench.venueMs);
+    bench.give({
+      type: 'private-event',
+      event: { type: 'order-removed', venueOrderId, clientOrderId: label(1) },
+    });
+    bench.run(500);
+    bench.faults = { ...bench.faults, lags: { balancesMs: 0, ordersMs: 20_000, tradesMs: 0 } };
+    bench.give({ type: 'private-state', feed: 'disconnected', reason: '' });
+    bench.give({ type: 'private-state', feed: 'live', reason: '' });
+    bench.run(5_000);
+    expect(bench.messages('order-reported').at(-1)?.report.status).to.equal('canceled');
+    expect(bench.state.discrepancies).to.deep.equal([]);
+  });
+});
+
+describe('what is known of an order', () => {
+  const terms = limitOrder('buy', '0.5');
+
+  it('is not replaced by the answer to an older question', () => {
+    const bench = running();
+    const venueOrderId = bench.venue.submit(label(1), terms, bench.venueMs);
+    bench.track(newOrder(label(1), terms, { status: 'working', venueOrderId, filled: 0n }, bench.wallMs));
+    bench.run(1_000);
+    const report = bench.venue.reportAt(bench.venue.order(venueOrderId), bench.venueMs);
+    if (report === null) throw new Error('no report');
+    const asked = bench.monoMs - 100;
+    takeReport(bench.state, report, asked, bench.now(), []);
+    takeReport(bench.state, { ...report, status: 'partial', remaining: 1n }, asked - 1, bench.now(), []);
+    expect(bench.state.live.get(label(1))?.report).to.deep.equal({ report, asOfMonoMs: asked });
+    takeOpenOrders(bench.state, 'BTCTRY', [], asked - 1, bench.now(), []);
+    expect(bench.state.live.get(label(1))?.missingAsOfMonoMs).to.equal(null);
+    takeOpenOrders(bench.state, 'BTCTRY', [], asked + 1, bench.now(), []);
+    expect(bench.state.live.get(label(1))?.missingAsOfMonoMs).to.equal(asked + 1);
+  });
+
+  it('is gathered again to its end when a refused order turns out to live', () => {
+    const bench = running();
+    bench.track(newOrder(label(1), terms, { status: 'rejected', reason: 'no' }, bench.wallMs));
+    const venueOrderId = bench.venue.submit(label(1), terms, bench.venueMs);
+    bench.track(newOrder(label(1), terms, { status: 'working', venueOrderId, filled: 0n }, bench.wallMs));
+    bench.run(1_000);
+    bench.venue.cancel(venueOrderId, bench.venueMs);
+    bench.run(20_000);
+    expect(bench.messages('order-reported').at(-1)?.report.status).to.equal('canceled');
   });
 });
