@@ -109,7 +109,13 @@ export const openMeters = async (settings: Settings['observability']): Promise<M
   const provider = new MeterProvider({
     resource: resourceFromAttributes({ 'service.name': 'btcbot' }),
     readers: [reader],
-    views: [{ aggregation: { type: AggregationType.DEFAULT }, aggregationCardinalityLimit: MAX_SERIES }],
+    views: [
+      {
+        instrumentName: '*',
+        aggregation: { type: AggregationType.DEFAULT },
+        aggregationCardinalityLimit: MAX_SERIES,
+      },
+    ],
   });
   const meter = provider.getMeter('btcbot');
   const instruments = new Map<string, Instrument>();

@@ -1,0 +1,119 @@
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { askBot } from '#src/cli/control-client.js';
+import type { OperatorCommand } from '#src/domain/supervisor.js';
+import { parseRequest, socketPathProblem } from '#src/runtime/control-protocol.js';
+import { type ControlSocket, openControlSocket } from '#src/supervision/control-socket.js';
+
+describe('the control socket', () => {
+  let folder = '';
+  let control: ControlSocket | null = null;
+  const asked: OperatorCommand[] = [];
+  const path = (): string => join(folder, 'b.sock');
+  const open = async (): Promise<ControlSocket> => {
+    control = await openControlSocket(path(), (request, command) => {
+      asked.push(command);
+      control?.answer(request, { ok: true, message: command.type });
+    });
+    return control;
+  };
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'btcbot-socket-'));
+    asked.length = 0;
+  });
+  afterEach(() => {
+    control?.close();
+    control = null;
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const raw = (text: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect(path());
+      let received = '';
+      socket.setEncoding('utf8');
+      socket.on('connect', () => socket.write(text));
+      socket.on('data', (chunk: string) => {
+        received += chunk;
+        if (received.includes('\n')) socket.destroy();
+      });
+      socket.on('close', () => resolve(received));
+      socket.on('error', reject);
+    });
+
+  it('answers each command to whoever asked', async () => {
+    await open();
+    const answers = await Promise.all([
+      askBot(path(), { type: 'status' }),
+      askBot(path(), { type: 'safe-mode-on', reason: 'test' }),
+      askBot(path(), { type: 'safe-mode-off', acknowledgement: 'x', key: 'operator' }),
+    ]);
+    expect(answers.map(answer => answer.message)).to.deep.equal(['status', 'safe-mode-on', 'safe-mode-off']);
+    expect(asked).to.deep.include({ type: 'safe-mode-off', acknowledgement: 'x', key: 'operator' });
+  });
+
+  it('is for its owner alone', async () => {
+    await open();
+    expect(statSync(path()).mode & 0o777).to.equal(0o600);
+  });
+
+  it('takes the place of a socket that a dead bot left, and goes when it is closed', async () => {
+    const first = await open();
+    await open();
+    expect((await askBot(path(), { type: 'status' })).ok).to.equal(true);
+    first.close();
+    control?.close();
+    expect(existsSync(path())).to.equal(false);
+  });
+
+  for (const nonsense of [
+    '\n',
+    'x\n',
+    '[]\n',
+    '{"id":1}\n',
+    '{"id":"1","type":"status"}\n',
+    '{"id":1,"type":"sell-everything"}\n',
+  ])
+    it(`refuses ${JSON.stringify(nonsense)} and does nothing`, async () => {
+      await open();
+      expect(JSON.parse(await raw(nonsense))).to.include({ ok: false });
+      expect(asked).to.deep.equal([]);
+    });
+
+  it('hangs up on a request without an end', async () => {
+    await open();
+    expect(await raw('x'.repeat(100_000))).to.equal('');
+  });
+
+  it('says so when nobody is there', async () => {
+    const error = await askBot(path(), { type: 'status' }).then(
+      () => null,
+      (reason: Error) => reason,
+    );
+    expect(error?.message).to.contain('no bot runs on this data');
+  });
+
+  it('refuses a path that the system would cut off', async () => {
+    const long = join(folder, 'x'.repeat(120));
+    expect(socketPathProblem(path())).to.equal(null);
+    expect(socketPathProblem(long)).to.contain('choose a shorter STATE_DB_PATH');
+    const error = await openControlSocket(long, () => {}).catch((reason: Error) => reason);
+    expect(error).to.be.instanceOf(Error);
+  });
+
+  it('takes requests only in their full form', () => {
+    expect(parseRequest('{"id":4,"type":"cancel-all"}')).to.deep.equal({
+      id: 4,
+      type: 'cancel-all',
+      reason: 'an operator',
+    });
+    expect(parseRequest('{"id":4,"type":"safe-mode-off","acknowledgement":7}')).to.deep.equal({
+      id: 4,
+      type: 'safe-mode-off',
+      acknowledgement: '',
+      key: 'operator',
+    });
+  });
+});
