@@ -61,6 +61,16 @@ export const VERBS: readonly VerbEntry[] = [
     load: () => verbIn(import('./exchange.js')),
   },
   {
+    name: 'record',
+    summary: 'the public market, frame by frame, into files',
+    load: () => verbIn(import('./record.js')),
+  },
+  {
+    name: 'replay',
+    summary: 'a recording as a market to practise on',
+    load: () => verbIn(import('./replay.js')),
+  },
+  {
     name: 'export',
     summary: 'CSV, JSON lines, or a copy of the database',
     load: () => verbIn(import('./export.js')),

@@ -100,15 +100,23 @@ const readListings = async (baseUrl: string, symbols: readonly string[]): Promis
   const bytes = await reply.arrayBuffer();
   if (reply.status !== 200 || bytes.byteLength > MOST_REPLY_BYTES)
     throw new Error(`${url} answers with status ${reply.status} and ${bytes.byteLength} bytes`);
-  const info = exchangeInfoSchema.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-  if (!info.success) throw new Error(`${url} is not an exchange info`);
-  const listings = info.data.data.symbols.flatMap(row => {
-    const parsed = symbolSchema.safeParse(row);
-    return parsed.success && symbols.includes(parsed.data.name) ? [toListing(parsed.data)] : [];
-  });
+  const listings = listingsIn(JSON.parse(Buffer.from(bytes).toString('utf8')), symbols);
   const missing = symbols.filter(symbol => !listings.some(listing => listing.symbol === symbol));
   if (missing.length > 0) throw new MirrorError(`the mirrored market does not list ${missing.join(', ')}`);
   return listings;
+};
+
+/**
+ * The listings of symbols in an exchangeinfo reply; those it does not have are left out.
+ * @throws Error when it is no exchangeinfo
+ */
+export const listingsIn = (exchangeInfo: unknown, symbols: readonly string[]): readonly Listing[] => {
+  const info = exchangeInfoSchema.safeParse(exchangeInfo);
+  if (!info.success) throw new Error('it holds no exchange info');
+  return info.data.data.symbols.flatMap(row => {
+    const parsed = symbolSchema.safeParse(row);
+    return parsed.success && symbols.includes(parsed.data.name) ? [toListing(parsed.data)] : [];
+  });
 };
 
 const toListing = (row: z.infer<typeof symbolSchema>): Listing => {

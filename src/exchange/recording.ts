@@ -1,14 +1,18 @@
 /**
- * Recordings: JSON lines, plain or gzip, `{"at": <arrival, Unix ms>, "frame": [model, payload]}`. Lines without a
- * frame, and frames of other models, are passed over. Damage is told by line number, and what comes before it is played.
+ * Recordings: JSON lines, plain or gzip, `{"at": <arrival, Unix ms>, "frame": [model, payload]}`, in one file or in the
+ * parts of a directory with a manifest (`btcbot record` makes these). Lines without a frame, and frames of other models,
+ * are passed over. Damage is told by part and line number, and what comes before it is played.
  */
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { z } from 'zod';
 import type { Price, Quantity } from '../domain/money.js';
 import { monoMs } from '../runtime/clock.js';
 import { type Listing, listingForMarket } from './instruments.js';
+import { listingsIn } from './mirror.js';
 import { type FrameActivity, FrameError, readFrameActivity } from './recorded-frames.js';
 
 /** One usable line. */
@@ -37,6 +41,45 @@ export interface Recording {
   readonly items: AsyncGenerator<RecordingItem>;
 }
 
+/** The part of a manifest that is needed: the parts in their order, and the venue's exchangeinfo. */
+const manifestSchema = z.object({
+  format: z.literal('btcbot-recording'),
+  symbols: z.array(z.string()),
+  parts: z.array(z.object({ file: z.string().regex(/^[\w.-]+$/) })).min(1),
+  exchangeinfo: z.unknown().optional(),
+});
+const MANIFEST = 'manifest.json';
+
+/** The files of a recording, and what its manifest lists. */
+interface Sources {
+  readonly files: readonly string[];
+  readonly listings: ReadonlyMap<string, Listing>;
+}
+
+/** @throws RecordingError when a directory has no usable manifest */
+const sourcesOf = async (path: string): Promise<Sources> => {
+  if (!(await isDirectory(path))) return { files: [path], listings: new Map() };
+  try {
+    const manifest = manifestSchema.parse(JSON.parse(await readFile(join(path, MANIFEST), 'utf8')));
+    const listed = listingsIn(manifest.exchangeinfo, manifest.symbols);
+    return {
+      files: manifest.parts.map(({ file }) => join(path, file)),
+      listings: new Map(listed.map(listing => [listing.symbol, listing])),
+    };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new RecordingError(`recording ${path} has no usable ${MANIFEST}: ${reason}`);
+  }
+};
+
+const isDirectory = async (path: string): Promise<boolean> => {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+};
+
 /** Lines looked at to find out which markets a recording has. */
 const HEAD_LINES = 2_000;
 /** A longer line is damage. */
@@ -47,7 +90,8 @@ const MOST_LINE_BYTES = 8 * 1_024 * 1_024;
  * @throws RecordingError when the file cannot be read or its first lines hold no book
  */
 export const openRecording = async (path: string): Promise<Recording> => {
-  const reader = readRecording(path);
+  const sources = await sourcesOf(path);
+  const reader = readFiles(sources.files);
   const head: RecordingItem[] = [];
   const prices = new Map<string, { prices: Price[]; quantities: Quantity[] }>();
   while (head.length < HEAD_LINES) {
@@ -58,7 +102,7 @@ export const openRecording = async (path: string): Promise<Recording> => {
     if (value.type === 'entry') collect(prices, value.entry);
   }
   const listings = [...prices].flatMap(([symbol, seen]) => {
-    const found = listingForMarket(symbol, seen.prices, seen.quantities);
+    const found = sources.listings.get(symbol) ?? listingForMarket(symbol, seen.prices, seen.quantities);
     return found === undefined ? [] : [found];
   });
   if (listings.length === 0) {
@@ -73,9 +117,30 @@ export const openRecording = async (path: string): Promise<Recording> => {
   return { path, listings, items: chain(head, reader) };
 };
 
-/** Reads a recording item by item; ends after damage. */
+/**
+ * Reads a recording item by item; ends after damage.
+ * @throws RecordingError when it cannot be read at all
+ */
 export async function* readRecording(path: string): AsyncGenerator<RecordingItem> {
+  yield* readFiles((await sourcesOf(path)).files);
+}
+
+async function* readFiles(files: readonly string[]): AsyncGenerator<RecordingItem> {
   const changeSets = new Map<string, number>();
+  for (const file of files) {
+    const where = files.length === 1 ? '' : `${basename(file)}: `;
+    for await (const item of readPart(file, changeSets)) {
+      if (item.type === 'entry') {
+        yield item;
+        continue;
+      }
+      yield { ...item, reason: `${where}${item.reason}` };
+      if (item.type === 'damage') return;
+    }
+  }
+}
+
+async function* readPart(path: string, changeSets: Map<string, number>): AsyncGenerator<RecordingItem> {
   let line = 0;
   try {
     for await (const text of linesOf(path)) {
@@ -177,8 +242,9 @@ const readLine = (text: string, line: number): RecordedEntry | undefined => {
 };
 
 async function* linesOf(path: string): AsyncGenerator<string> {
+  const zipped = await startsWithGzip(path);
   const file = createReadStream(path, { highWaterMark: 256 * 1_024 });
-  const source: Readable = (await startsWithGzip(path)) ? file.pipe(createGunzip()) : file;
+  const source: Readable = zipped ? file.pipe(createGunzip()) : file;
   file.once('error', error => source.destroy(error));
   const decoder = new TextDecoder();
   let rest = '';
