@@ -1,8 +1,12 @@
 /** The embedded exchange as an actor: on paper it is the venue, in dry run it mirrors the venue's public market. */
 import { parse, resolve } from 'node:path';
+import { AccountFileError } from '#src/exchange/account-file.js';
 import { statementSummary } from '#src/exchange/admin.js';
+import { MirrorError } from '#src/exchange/mirror.js';
+import { RecordingError } from '#src/exchange/recording.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
-import type { ExchangeMarket } from '#src/exchange/setup.js';
+import { ExchangeError, type ExchangeMarket } from '#src/exchange/setup.js';
+import { StartRefused } from '#src/messages/control.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import type { WorkerBoot } from '#src/runtime/settings.js';
 
@@ -15,16 +19,20 @@ hostActor('paper-exchange', context => {
 
   return {
     async start() {
-      exchange = await startExchange({
-        market: marketFor(context.boot),
-        symbols: settings.symbols,
-        seed: settings.paper.seed,
-        mode: settings.mode,
-        accountPath: accountFile,
-        statementPath: statementFile,
-        balances: settings.paper.balances,
-        log: context.log,
-      });
+      try {
+        exchange = await startExchange({
+          market: marketFor(context.boot),
+          symbols: settings.symbols,
+          seed: settings.paper.seed,
+          mode: settings.mode,
+          accountPath: accountFile,
+          statementPath: statementFile,
+          balances: settings.paper.balances,
+          log: context.log,
+        });
+      } catch (error) {
+        throw isRefusal(error) ? new StartRefused(2, error.message, { cause: error }) : error;
+      }
       void exchange.finished.then(reason => {
         exchange?.writeStatement();
         context.toSupervisor({ type: 'work-finished', reason });
@@ -46,6 +54,13 @@ hostActor('paper-exchange', context => {
     snapshot: () => (exchange === null ? null : statementSummary(exchange.account())),
   };
 });
+
+/** What an operator can mend: the recording, the account's file, the address, the market to mirror. */
+const isRefusal = (error: unknown): error is Error =>
+  error instanceof RecordingError ||
+  error instanceof AccountFileError ||
+  error instanceof ExchangeError ||
+  error instanceof MirrorError;
 
 const marketFor = ({ settings, publicEndpoints }: WorkerBoot): ExchangeMarket => {
   if (settings.venue !== 'paper')

@@ -1,4 +1,5 @@
 /** The strategy actor's shell: feeds its brain and performs what comes back. Talks to nobody outside the process. */
+
 import { dearestFees } from '#src/domain/fees.js';
 import type { LedgerSnapshot } from '#src/domain/ledger-records.js';
 import type { ControlState } from '#src/domain/safety.js';
@@ -12,10 +13,11 @@ import {
   stepStrategyHost,
 } from '#src/domain/strategy-host.js';
 import { checkParameters } from '#src/domain/strategy-parameters.js';
+import { StartRefused } from '#src/messages/control.js';
 import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
-import { importStrategy, isModulePath } from '#src/runtime/strategy-module.js';
+import { importStrategy, isModulePath, StrategyModuleError } from '#src/runtime/strategy-module.js';
 import { findStrategy, STRATEGIES } from '#src/strategies/catalogue.js';
 
 /** Messages that arrive before the ledger has answered are kept up to this many, oldest first out. */
@@ -31,11 +33,17 @@ hostActor('strategy', context => {
   let early: StrategyHostInput[] = [];
 
   const findDefinition = async (): Promise<StrategyDefinition> => {
-    if (isModulePath(settings.strategy)) return importStrategy(settings.strategy, process.cwd());
+    if (isModulePath(settings.strategy))
+      try {
+        return await importStrategy(settings.strategy, process.cwd());
+      } catch (error) {
+        throw error instanceof StrategyModuleError ? new StartRefused(2, error.message) : error;
+      }
     const found = findStrategy(settings.strategy);
     if (found !== undefined) return found;
     const names = STRATEGIES.map(strategy => strategy.name).join(', ');
-    throw new Error(
+    throw new StartRefused(
+      2,
       `STRATEGY=${settings.strategy} is not a strategy; there are ${names}, or give the path of a file of your own`,
     );
   };
@@ -83,7 +91,7 @@ hostActor('strategy', context => {
     async start() {
       const found = await findDefinition();
       const checked = checkParameters(found, settings.strategyConfig);
-      if (!checked.ok) throw new Error(checked.problems.join('; '));
+      if (!checked.ok) throw new StartRefused(2, checked.problems.join('; '));
       definition = found;
       parameters = checked.values;
       return {};

@@ -6,7 +6,6 @@ import {
   closeSync,
   fstatSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -16,6 +15,7 @@ import {
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { formatDecimal, type Price, tryParseDecimal } from '../domain/money.js';
+import { makeFolder } from '../runtime/folders.js';
 import type { AccountEvent } from './accounts.js';
 
 /** A file that cannot be used; the message says which, where and why. */
@@ -42,7 +42,7 @@ export interface AccountFile {
 export const openAccountFile = (path: string, mode: string): AccountFile => {
   let fd: number;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     fd = openSync(path, 'a+', 0o600);
   } catch (error) {
     throw new AccountFileError(`the paper account ${path} cannot be opened: ${messageOf(error)}`);

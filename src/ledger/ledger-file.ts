@@ -5,7 +5,6 @@ import {
   closeSync,
   constants,
   existsSync,
-  mkdirSync,
   openSync,
   statfsSync,
   statSync,
@@ -13,6 +12,7 @@ import {
 import { dirname, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { LedgerRefused } from '../messages/ledger-refusal.js';
+import { makeFolder } from '../runtime/folders.js';
 import { syncPath } from './backup.js';
 import { isBusy } from './sqlite-errors.js';
 
@@ -67,7 +67,7 @@ export const prepareFile = (path: string): string | null => {
   const directory = dirname(resolve(path));
   let warning: string | null = null;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeFolder(directory, 0o700);
     if (process.platform === 'linux') {
       const verdict = judgeFileSystem(statfsSync(directory).type);
       if (verdict.kind === 'remote')

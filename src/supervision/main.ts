@@ -1,5 +1,5 @@
 /** The shell of the supervisor: it performs what the brain decides, and never waits for a disk or a network. */
-import { mkdirSync, readFileSync, writeSync } from 'node:fs';
+import { accessSync, constants, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
@@ -17,6 +17,7 @@ import type { ToTelemetry } from '../messages/telemetry.js';
 import { monoMs, now } from '../runtime/clock.js';
 import { loadSettings, renderProblem } from '../runtime/config.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
+import { makeFolder } from '../runtime/folders.js';
 import {
   BEAT_LATE_MS,
   BEAT_LOST_MS,
@@ -98,12 +99,22 @@ const placeProblems = (settings: Settings): readonly string[] => {
   const problems: string[] = [];
   const folder = dirname(settings.stateDbPath);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
+    accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     problems.push(
-      `STATE_DB_PATH: the folder ${folder} cannot be made: ${(error as Error).message}; choose a folder this user may write to`,
+      `STATE_DB_PATH: the folder ${folder} cannot be used: ${(error as Error).message}; choose a folder this user may write to`,
     );
   }
+  const { recording } = settings.paper;
+  if (settings.venue === 'paper' && recording !== null)
+    try {
+      accessSync(recording, constants.R_OK);
+    } catch (error) {
+      problems.push(
+        `PAPER_RECORDING: ${recording} cannot be read: ${(error as Error).message}; name a recording that exists`,
+      );
+    }
   const socketProblem = socketPathProblem(controlSocketPath(settings.stateDbPath));
   if (socketProblem !== null) problems.push(`STATE_DB_PATH: ${socketProblem}`);
   return problems;
