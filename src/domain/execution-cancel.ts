@@ -13,7 +13,7 @@ import { giveBack, reserve, spend } from './request-budget.js';
 import { type EventId, nextEventId } from './step.js';
 import type { CancelOutcome } from './venue-port.js';
 
-/** A cancel the venue took is given this long to be carried out before it is asked for again. */
+/** Without a word about the order, a cancel that the venue may have taken is asked for again after this long. */
 export const CANCEL_QUEUED_PATIENCE_MS = 5_000;
 
 const RANK: Readonly<Record<CancelOrigin, number>> = { strategy: 0, hold: 1, stop: 2, operator: 3 };
@@ -111,6 +111,7 @@ export const cancelSent = (turn: Turn, tracked: TrackedOrder): void => {
   spend(state.budget, 'cancel', now.monoMs);
   tracked.cancel = 'sent';
   tracked.lastCancelSentAt = now.monoMs;
+  tracked.cancelsSent += 1;
   tracked.firstCancelSentAt ??= now.monoMs;
   tracked.cancelRetryAt = now.monoMs + CANCEL_REPEAT_MIN_MS;
   applyFact(
@@ -162,10 +163,16 @@ export const cancelOutcome = (
   }
 };
 
-/** A report shows an order live that is to end: a cancel sent before that read was not carried out; repeat it. */
+/**
+ * A report shows an order live that is to end. A cancel that was refused is asked for again; one that the venue may still
+ * carry out only when the read was sent well after it, each time a little later.
+ */
 export const cancelAgainIfLive = (turn: Turn, tracked: TrackedOrder): void => {
-  const { record, cancelWish, cancel } = tracked;
+  const { record, cancelWish, cancel, lastCancelSentAt } = tracked;
   if (cancelWish === null || cancel !== 'idle' || tracked.cancelRetryAt <= turn.now.monoMs) return;
-  if (record.liveAsOf < tracked.lastCancelSentAt + CANCEL_REPEAT_MIN_MS) return;
-  tracked.cancelRetryAt = Math.max(turn.now.monoMs, tracked.lastCancelSentAt + CANCEL_REPEAT_MIN_MS);
+  const repeatAt =
+    lastCancelSentAt +
+    Math.min(CANCEL_QUEUED_PATIENCE_MS, CANCEL_REPEAT_MIN_MS * 2 ** Math.max(0, tracked.cancelsSent - 1));
+  if (record.liveAsOf < (record.cancelPending ? repeatAt : lastCancelSentAt)) return;
+  tracked.cancelRetryAt = Math.max(turn.now.monoMs, repeatAt);
 };

@@ -65,6 +65,7 @@ export interface TrackedOrder {
   cancelHandedOverAt: number;
   firstCancelSentAt: number | null;
   lastCancelSentAt: number;
+  cancelsSent: number;
   /** Not before this may the cancel be repeated. */
   cancelRetryAt: number;
   evidenceAskedAt: number;
@@ -190,6 +191,7 @@ export const trackOrder = (record: OrderRecord, submit: TrackedOrder['submit']):
   cancelHandedOverAt: Number.NEGATIVE_INFINITY,
   firstCancelSentAt: null,
   lastCancelSentAt: Number.NEGATIVE_INFINITY,
+  cancelsSent: 0,
   cancelRetryAt: Number.NEGATIVE_INFINITY,
   evidenceAskedAt: Number.NEGATIVE_INFINITY,
 });
@@ -218,7 +220,8 @@ export const initialExecution = (
     // The run before this one may have sent a cancel a moment ago.
     tracked.lastCancelSentAt = now.monoMs;
     tracked.cancelRetryAt = now.monoMs + CANCEL_REPEAT_MIN_MS;
-    if (tracked.record.venueOrderId !== null) tracked.knownAt = Number.NEGATIVE_INFINITY;
+    // Balances that are read a moment after the start may not show it yet.
+    if (tracked.record.venueOrderId !== null) tracked.knownAt = now.monoMs;
     if (order.state.status === 'cancel-in-flight')
       tracked.cancelWish = { origin: 'strategy', reason: 'asked for before the restart', cause: order.cause };
     open.set(order.clientOrderId, tracked);

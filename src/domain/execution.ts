@@ -58,8 +58,9 @@ const INSTRUMENTS_ASK_MS = 10_000;
 /** The venue's clock is measured this often; sooner after a write was not authorised. */
 const CLOCK_ASK_MS = 60_000;
 const CLOCK_ASK_SOON_MS = 5_000;
-/** Reconciliation is reminded of what it was asked for. */
+/** Reconciliation is reminded of what it was asked for; sooner of orders that are to end. */
 const EVIDENCE_REMIND_MS = 5_000;
+const CANCEL_REMIND_MS = 1_500;
 const RESEND_MS = 1_000;
 const STATUS_MS = 1_000;
 
@@ -512,8 +513,9 @@ const tick = (turn: Turn): void => {
     const { order } = tracked.record;
     const { status } = order.state;
     if (status === 'unknown') unknownSymbols.add(order.terms.symbol);
-    const waiting = status === 'unknown' || status === 'cancel-in-flight' || tracked.record.ended !== null;
-    if (waiting && now.monoMs - tracked.evidenceAskedAt >= EVIDENCE_REMIND_MS)
+    const ending = status === 'cancel-in-flight' || tracked.record.ended !== null;
+    const remindMs = ending ? CANCEL_REMIND_MS : EVIDENCE_REMIND_MS;
+    if ((ending || status === 'unknown') && now.monoMs - tracked.evidenceAskedAt >= remindMs)
       askEvidence(turn, tracked, order.cause);
   }
   for (const symbol of unknownSymbols) watchUnknown(turn, symbol);

@@ -13,8 +13,12 @@ import {
   vetoOf,
 } from '#src/domain/execution.js';
 import type { TrackedOrder, WriteEffect } from '#src/domain/execution-state.js';
+import { BALANCE_LAG_MS } from '#src/domain/execution-submit.js';
+import { reservation } from '#src/domain/exposure.js';
 import { checkFence } from '#src/domain/fence.js';
+
 import type { AppendRequest, LedgerRecord } from '#src/domain/ledger-records.js';
+import { notional, partsPerMillion } from '#src/domain/money.js';
 import {
   type ClientOrderId,
   type Fill,
@@ -55,6 +59,8 @@ interface VenueOrder {
   remaining: bigint;
   live: boolean;
   canceled: boolean;
+  /** What is locked for it: quote of a buy, base of a sell. */
+  locked: bigint;
   /** What a read showed before the last change, and when that was: reads may lag this far. */
   before: { readonly report: OrderReport; readonly until: number } | null;
 }
@@ -114,6 +120,8 @@ const LOTS = d('0.5');
 const HUNDRED = d('100');
 /** How far a read may lag behind the truth; below the machine's grace for it. */
 const READ_LAG_MS = 2_000;
+/** Taker rate of the venue, worst tier: what a buy has to have free on top of its value. */
+const TAKER_PPM = 2_400;
 
 class History {
   private monoMs = 1_000_000;
@@ -135,6 +143,13 @@ class History {
   private requests: Request[] = [];
   private pendingCancels: VenueOrder[] = [];
   private frames: Frame[] = [];
+  /** Free amounts by asset, and what a read showed before the last change. */
+  private free: ReadonlyMap<string, bigint> = new Map([
+    ['TRY', d('700')],
+    ['BTC', d('4')],
+    ['ETH', d('4')],
+  ]);
+  private freeBefore: { readonly free: ReadonlyMap<string, bigint>; readonly until: number } | null = null;
   // Reconciliation's side.
   private unbooked: Fill[] = [];
   private readonly booked = new Map<ClientOrderId, bigint>();
@@ -190,6 +205,7 @@ class History {
       [2, () => this.read()],
       [2, () => this.deliverRead()],
       [1, () => this.proveAbsence()],
+      [2, () => this.tellAccount()],
       [2, () => this.pass([50, 200, 1_000, 4_000][this.tape.pick(4)] ?? 50)],
       [1, () => this.rareActs[this.tape.pick(this.rareActs.length)]?.()],
     ] as const
@@ -199,7 +215,6 @@ class History {
     () => this.crash(),
     () => this.failJournal(),
     () => this.pass(13_000),
-    () => this.tellAccount(),
     () => this.repeat(),
     () => this.changeControl(),
   ];
@@ -361,8 +376,10 @@ class History {
       remaining: write.terms.quantity,
       live: true,
       canceled: false,
+      locked: 0n,
       before: null,
     };
+    this.lock(order);
     this.expect(!this.byLabel.has(order.label), `${order.label} exists twice at the venue`);
     this.venue.set(id, order);
     this.byLabel.set(order.label, order);
@@ -409,6 +426,7 @@ class History {
     const quantity = whole ? order.remaining : LOTS;
     order.remaining -= quantity;
     if (order.remaining === 0n) order.live = false;
+    this.settle(order, quantity);
     if (this.pendingCancels.includes(order)) this.coverage.cancelRaces += 1;
     const trade = `${this.nextTrade++}`;
     this.note(`venue: fills ${order.id}${whole ? ' to the end' : ''}, trade ${trade}`);
@@ -428,6 +446,39 @@ class History {
     this.frames.push({ label: order.label, venueOrderId: order.id, hint: 'matched' });
   }
 
+  private move(asset: string, amount: bigint): void {
+    this.freeBefore = { free: this.free, until: this.monoMs + BALANCE_LAG_MS };
+    this.free = new Map(this.free).set(asset, (this.free.get(asset) ?? 0n) + amount);
+  }
+
+  /** The venue takes an order only with the money for it: our gate must have seen to that. */
+  private lock(order: VenueOrder): void {
+    const asset = payingAsset(order.terms);
+    order.locked = reservation(order.terms, order.terms.quantity, TAKER_PPM).amount;
+    const free = this.free.get(asset) ?? 0n;
+    this.expect(order.locked <= free, `${order.label} needs ${order.locked} ${asset}, and ${free} is free`);
+    this.move(asset, -order.locked);
+  }
+
+  private settle(order: VenueOrder, quantity: bigint): void {
+    const { terms } = order;
+    const value = notional(terms.price ?? 0n, quantity);
+    const fee = partsPerMillion(value, this.tape.pick(2) === 0 ? TAKER_PPM : TAKER_PPM / 2, 'up');
+    if (terms.side === 'buy') {
+      order.locked -= value + fee;
+      this.move(terms.symbol.slice(0, 3), quantity);
+    } else {
+      order.locked -= quantity;
+      this.move('TRY', value - fee);
+    }
+    if (!order.live) this.unlock(order);
+  }
+
+  private unlock(order: VenueOrder): void {
+    this.move(payingAsset(order.terms), order.locked);
+    order.locked = 0n;
+  }
+
   private executeCancel(order = this.oneOf(this.pendingCancels)): void {
     if (order === undefined) return;
     this.pendingCancels = this.pendingCancels.filter(each => each !== order);
@@ -435,6 +486,7 @@ class History {
     this.change(order);
     order.live = false;
     order.canceled = true;
+    this.unlock(order);
     this.note(`venue: cancels ${order.id}`);
     this.frames.push({ label: order.label, venueOrderId: order.id, hint: 'removed' });
   }
@@ -535,8 +587,12 @@ class History {
         fill.symbol,
         (positions.get(fill.symbol) ?? 0n) + (fill.side === 'buy' ? fill.quantity : -fill.quantity),
       );
+    const lagging =
+      this.freeBefore !== null && this.freeBefore.until > this.monoMs && this.tape.pick(2) === 0;
+    const shown = lagging ? (this.freeBefore?.free ?? this.free) : this.free;
     this.tell(
       accountOf({
+        balances: [...shown].map(([asset, free]) => ({ asset, total: free, free, locked: 0n })),
         balancesAsOfMonoMs: this.monoMs,
         positions: [...positions].map(([symbol, quantity]) => ({
           symbol,
@@ -768,6 +824,8 @@ class History {
     return this.requests.every(request => request.answered);
   }
 }
+
+const payingAsset = (terms: OrderTerms): string => (terms.side === 'buy' ? 'TRY' : terms.symbol.slice(0, 3));
 
 const reportOf = (order: VenueOrder): OrderReport => ({
   venueOrderId: order.id,

@@ -437,9 +437,53 @@ describe('execution', () => {
         report(bench, id, 'untouched');
         bench.pass(50);
       }
-      expect(times.length).to.be.greaterThan(10);
+      expect(times.length).to.be.greaterThan(4);
       for (const [index, time] of times.entries())
         if (index > 0) expect(time - (times[index - 1] ?? 0)).to.be.at.least(1_000);
+    });
+
+    it('that the venue refused is repeated a second after it, once a report shows the order live', () => {
+      const bench = ready();
+      const id = bench.working('V1');
+      bench.cancel(id);
+      bench.sent(id, 'cancel');
+      bench.canceled(id, { type: 'rejected', reason: 'ORDER_COULD_NOT_BE_CANCELED', code: '1051' });
+      bench.pass(50);
+      report(bench, id, 'untouched');
+      expect(bench.status(id)).to.equal('working');
+      bench.pass(900);
+      expect(bench.cancels()).to.have.length(1);
+      bench.pass(50);
+      expect(bench.cancels()).to.have.length(2);
+    });
+
+    it('that is not carried out is repeated at growing distances, while reports show the order live', () => {
+      const bench = ready();
+      const id = bench.working('V1');
+      bench.cancel(id);
+      const times: number[] = [];
+      const start = bench.monoMs;
+      while (bench.monoMs < start + 14_000) {
+        if (bench.state.open.get(id)?.cancel === 'handed-over') {
+          times.push(bench.monoMs - start);
+          bench.sent(id, 'cancel');
+          bench.canceled(id, { type: 'queued' });
+        }
+        bench.pass(50);
+        report(bench, id, 'untouched');
+      }
+      expect(times).to.deep.equal([0, 1_000, 3_000, 7_000, 12_000]);
+    });
+
+    it('asks for the venue’s word while it is under way', () => {
+      const bench = ready();
+      const id = bench.working('V1');
+      bench.cancel(id);
+      bench.sent(id, 'cancel');
+      bench.canceled(id, { type: 'queued' });
+      bench.forget();
+      bench.pass(3_000);
+      expect(bench.told('reconciliation').filter(({ type }) => type === 'evidence-wanted')).to.have.length(2);
     });
 
     it('that the venue refused is not repeated before a report shows the order live', () => {

@@ -144,6 +144,27 @@ describe('request budget', () => {
     );
   });
 
+  it('causes no 429 in a whole day of asking without pause', () => {
+    const day = 24 * 3_600_000;
+    for (const [bucket, phase] of [
+      ['submit', 137],
+      ['cancel', 31_990],
+    ] as const) {
+      const budget = budgetAt();
+      const granted: number[] = [];
+      for (let now = 0; now < day; ) {
+        const grant = take(budget, bucket, now);
+        if (grant.granted) granted.push(now);
+        else now = grant.notBeforeMonoMs;
+      }
+      for (const { requests, windowMs } of VENUE_LIMITS[bucket]) {
+        expect(venueCount(granted, windowMs, phase % windowMs)).to.be.at.most(requests * 0.8);
+        expect(densest(granted, windowMs)).to.be.at.most(requests * 0.8);
+      }
+      expect(granted.length).to.be.within(240 * 1_400, 240 * 1_440);
+    }
+  });
+
   it('is not stingy: a full second and a full minute are granted, and the next one on time', () => {
     const budget = budgetAt();
     const granted = schedule(budget, 'submit', Array(20_000).fill(5));
