@@ -15,6 +15,7 @@ import type { PrivateEvent, SubmitOutcome, VenueRead } from '#src/domain/venue-p
 import { parseFault } from '#src/exchange/faults.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { now } from '#src/runtime/clock.js';
+import { eventsOf } from './collected.js';
 import { CREDENTIALS } from './fixtures.js';
 
 const SYMBOL = 'BTCUSDT';
@@ -24,30 +25,6 @@ const BALANCES: ReadonlyMap<string, Amount> = new Map([
   ['BTC', parseDecimal('1')],
   ['TRY', parseDecimal('100000')],
 ]);
-
-/** Collects, and waits for what is collected. */
-const collect = <T>() => {
-  const items: T[] = [];
-  let waiting: (() => void)[] = [];
-  return {
-    items,
-    add: (item: T): void => {
-      items.push(item);
-      for (const look of waiting) look();
-    },
-    find: <S extends T>(matches: (item: T) => item is S): Promise<S> =>
-      new Promise(resolve => {
-        const look = (): void => {
-          const found = items.find(matches);
-          if (found === undefined) return;
-          waiting = waiting.filter(other => other !== look);
-          resolve(found);
-        };
-        waiting.push(look);
-        look();
-      }),
-  };
-};
 
 describe('adapter against the embedded exchange', function () {
   this.timeout(15_000);
@@ -312,8 +289,8 @@ describe('adapter against the embedded exchange', function () {
   describe('private feed', () => {
     let feed: PrivateFeed | null = null;
     const listen = () => {
-      const events = collect<PrivateEvent>();
-      const states = collect<string>();
+      const events = eventsOf<PrivateEvent>();
+      const states = eventsOf<string>();
       feed = openPrivateFeed({
         wsUrl: exchange.wsUrl,
         credentials: CREDENTIALS,
@@ -363,7 +340,7 @@ describe('adapter against the embedded exchange', function () {
     });
 
     it('is refused with a wrong key, and does not try again at once', async () => {
-      const states = collect<string>();
+      const states = eventsOf<string>();
       feed = openPrivateFeed({
         wsUrl: exchange.wsUrl,
         credentials: { ...CREDENTIALS, apiKey: 'nobody' },
@@ -378,7 +355,7 @@ describe('adapter against the embedded exchange', function () {
     it('comes back after every socket was cut', async () => {
       const { states, live } = listen();
       await live();
-      states.items.length = 0;
+      states.clear();
       fault('abrupt-drop,count=1');
       await live();
       expect(states.items[0]).to.equal('disconnected');
@@ -389,10 +366,10 @@ describe('adapter against the embedded exchange', function () {
     let feed: PublicFeed | null = null;
     let ticks: NodeJS.Timeout | undefined;
     const follow = () => {
-      const books = collect<BookView>();
-      const statuses = collect<string>();
-      const events = collect<MarketEvent>();
-      const effects = collect<PublicFeedEffect>();
+      const books = eventsOf<BookView>();
+      const statuses = eventsOf<string>();
+      const events = eventsOf<MarketEvent>();
+      const effects = eventsOf<PublicFeedEffect>();
       feed = createPublicFeed({
         wsUrl: exchange.wsUrl,
         now,
@@ -453,7 +430,7 @@ describe('adapter against the embedded exchange', function () {
         // A change on our side of the book makes sure that there is a difference to disturb.
         await place({ price: await away(99n), quantity: parseDecimal('0.001') });
         await statuses.find((state): state is string => state === 'resyncing');
-        books.items.length = 0;
+        books.clear();
         await trusted();
       });
     }

@@ -5,29 +5,8 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { openPrivateFeed, type PrivateFeed } from '#src/btcturk/private-feed.js';
 import { formatDecimal } from '#src/domain/money.js';
 import type { PrivateEvent } from '#src/domain/venue-port.js';
+import { eventsOf } from './collected.js';
 import { CREDENTIALS } from './fixtures.js';
-
-/** Waits until `seen` holds of what was collected. */
-const collector = <T>() => {
-  const items: T[] = [];
-  let waiting: { readonly seen: (items: readonly T[]) => boolean; readonly resolve: () => void }[] = [];
-  return {
-    items,
-    add: (item: T): void => {
-      items.push(item);
-      waiting = waiting.filter(({ seen, resolve }) => {
-        if (!seen(items)) return true;
-        resolve();
-        return false;
-      });
-    },
-    until: (seen: (items: readonly T[]) => boolean): Promise<void> =>
-      new Promise(resolve => {
-        if (seen(items)) resolve();
-        else waiting.push({ seen, resolve });
-      }),
-  };
-};
 
 describe('private feed over a socket', () => {
   let server: WebSocketServer;
@@ -68,7 +47,7 @@ describe('private feed over a socket', () => {
         '[452,{"type":452,"pairId":62,"symbol":"DOTUSDT","id":31840022117,"method":0,"userId":700123,"orderType":1,"price":"4.21","amount":"25.5","numLeft":"0","denomLeft":"0","newOrderClientId":"mm-1"}]',
       );
     });
-    const events = collector<PrivateEvent>();
+    const events = eventsOf<PrivateEvent>();
     const states: string[] = [];
     feed = openPrivateFeed({
       wsUrl,
@@ -77,7 +56,7 @@ describe('private feed over a socket', () => {
       onEvent: events.add,
       onState: state => states.push(state),
     });
-    await events.until(items => items.length === 5);
+    await events.find(event => event.type === 'order-removed');
     expect(logins).to.have.length(1);
     expect(logins[0]).to.have.nested.property('[1].signature').that.has.length(44);
     expect(states).to.deep.equal(['connecting', 'logging-in', 'live']);
@@ -106,7 +85,7 @@ describe('private feed over a socket', () => {
     const wsUrl = await start(socket =>
       socket.send('[114,{"type":114,"ok":false,"id":0,"message":"Unauthorized - Invalid Public key"}]'),
     );
-    const states = collector<string>();
+    const states = eventsOf<string>();
     feed = openPrivateFeed({
       wsUrl,
       credentials: CREDENTIALS,
@@ -114,7 +93,7 @@ describe('private feed over a socket', () => {
       onEvent: () => {},
       onState: (state, detail) => states.add(`${state}: ${detail}`),
     });
-    await states.until(items => items.includes('refused: Unauthorized - Invalid Public key'));
+    await states.find(state => state === 'refused: Unauthorized - Invalid Public key');
     expect(server.clients.size).to.be.at.most(1);
   });
 
@@ -125,7 +104,7 @@ describe('private feed over a socket', () => {
       socket.send('[114,{"type":114,"id":1,"ok":true,"message":null}]');
       if (logins === 1) setImmediate(() => socket.terminate());
     });
-    const states = collector<string>();
+    const states = eventsOf<string>();
     feed = openPrivateFeed({
       wsUrl,
       credentials: CREDENTIALS,
@@ -133,7 +112,9 @@ describe('private feed over a socket', () => {
       onEvent: () => {},
       onState: states.add,
     });
-    await states.until(items => items.filter(state => state === 'live').length === 2);
-    expect(states.items).to.include('disconnected');
+    await states.find(state => state === 'disconnected');
+    states.clear();
+    await states.find(state => state === 'live');
+    expect(logins).to.equal(2);
   });
 });
