@@ -43,11 +43,6 @@ type WorkerRow = SupervisorStatus['workers'][string] & { readonly actor: string 
 const text = (value: unknown): string =>
   value === null || value === undefined ? '-' : typeof value === 'string' ? value : JSON.stringify(value);
 const rows = (value: unknown): readonly Facts[] => (Array.isArray(value) ? (value as readonly Facts[]) : []);
-const books = (value: unknown): readonly Facts[] =>
-  Object.entries((value ?? {}) as Readonly<Record<string, Facts>>).map(([symbol, book]) => ({
-    symbol,
-    ...book,
-  }));
 const column = (title: string, key: string, align: 'left' | 'right' = 'right'): Column<Facts> => ({
   title,
   align,
@@ -113,7 +108,7 @@ export const statusText = (status: SupervisorStatus): string => {
       Object.entries(status.workers).map(([actor, worker]) => ({ actor, ...worker })),
       'no workers',
     ),
-    renderTable(BOOK_COLUMNS, books(facts('market-data').symbols), 'no books'),
+    renderTable(BOOK_COLUMNS, rows(facts('market-data').books), 'no books'),
     renderTable(ORDER_COLUMNS, rows(facts('execution').openOrders), 'no open orders'),
     renderTable(POSITION_COLUMNS, rows(facts('reconciliation').positions), 'no positions'),
     `profit, lira: ${text(profit.totalTry)} in all, ${text(profit.dayTry)} today; drawdown ${text(profit.drawdownPct)} %\n`,

@@ -77,7 +77,8 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
   },
   'ws-reconnect': {
     detector: 'market-data, reconciliation',
-    threshold: '8 reconnects in 60 s (the venue blocks at 15)',
+    threshold:
+      '4 connection attempts in 60 s after a loss (the venue blocks at 15), or no private feed for BTCTURK_WS_IDLE_RECONNECT_MS',
     level: 'cancel-only',
     perSymbol: false,
     restingOrders: 'pulled',
@@ -154,7 +155,8 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
   },
   auth: {
     detector: 'execution, reconciliation',
-    threshold: '3 consecutive refusals of the key (the venue blocks an address at 50)',
+    threshold:
+      '3 consecutive refusals of the key on reads or the login, or 2 on writes (the venue blocks an address at 50)',
     level: 'observe-only',
     perSymbol: false,
     restingOrders: 'left',
@@ -165,7 +167,7 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
   },
   'reject-storm': {
     detector: 'execution',
-    threshold: '10 rejections in 60 s without a confirmed order between them',
+    threshold: '5 rejections in a row, or 10 in 60 s',
     level: 'cancel-only',
     perSymbol: false,
     restingOrders: 'pulled',

@@ -106,6 +106,8 @@ export const rateLimited = (turn: Turn, bucket: Bucket, retryAfterMs: number | u
   const { state, now } = turn;
   const until = pause(state.budget, bucket, now.monoMs, retryAfterMs);
   state.pausedBuckets.set(bucket, until);
+  state.throttledAt.push(now.monoMs);
+  showThrottling(turn);
   turn.effects.push({
     type: 'log',
     level: 'warn',
@@ -127,6 +129,14 @@ export const rateLimited = (turn: Turn, bucket: Bucket, retryAfterMs: number | u
     },
   });
   state.holdsAsked.set(holdKey('rest-429', bucket), now.monoMs);
+};
+
+/** Replies 429 to writes in the last minute: part of `rest_429_rate`, and by themselves. */
+export const showThrottling = (turn: Turn): void => {
+  const { state, now } = turn;
+  state.throttledAt = state.throttledAt.filter(at => now.monoMs - at < 60_000);
+  for (const name of ['rest_429_rate', 'btcbot_order_path_429_rate'])
+    turn.effects.push({ type: 'metric', kind: 'gauge', name, value: state.throttledAt.length });
 };
 
 /** Says of each pause that has ended that it has. */

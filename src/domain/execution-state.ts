@@ -112,6 +112,8 @@ export interface ExecutionState {
   /** When each hold was last asked for; asked again while its condition lasts and the supervisor does not show it. */
   readonly holdsAsked: Map<string, number>;
   readonly pausedBuckets: Map<Bucket, number>;
+  /** Monotonic times of the replies 429 of the last minute. */
+  throttledAt: number[];
   readonly denials: Map<string, number>;
   gaugesShown: string;
   statusAt: number;
@@ -259,6 +261,7 @@ export const initialExecution = (
     repeatHeld: false,
     holdsAsked: new Map(),
     pausedBuckets: new Map(),
+    throttledAt: [],
     denials: new Map(),
     gaugesShown: '',
     statusAt: Number.NEGATIVE_INFINITY,

@@ -24,6 +24,7 @@ import {
   askForHold,
   clearHold,
   rateLimited,
+  showThrottling,
   watchLoss,
   watchPauses,
   watchUnknown,
@@ -523,7 +524,10 @@ const tick = (turn: Turn): void => {
   resendUnconfirmed(turn);
   askForInstruments(turn);
   askForClock(turn);
-  if (now.monoMs - state.statusAt >= STATUS_MS) showStatus(turn);
+  if (now.monoMs - state.statusAt >= STATUS_MS) {
+    showStatus(turn);
+    if (state.throttledAt.length > 0) showThrottling(turn);
+  }
 };
 
 /** Market-data lists the instruments; without it, resting orders must still be cancelable. */

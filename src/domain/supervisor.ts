@@ -832,6 +832,7 @@ class Turn {
       this.metric('gauge', 'circuit_breaker_state', circuitValue(circuit), { cause });
     const { control } = this.state;
     this.metric('gauge', 'btcbot_safe_mode', control.state === 'observe-only' ? 1 : 0);
+    this.metric('gauge', 'btcbot_live_intended', control.mode === 'live' ? 1 : 0);
     this.metric('gauge', 'btcbot_live', control.mode === 'live' && control.maySubmit ? 1 : 0);
   }
 

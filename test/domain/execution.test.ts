@@ -719,6 +719,8 @@ describe('execution', () => {
       bench.submitted(id, { type: 'unknown', cause: 'rate-limited', retryAfterMs: 2_000 });
       expect(bench.holdNames()).to.deep.equal(['+rest-429:submit', '+unknown-outcome:BTCTRY']);
       expect(bench.holds()[0]?.detail).to.match(/nothing to submit for 60 s, until 2023-/);
+      expect(bench.metrics('rest_429_rate').at(-1)).to.equal(1);
+      expect(bench.metrics('btcbot_order_path_429_rate').at(-1)).to.equal(1);
       bench.cancel(resting);
       expect(bench.cancels()).to.deep.equal([resting]);
       const other = bench.place({ symbol: 'ETHTRY', side: 'sell', price: d('101') }) ?? '';
@@ -729,6 +731,7 @@ describe('execution', () => {
       expect(bench.holdNames()).to.not.include('-rest-429:submit');
       bench.pass(200);
       expect(bench.holdNames()).to.include('-rest-429:submit');
+      expect(bench.metrics('rest_429_rate').at(-1)).to.equal(0);
     });
 
     it('hold a reject storm: five in a row', () => {

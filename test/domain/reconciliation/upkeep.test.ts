@@ -256,6 +256,15 @@ describe('the private feed', () => {
     expect(bench.reconnects).to.deep.equal([]);
   });
 
+  it('is behind only when a clean pass is later than its interval', () => {
+    const bench = running();
+    bench.run(14_000);
+    expect(bench.metrics.get('reconcile_lag_ms')).to.be.lessThan(1_500);
+    bench.failWith = () => ({ type: 'unavailable', cause: 'server-error' });
+    bench.run(60_000, 250);
+    expect(bench.metrics.get('reconcile_lag_ms')).to.be.greaterThan(20_000);
+  });
+
   it('causes a pass when it comes back, and a hold when it stays away', () => {
     const bench = running();
     bench.run(3_000);
