@@ -67,6 +67,8 @@ const openOrderDifferences = (ledger: LedgerSnapshot, account: Account): string[
   const differences: string[] = [];
   const known = new Map(ledger.openOrders.map(order => [venueOrderIdOf(order.state), order]));
   for (const open of account.open.values()) {
+    // Orders of others are seen and reported, and are not in the ledger.
+    if (!open.clientOrderId.startsWith('bb-')) continue;
     const order = known.get(String(open.orderId));
     if (order === undefined) differences.push(`open order ${open.orderId} is not open in the ledger`);
     else if (filledQuantity(order.state) !== open.filled)

@@ -3,8 +3,11 @@
  * process, of clocks, and acts of operators and strangers. Each is counted, so that a run can say what it has seen.
  */
 
+import { CAUSES } from '../domain/breaker.js';
+import { basisPoints, fromInteger, ratio, roundTo } from '../domain/money.js';
 import type { ActorName } from '../domain/step.js';
 import { type FaultName, faultFrom } from '../exchange/faults.js';
+import { priceDecimals } from '../exchange/instruments.js';
 import { exponential, type Random, uniform } from '../exchange/random.js';
 import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import { type Fate, NORMAL } from './sim-rest.js';
@@ -17,8 +20,6 @@ export interface FaultRates {
   /** Mean time for which a lasting fault lasts, ms. */
   readonly meanDurationMs: number;
 }
-
-export const DEFAULT_RATES: FaultRates = { meanIntervalMs: 20_000, meanDurationMs: 8_000 };
 
 /** Faults of the exchange that may come and go; switches of undecided points and unfixable lies are left out. */
 const VENUE_FAULTS: readonly (readonly [name: FaultName, options?: Readonly<Record<string, unknown>>])[] = [
@@ -72,6 +73,8 @@ const VENUE_FAULTS: readonly (readonly [name: FaultName, options?: Readonly<Reco
   ['wrong-441-amount', {}],
 ];
 
+/** Value of an order placed by hand. */
+const BY_HAND_VALUE = fromInteger(300);
 const KILLABLE: readonly ActorName[] = ['market-data', 'reconciliation', 'execution', 'strategy', 'ledger'];
 
 export interface FaultPlan {
@@ -79,9 +82,21 @@ export interface FaultPlan {
   begin(): void;
   /** Draws no more, clears what still lasts, and has the process run. */
   end(): void;
+  /** Kills the sender of a message here when that was drawn. */
+  beforeSend(from: ActorName): void;
   /** The network's fate for a request. */
   fateOf(): Fate;
 }
+
+/** An operator who has read the reasons and releases what only an operator may. @returns the keys */
+export const releaseLatched = (world: World): readonly string[] => {
+  const keys = world.process.state.control.holds
+    .filter(({ cause }) => CAUSES[cause].releasedBy === 'operator')
+    .map(({ key }) => key);
+  for (const key of keys)
+    world.process.command({ type: 'safe-mode-off', acknowledgement: LIVE_ACKNOWLEDGEMENT, key });
+  return keys;
+};
 
 /** One thing that can happen to a world. */
 interface Mishap {
@@ -98,6 +113,8 @@ export const createFaultPlan = (
 ): FaultPlan => {
   let active = false;
   let wallOffMs = 0;
+  /** Who is to die at one of its next effects: the count of sends left, by victim. */
+  let doomed: { readonly victim: ActorName | 'process'; left: number } | null = null;
   let lossy: { readonly share: number } | null = null;
 
   const pick = <T>(items: readonly T[]): T => items[Math.floor(uniform(random) * items.length)] as T;
@@ -153,6 +170,48 @@ export const createFaultPlan = (
       },
     },
     {
+      name: 'worker crash between two effects',
+      weight: 6,
+      happen: () => {
+        doomed = { victim: pick(KILLABLE), left: 1 + Math.floor(uniform(random) * 20) };
+      },
+    },
+    {
+      name: 'process killed between two effects',
+      weight: 4,
+      happen: () => {
+        doomed = { victim: 'process', left: 1 + Math.floor(uniform(random) * 40) };
+      },
+    },
+    {
+      name: 'order by hand',
+      weight: 3,
+      happen: () => {
+        const [symbol, market] = pick(
+          [...world().venue.state.markets].filter(([, { tape }]) => tape.length > 0),
+        );
+        const buys = uniform(random) < 0.5;
+        // One in two is marketable, the others rest a while.
+        const awayBps = uniform(random) < 0.5 ? -30 : 100;
+        const price = market.lastPrice;
+        const limit = price + basisPoints(price, buys ? -awayBps : awayBps, 'half-up');
+        world().tradeByHand({
+          symbol,
+          side: buys ? 'buy' : 'sell',
+          method: 'limit',
+          price: roundTo(limit, priceDecimals(market.listing), 'half-up'),
+          quantity: roundTo(ratio(BY_HAND_VALUE, price, 'up'), market.listing.quantityScale, 'up'),
+          quoteQuantity: null,
+          stopPrice: null,
+        });
+      },
+    },
+    {
+      name: 'deposit or withdrawal',
+      weight: 3,
+      happen: () => world().moveFunds('TRY', fromInteger(Math.round((uniform(random) - 0.5) * 2_000) || 1)),
+    },
+    {
       name: 'process killed',
       weight: 4,
       happen: () => {
@@ -205,6 +264,13 @@ export const createFaultPlan = (
       },
     },
     {
+      name: 'operator releases what is latched',
+      weight: 15,
+      happen: () => {
+        if (running()) releaseLatched(world());
+      },
+    },
+    {
       name: 'cancel-all',
       weight: 3,
       happen: () => {
@@ -243,6 +309,7 @@ export const createFaultPlan = (
 
   const end = (): void => {
     active = false;
+    doomed = null;
     lossy = null;
     correctWall(wallOffMs);
     world().venue.admin({ type: 'clear-faults' });
@@ -255,6 +322,21 @@ export const createFaultPlan = (
       next();
     },
     end,
+    beforeSend: from => {
+      if (doomed === null || !running()) return;
+      if (doomed.victim !== 'process' && doomed.victim !== from) return;
+      doomed.left -= 1;
+      if (doomed.left > 0) return;
+      const { victim } = doomed;
+      doomed = null;
+      count(`${victim} dies between two effects`);
+      if (victim !== 'process') {
+        world().process.tree.kill(victim, 'it crashed between two effects in the simulation');
+        return;
+      }
+      world().process.kill();
+      restartSoon();
+    },
     fateOf: () => {
       if (!active || lossy === null || uniform(random) >= lossy.share) return NORMAL;
       const fate = pick<Fate>([

@@ -133,6 +133,8 @@ export const simExecution =
             if (reason !== null) return reason;
             departure.sent = true;
             step({ type: 'write-sent', kind: write.type, clientOrderId });
+            // It may have died telling that the write is sent: then no byte follows.
+            if (!context.isAlive()) return 'the worker is gone';
             witness.onWrite(write);
             return null;
           },

@@ -7,9 +7,8 @@ import { CAUSES } from '../domain/breaker.js';
 import type { LogLevel } from '../domain/step.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { randomStream } from '../exchange/random.js';
-import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import { bookDifferences } from './books.js';
-import { createFaultPlan, DEFAULT_RATES, type FaultRates } from './fault-plan.js';
+import { createFaultPlan, type FaultRates, releaseLatched } from './fault-plan.js';
 import { createInvariants, InvariantViolation } from './invariants.js';
 import { START_MONO_MS } from './virtual-time.js';
 import { createWorld, type World } from './world.js';
@@ -69,6 +68,7 @@ const BETWEEN_LOOKS_MS = 150;
 const TRACE_LINES = 400;
 /** Stream of the world's seed from which faults are drawn. */
 const FAULT_STREAM = 21;
+const NEVER: FaultRates = { meanIntervalMs: Number.POSITIVE_INFINITY, meanDurationMs: 0 };
 const LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
 /** @throws SimulationFailure when a promise is broken */
@@ -93,7 +93,7 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
   const plan = createFaultPlan(
     () => world,
     randomStream(options.seed, FAULT_STREAM),
-    options.faults ?? DEFAULT_RATES,
+    options.faults ?? NEVER,
     name => {
       count(`fault: ${name}`);
       note(`FAULT ${name}`);
@@ -114,6 +114,7 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     watcher: {
       onHappening: invariants.check,
       onMessage: invariants.onMessage,
+      beforeSend: plan.beforeSend,
       onLease: invariants.onLease,
       onLog: (actor, level, event, fields) => {
         count(`${actor}: ${event}${typeof fields.key === 'string' ? ` ${fields.key.split(':')[0]}` : ''}`);
@@ -152,20 +153,11 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     fail(`the books differ: ${differences.join('; ')}`);
   };
 
-  /** An operator who has read the reasons and releases what only an operator may. */
-  const releaseLatched = (): void => {
-    for (const { key, cause } of world.process.state.control.holds) {
-      if (CAUSES[cause].releasedBy !== 'operator') continue;
-      note(`OPERATOR releases ${key}`);
-      world.process.command({ type: 'safe-mode-off', acknowledgement: LIVE_ACKNOWLEDGEMENT, key });
-    }
-  };
-
   try {
     world.start();
     if (options.faults !== null) plan.begin();
     world.run(options.durationMs);
-    if (options.faults !== null) plan.end();
+    plan.end();
     world.run(LIVENESS_MS);
     // The venue's own ban lasts a minute (protocol section 8), and what it held is tried before it is released.
     if (world.process.state.control.holds.some(({ cause }) => cause === 'rest-429')) world.run(BAN_MS);
@@ -174,7 +166,7 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
       if (CAUSES[cause].releasedBy !== 'operator')
         fail(`hold ${key} still stands ${LIVENESS_MS / 1_000} s after the last fault: ${detail}`);
     for (let round = 0; round < RELEASE_ROUNDS; round++) {
-      releaseLatched();
+      for (const key of releaseLatched(world)) note(`OPERATOR releases ${key}`);
       world.run(LIVENESS_MS / RELEASE_ROUNDS);
     }
     mustHaveConverged();

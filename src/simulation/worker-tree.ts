@@ -62,8 +62,10 @@ export interface TreeOptions {
   onInput(input: SupervisorInput): void;
   log(actor: ActorName, level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void;
   metric(actor: ActorName, metric: MetricEffect): void;
-  /** Told of every message between workers. */
+  /** Told of every message between workers when it arrives. */
   onMessage(from: ActorName, to: ActorName, message: unknown): void;
+  /** Asked before a message leaves; whoever kills the sender here has it die between two effects of one step. */
+  beforeSend(from: ActorName, to: ActorName): void;
 }
 
 interface Worker {
@@ -112,6 +114,8 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
       now: time.now,
       send: (to, message) => {
         if (to === 'telemetry') return true;
+        if (!worker().alive) return false;
+        options.beforeSend(actor, to);
         if (!worker().alive) return false;
         const channel = worker().channels.get(to);
         if (channel === undefined) return false;

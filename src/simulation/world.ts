@@ -5,6 +5,9 @@
  */
 
 import type { HttpRequest } from '../btcturk/requests.js';
+import { prepareSigningKey, signedHeaders } from '../btcturk/sign.js';
+import { type Amount, formatDecimal } from '../domain/money.js';
+import type { OrderTerms } from '../domain/order.js';
 import type { ActorName, LogLevel, MetricEffect } from '../domain/step.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import type { Account } from '../exchange/accounts.js';
@@ -68,6 +71,7 @@ export interface WorldOptions {
 export interface Watcher {
   onHappening(what: string, monoMs: number): void;
   onMessage(from: ActorName, to: ActorName, message: unknown): void;
+  beforeSend(from: ActorName, to: ActorName): void;
   onLog(actor: ActorName, level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void;
   onMetric(actor: ActorName, metric: MetricEffect): void;
   onLease(untilMonoMs: number): void;
@@ -88,6 +92,10 @@ export interface World {
   readonly ledger: Pick<KeptLedger, 'bytes' | 'snapshot'>;
   /** The bot's account as the exchange keeps it. */
   exchangeAccount(): Account;
+  /** Somebody else trades on the bot's account, as its owner may on the website. */
+  tradeByHand(terms: OrderTerms): void;
+  /** Somebody pays into the bot's account; a negative amount is taken out. */
+  moveFunds(asset: string, amount: Amount): void;
   /** Lets the world go on for a span of virtual time, whether a process runs or not. */
   run(forMs: number): void;
   /** Lets the world go on until the process has ended, or for `mostMs`. @returns the exit code, or null */
@@ -208,6 +216,7 @@ export const createWorld = (options: WorldOptions): World => {
       log: watcher.onLog,
       metric: watcher.onMetric,
       onMessage: watcher.onMessage,
+      beforeSend: watcher.beforeSend,
       onLease: watcher.onLease,
     });
   let process: SimProcess | null = null;
@@ -231,6 +240,8 @@ export const createWorld = (options: WorldOptions): World => {
     },
     ledger: kept,
     exchangeAccount: () => venue.account(CREDENTIALS.apiKey),
+    tradeByHand: terms => placeByHand(venue, terms, time.now().wallMs),
+    moveFunds: (asset, amount) => venue.admin({ type: 'move', apiKey: CREDENTIALS.apiKey, asset, amount }),
     run: forMs => {
       const until = time.now().monoMs + forMs;
       while (time.next(until));
@@ -244,10 +255,27 @@ export const createWorld = (options: WorldOptions): World => {
   };
 };
 
+/** An order through the website: signed with the same key, labeled as the venue labels such orders. */
+const placeByHand = (venue: SimVenue, terms: OrderTerms, stampMs: number): void => {
+  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  for (const [name, value] of Object.entries(signedHeaders(prepareSigningKey(CREDENTIALS), stampMs)))
+    headers[name.toLowerCase()] = value;
+  const body = JSON.stringify({
+    quantity: formatDecimal(terms.quantity),
+    price: formatDecimal(terms.price ?? 0n),
+    newOrderClientId: 'advanced',
+    orderMethod: 'limit',
+    orderType: terms.side,
+    pairSymbol: terms.symbol,
+  });
+  venue.http({ method: 'POST', path: '/api/v1/order', query: '', headers, body, ip: '127.0.0.2' }, () => {});
+};
+
 /** A watcher that sees nothing and lets every request pass. */
 const BLIND: Watcher = {
   onHappening: () => {},
   onMessage: () => {},
+  beforeSend: () => {},
   onLog: () => {},
   onMetric: () => {},
   onLease: () => {},

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { missedPaths, RARE_PATHS } from '#src/simulation/rare-paths.js';
 import { SimulationFailure, simulate } from '#src/simulation/simulation.js';
 import { maker } from '#src/strategies/maker.js';
 import { runs } from '../runs.js';
@@ -48,5 +49,15 @@ describe('a simulation', () => {
     const { message, trace } = failure as SimulationFailure;
     expect(message).to.match(/^seed 12: .*no such thing/);
     expect(trace.some(line => line.includes('supervisor info worker-ready'))).to.equal(true);
+  });
+});
+
+describe('the rare paths', () => {
+  it('are named when a batch of runs never came to them', () => {
+    expect(missedPaths(new Map())).to.have.length(Object.keys(RARE_PATHS).length);
+    expect(missedPaths(new Map(Object.keys(RARE_PATHS).map(key => [key, 1])))).to.deep.equal([]);
+    expect(missedPaths(new Map([['execution: order-unknown', 3]]))).not.to.include(
+      RARE_PATHS['execution: order-unknown'],
+    );
   });
 });
