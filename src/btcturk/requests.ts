@@ -3,11 +3,41 @@
  * `allOrders` takes seconds, `users/transactions` milliseconds, charts seconds, a market buy's quantity is quote
  * (protocol sections 1.2 and 6.1).
  */
-import type { Instrument, OrderMethod } from '../domain/instrument.js';
+import type { Instrument, OrderMethod, Side } from '../domain/instrument.js';
 import { decimalsOf, formatDecimal } from '../domain/money.js';
 import type { ClientOrderId, OrderTerms } from '../domain/order.js';
 import type { VenueWrite } from '../domain/venue-port.js';
 import type { BtcturkRead } from './market-reads.js';
+
+declare const unit: unique symbol;
+/** The unit of a wire value is part of its type, because endpoints that look alike differ in it. */
+type UnixSeconds = number & { readonly [unit]: 'unix-seconds' };
+type UnixMilliseconds = number & { readonly [unit]: 'unix-milliseconds' };
+/** Decimal text, in base or in quote units. */
+type BaseText = string & { readonly [unit]: 'base' };
+type QuoteText = string & { readonly [unit]: 'quote' };
+
+interface AllOrdersQuery {
+  readonly pairSymbol: string;
+  readonly startTime: UnixSeconds | null;
+  readonly endTime: UnixSeconds | null;
+  readonly limit: number;
+}
+interface TransactionsQuery {
+  readonly startDate: UnixMilliseconds | null;
+  readonly endDate: UnixMilliseconds | null;
+}
+interface KlinesQuery {
+  readonly symbol: string;
+  readonly resolution: string;
+  readonly from: UnixSeconds;
+  readonly to: UnixSeconds;
+}
+
+/** The part of a submit that says how much: quote to spend, or base to trade. */
+type WireQuantity =
+  | { readonly orderMethod: 'market' | 'stopmarket'; readonly orderType: 'buy'; readonly quantity: QuoteText }
+  | { readonly orderMethod: WireMethod; readonly orderType: Side; readonly quantity: BaseText };
 
 /** One request, without addresses, stamps or signatures: those belong to the moment it is sent. */
 export interface HttpRequest {
@@ -46,7 +76,7 @@ export const buildRead = (call: BtcturkRead): readonly HttpRequest[] => {
           resolution: call.resolution,
           from: seconds(call.fromMs),
           to: seconds(call.toMs),
-        }),
+        } satisfies KlinesQuery),
       ];
     case 'daily-candles':
       return [chart('/v1/ohlcs', { pair: call.symbol, from: seconds(call.fromMs), to: seconds(call.toMs) })];
@@ -61,7 +91,7 @@ export const buildRead = (call: BtcturkRead): readonly HttpRequest[] => {
           startTime: call.fromMs === null ? null : seconds(call.fromMs),
           endTime: call.toMs === null ? null : secondsUp(call.toMs),
           limit: within(call.limit, 1, 1_000),
-        }),
+        } satisfies AllOrdersQuery),
       ];
     case 'order':
       return [signed(`/api/v1/order/${orderId(call.venueOrderId)}`)];
@@ -104,6 +134,7 @@ const WIRE_METHOD = {
   'stop-limit': 'stoplimit',
   'stop-market': 'stopmarket',
 } as const satisfies Record<OrderMethod, string>;
+type WireMethod = (typeof WIRE_METHOD)[OrderMethod];
 
 const submitBody = (
   clientOrderId: ClientOrderId,
@@ -119,12 +150,10 @@ const submitBody = (
   const needsPrice = terms.method === 'limit' || terms.method === 'stop-limit';
   const needsStop = terms.method === 'stop-limit' || terms.method === 'stop-market';
   return {
-    quantity: wireQuantity(terms, instrument),
+    ...wireQuantity(terms, instrument),
     ...(needsPrice ? { price: wirePrice('price', terms.price, instrument) } : {}),
     ...(needsStop ? { stopPrice: wirePrice('stop price', terms.stopPrice, instrument) } : {}),
     newOrderClientId: clientOrderId,
-    orderMethod: WIRE_METHOD[terms.method],
-    orderType: terms.side,
     pairSymbol: terms.symbol,
   };
 };
@@ -133,17 +162,17 @@ const submitBody = (
 const QUOTE_DECIMALS_MAX = 2;
 
 /** Base, but quote to spend for a market or stop-market buy (protocol section 6.1). */
-const wireQuantity = (terms: OrderTerms, instrument: Instrument): string => {
-  const spendsQuote = terms.side === 'buy' && (terms.method === 'market' || terms.method === 'stop-market');
-  if (spendsQuote)
-    return wireDecimal(
-      'quote quantity',
-      terms.quoteQuantity,
-      Math.min(QUOTE_DECIMALS_MAX, instrument.priceScale),
-    );
+const wireQuantity = (terms: OrderTerms, instrument: Instrument): WireQuantity => {
+  const orderMethod = WIRE_METHOD[terms.method];
+  if (terms.side === 'buy' && (orderMethod === 'market' || orderMethod === 'stopmarket')) {
+    const decimalsMax = Math.min(QUOTE_DECIMALS_MAX, instrument.priceScale);
+    const quantity = wireDecimal('quote quantity', terms.quoteQuantity, decimalsMax) as QuoteText;
+    return { orderMethod, orderType: 'buy', quantity };
+  }
   if (terms.quoteQuantity !== null)
     throw new RequestError(`a quote quantity has no meaning in a ${terms.method} ${terms.side}`);
-  return wireDecimal('quantity', terms.quantity, instrument.quantityScale);
+  const quantity = wireDecimal('quantity', terms.quantity, instrument.quantityScale) as BaseText;
+  return { orderMethod, orderType: terms.side, quantity };
 };
 
 const wirePrice = (what: string, price: bigint | null, instrument: Instrument): string =>
@@ -171,15 +200,18 @@ type Parameters = Readonly<Record<string, string | number | null>>;
 const TRADE_TYPES: readonly Parameters[] = [{ type: 'buy' }, { type: 'sell' }];
 const CASH_TYPES: readonly Parameters[] = [{ type: 'deposit' }, { type: 'withdrawal' }];
 
-const between = (call: { readonly fromMs: number | null; readonly toMs: number | null }): Parameters => ({
-  startDate: call.fromMs === null ? null : Math.floor(call.fromMs),
-  endDate: call.toMs === null ? null : Math.ceil(call.toMs),
+const between = (call: {
+  readonly fromMs: number | null;
+  readonly toMs: number | null;
+}): Parameters & TransactionsQuery => ({
+  startDate: call.fromMs === null ? null : (Math.floor(call.fromMs) as UnixMilliseconds),
+  endDate: call.toMs === null ? null : (Math.ceil(call.toMs) as UnixMilliseconds),
 });
 
 /** Whole Unix seconds at or before a time in ms. */
-const seconds = (ms: number): number => Math.floor(ms / 1_000);
+const seconds = (ms: number): UnixSeconds => Math.floor(ms / 1_000) as UnixSeconds;
 /** Whole Unix seconds at or after a time in ms, so that a window never loses its last second. */
-const secondsUp = (ms: number): number => Math.ceil(ms / 1_000);
+const secondsUp = (ms: number): UnixSeconds => Math.ceil(ms / 1_000) as UnixSeconds;
 const within = (value: number, least: number, most: number): number =>
   Math.min(most, Math.max(least, Math.trunc(value)));
 

@@ -12,6 +12,7 @@ import {
   type MarketDataEffect,
   type MarketDataState,
   PROMPT,
+  QUIET_REJOIN_MS,
   RESYNCS_MAX,
   TICKER_SILENCE_MS,
 } from './market-data-state.js';
@@ -88,7 +89,9 @@ export const join = (
   attempt: number,
   monoMs: number,
 ): void => {
-  feed.channels[name].state = { phase: 'joining', attempt, deadlineMonoMs: monoMs + FIRST_FRAME_DEADLINE_MS };
+  // A quiet channel may have nothing to show: its join is only repeated, which is harmless (protocol section 9.3).
+  const patienceMs = PROMPT.has(name) ? FIRST_FRAME_DEADLINE_MS : QUIET_REJOIN_MS;
+  feed.channels[name].state = { phase: 'joining', attempt, deadlineMonoMs: monoMs + patienceMs };
   effects.push({ type: 'subscribe', channel: name, symbol: feed.symbol, join: true });
 };
 
@@ -113,9 +116,10 @@ export const watchChannels = (
     const current = feed.channels[name].state;
     if (current.phase === 'leaving' && monoMs >= current.deadlineMonoMs)
       join(effects, feed, name, current.attempt + 1, monoMs);
-    else if (current.phase === 'joining' && monoMs >= current.deadlineMonoMs && PROMPT.has(name))
-      onNoFirstFrame(state, effects, feed, name, current.attempt, monoMs);
-    else if (current.phase === 'resting' && monoMs >= current.untilMonoMs)
+    else if (current.phase === 'joining' && monoMs >= current.deadlineMonoMs) {
+      if (PROMPT.has(name)) onNoFirstFrame(state, effects, feed, name, current.attempt, monoMs);
+      else join(effects, feed, name, current.attempt + 1, monoMs);
+    } else if (current.phase === 'resting' && monoMs >= current.untilMonoMs)
       join(effects, feed, name, 1, monoMs);
     if (state.socket.phase !== 'up') return;
   }

@@ -52,6 +52,8 @@ export type MarketDataEffect =
 export const GREETING_DEADLINE_MS = 5_000;
 /** A joined channel must show its first frame within this. */
 export const FIRST_FRAME_DEADLINE_MS = 5_000;
+/** A channel that need not speak soon is joined again after this long without a frame, in case the join was lost. */
+export const QUIET_REJOIN_MS = 60_000;
 /** After a leave, its ack is waited for no longer than this. */
 export const LEAVE_DEADLINE_MS = 1_000;
 /** Joins sent at one step, so that hundreds of pairs do not flood the venue. */

@@ -122,6 +122,14 @@ describe('market data', () => {
     expect(socketEffects(run.wait(FIRST_FRAME_DEADLINE_MS, beat))).to.include('close-socket');
   });
 
+  it('repeats the join of a quiet channel now and then, and never gives up the socket for it', () => {
+    const run = live();
+    const effects = run.wait(190_000, heartbeat(run));
+    expect(subscriptions(effects).filter(words => words === `+trade:${B}`)).to.have.length(3);
+    expect(subscriptions(effects).filter(words => words.startsWith('-'))).to.deep.equal([]);
+    expect(socketEffects(effects)).to.deep.equal([]);
+  });
+
   it('joins again although the leave is never acknowledged', () => {
     const run = live();
     run.frames(differenceFrame(B, 12, START, START));
