@@ -10,6 +10,7 @@ import { monoMs } from '../runtime/clock.js';
 import { findStrategy, STRATEGIES } from '../strategies/catalogue.js';
 import { bookDifferences } from './books.js';
 import { loadRecording } from './load-recording.js';
+import { missedPaths, RARE_PATHS } from './rare-paths.js';
 import { SimulationFailure, type SimulationReport, simulate } from './simulation.js';
 import { START_MONO_MS } from './virtual-time.js';
 import { createWorld } from './world.js';
@@ -133,7 +134,9 @@ const main = async (): Promise<boolean> => {
   let broken = 0;
   for (let run = 0; run < runs; run++) if (!runSeed(seed + run, options, coverage)) broken += 1;
   for (const [name, count] of [...coverage].sort(([left], [right]) => (left < right ? -1 : 1)))
-    if (name.startsWith('fault: ')) print(`${String(count).padStart(7)} ${name}`);
+    if (name.startsWith('fault: ') || name in RARE_PATHS) print(`${String(count).padStart(7)} ${name}`);
+  const missed = options.everyS === 0 ? [] : missedPaths(coverage);
+  if (missed.length > 0) print(`never came to: ${missed.join('; ')}`);
   if (broken > 0) print(`${broken} of ${runs} runs broke a promise`);
   return broken === 0;
 };
