@@ -203,8 +203,19 @@ export const observeLatency = (
   );
 };
 
-const timings = (tracked: TrackedOrder, nowMonoMs: number): Record<string, number> =>
-  tracked.sentAt === null ? {} : { sinceSentMs: Math.round((nowMonoMs - tracked.sentAt) * 10) / 10 };
+/** Where the time went: to the disk, to the budget's grant, to the first byte; later, since the first byte. */
+const timings = (tracked: TrackedOrder, nowMonoMs: number): Record<string, number> => {
+  const { approvedAt, journaledAt, handedOverAt, sentAt } = tracked;
+  if (sentAt === null) return {};
+  const tenths = (ms: number): number => Math.round(ms * 10) / 10;
+  if (sentAt !== nowMonoMs || approvedAt === null || journaledAt === null || handedOverAt === null)
+    return { sinceSentMs: tenths(nowMonoMs - sentAt) };
+  return {
+    journalMs: tenths(journaledAt - approvedAt),
+    budgetMs: tenths(handedOverAt - journaledAt),
+    departureMs: tenths(sentAt - handedOverAt),
+  };
+};
 
 /** An order's facts for a log line. */
 export const describeOrder = (order: Order): Record<string, unknown> => ({

@@ -54,6 +54,9 @@ export interface TrackedOrder {
   /** Where its one POST is. An order found in the journal has had its chance: it is `settled` from the start. */
   submit: 'journaling' | 'queued' | 'handed-over' | 'sent' | 'settled';
   approval: WriteApproval | null;
+  /** When the intent was approved, when it was on disk. */
+  approvedAt: number | null;
+  journaledAt: number | null;
   /** When the write was handed to the shell, and when its first byte left. */
   handedOverAt: number | null;
   sentAt: number | null;
@@ -185,6 +188,8 @@ export const trackOrder = (record: OrderRecord, submit: TrackedOrder['submit']):
   record,
   submit,
   approval: null,
+  approvedAt: null,
+  journaledAt: null,
   handedOverAt: null,
   sentAt: null,
   knownAt: null,

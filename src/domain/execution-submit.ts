@@ -63,7 +63,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
       'cancel',
       now.monoMs,
       CANCEL_ALL_WITHIN_MS,
-      Math.min(state.config.limits.maxOpenOrders, state.open.size + 1),
+      state.config.limits.maxOpenOrders,
     ),
     ordersLastMinute: state.approvals.length,
     repeats: state.approvals.filter(approval => approval.fingerprint === print).length,
@@ -92,6 +92,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     state: { status: 'intended' },
   };
   const tracked = trackOrder(orderRecord(order), 'journaling');
+  tracked.approvedAt = now.monoMs;
   tracked.approval = {
     epoch: verdict.approval.epoch,
     validUntilMonoMs: verdict.approval.validUntilMonoMs,
@@ -210,6 +211,7 @@ export const journaled = (turn: Turn, batch: number): void => {
   applyFact(turn, tracked, { type: 'journaled' }, tracked.record.order.cause);
   if (tracked.submit !== 'journaling') return;
   tracked.submit = 'queued';
+  tracked.journaledAt = turn.now.monoMs;
   if (tracked.approval !== null) tracked.approval = { ...tracked.approval, journaled: true };
   turn.state.queue.push(tracked);
 };

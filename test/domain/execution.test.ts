@@ -93,6 +93,17 @@ describe('execution', () => {
       expect(bench.records('order-intended')[0]?.order.cause).to.equal(message.cause);
     });
 
+    it('says where the time went on the way to the first byte', () => {
+      const bench = ready();
+      const id = bench.place() ?? '';
+      bench.pass(100);
+      bench.journal();
+      bench.pass(50);
+      bench.sent(id);
+      const audit = bench.records('audit').find(record => record.event === 'order-in-flight');
+      expect(audit?.facts).to.include({ journalMs: 100, budgetMs: 0, departureMs: 50 });
+    });
+
     it('makes no second order of the same intent', () => {
       const bench = ready();
       const message = bench.intent();
