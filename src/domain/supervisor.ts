@@ -23,6 +23,7 @@ import {
   restoreHold,
 } from './hold-set.js';
 import type { LedgerRecord } from './ledger-records.js';
+import { countReadiness, type ReadinessRecord } from './readiness.js';
 import { type RestartBudget, refill, restartBudget, spend } from './restart-budget.js';
 import { type ControlState, type Hold, type HoldCause, holdKey, type Mode } from './safety.js';
 import type { LogEffect, MetricEffect, Now, Stepped } from './step.js';
@@ -66,6 +67,8 @@ export interface SupervisorConfig {
   readonly restoredHolds: readonly Hold[];
   /** The words that release a latch. */
   readonly acknowledgement: string;
+  /** The evidence so far; absent or null when this run gathers none. */
+  readonly readiness?: ReadinessRecord | null;
 }
 
 export type OperatorCommand =
@@ -142,6 +145,7 @@ export type SupervisorEffect =
   /** The holds that survive a restart, all of them: written beside the ledger, which may be down. */
   | { readonly type: 'latch'; readonly holds: readonly Hold[] }
   | { readonly type: 'record'; readonly record: LedgerRecord }
+  | { readonly type: 'save-readiness'; readonly record: ReadinessRecord }
   | { readonly type: 'cancel-all'; readonly reason: string }
   | { readonly type: 'answer'; readonly request: number; readonly answer: CommandAnswer }
   /** The end. `forced` leaves without waiting for anybody. */
@@ -166,6 +170,9 @@ interface Child {
 /** Subject of the `starting` hold that stands until the first start is complete. */
 const ALL_WORKERS = 'workers';
 
+/** Evidence is written this often. */
+const READINESS_SAVE_MS = 10_000;
+
 /** Beats come more often than anybody looks at their figures. */
 const MEASURE_EVERY_MS = 1_000;
 
@@ -180,6 +187,8 @@ export interface SupervisorState {
   leaseAtMonoMs: number;
   tickAtMonoMs: number | null;
   figuresAtMonoMs: number;
+  readiness: ReadinessRecord | null;
+  readinessSavedAtMonoMs: number;
   startedAtMs: number;
 }
 
@@ -193,6 +202,8 @@ export interface SupervisorStatus {
   readonly holds: readonly (Hold & { readonly circuit: string; readonly releasedBy: string })[];
   readonly symbols: readonly string[];
   readonly startedAtMs: number;
+  /** Evidence for live gathered so far; null when this run gathers none. */
+  readonly readiness: ReadinessRecord | null;
   readonly workers: Readonly<
     Record<
       string,
@@ -235,6 +246,8 @@ export const initialSupervisor = (config: SupervisorConfig): SupervisorState => 
     leaseAtMonoMs: 0,
     tickAtMonoMs: null,
     figuresAtMonoMs: 0,
+    readiness: config.readiness ?? null,
+    readinessSavedAtMonoMs: 0,
     startedAtMs: 0,
   };
 };
@@ -388,8 +401,26 @@ class Turn {
     for (const change of passTrials(this.state.holds, this.now.monoMs)) this.note(change, 'supervisor');
     for (const child of this.state.children) this.watch(child);
     this.tellFigures();
+    this.countReadiness();
     if (this.state.stop !== null && this.now.monoMs >= this.state.stop.deadlineMonoMs)
       this.end(this.state.stop.exitCode, true);
+  }
+
+  /** Counts healthy time, and keeps what was counted: now and then, at once when an incident took it away. */
+  private countReadiness(): void {
+    const before = this.state.readiness;
+    if (before === null || this.state.phase === 'stopping') return;
+    const record = countReadiness(before, this.state.control, this.now.wallMs);
+    this.state.readiness = record;
+    const lost = before.healthyMs > 0 && record.healthyMs === 0;
+    if (!lost && this.now.monoMs - this.state.readinessSavedAtMonoMs < READINESS_SAVE_MS) return;
+    if (lost) this.log('warn', 'readiness-lost', { incident: record.incident });
+    this.saveReadiness(record);
+  }
+
+  private saveReadiness(record: ReadinessRecord): void {
+    this.state.readinessSavedAtMonoMs = this.now.monoMs;
+    this.effects.push({ type: 'save-readiness', record });
   }
 
   /** Once a second, for the summary of the run: what the workers reported last. */
@@ -638,6 +669,7 @@ class Turn {
     };
     this.state.phase = 'stopping';
     this.safetyChanged = true;
+    if (this.state.readiness !== null) this.saveReadiness(this.state.readiness);
     // Before anything else: nobody may start something new while the others are being stopped.
     this.tellControl();
     this.log(exitCode === 0 ? 'info' : 'error', 'stopping', { reason, exitCode });
@@ -876,6 +908,7 @@ export const statusOf = (state: SupervisorState, now: Now): SupervisorStatus => 
     })),
     symbols: state.config.symbols,
     startedAtMs: state.startedAtMs,
+    readiness: state.readiness,
     workers: Object.fromEntries(
       state.children.map(child => [
         child.rule.actor,

@@ -44,7 +44,11 @@ export interface ConfigInputs {
    * Why the evidence of a healthy dry run does not cover this configuration (design: safety state); empty when it does.
    * Absent means that there is none.
    */
-  evidenceRefusals?(configHash: string, needMinutes: number): readonly string[];
+  evidenceRefusals?(wanted: {
+    readonly configHash: string;
+    readonly minMinutes: number;
+    readonly stateDbPath: string;
+  }): readonly string[];
 }
 
 export type LoadedConfig =
@@ -440,8 +444,9 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
     ...LIMIT_NAMES.filter(name => values[name] === null).map(name => `${name} is not set`),
     ...secretRefusals(credentials, secrets, inputs.nowMs),
   ];
-  const evidence = (hash: string): readonly string[] =>
-    inputs.evidenceRefusals?.(hash, liveReadinessMinMinutes) ?? [
+  const stateDbPath = resolve(inputs.cwd, values.STATE_DB_PATH!);
+  const evidence = (configHash: string): readonly string[] =>
+    inputs.evidenceRefusals?.({ configHash, minMinutes: liveReadinessMinMinutes, stateDbPath }) ?? [
       'no evidence of a healthy dry run is recorded',
     ];
   // Live runs on the limits as given, the other modes on the practice limits where one is unset.
@@ -483,7 +488,7 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
     reconcileMaxLagMs: values.RECONCILE_MAX_LAG_MS!,
     risk,
     shutdownOpenOrders: values.SHUTDOWN_OPEN_ORDERS!,
-    stateDbPath: resolve(inputs.cwd, values.STATE_DB_PATH!),
+    stateDbPath,
     liveReadinessMinMinutes,
     observability: {
       enabled: values.OBSERVABILITY_ENABLED!,

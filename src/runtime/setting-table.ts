@@ -79,19 +79,9 @@ export const SETTINGS = {
   SYMBOLS: setting(symbolList, 'BTCTRY', 'The pairs the bot may trade; everything else is refused'),
   STRATEGY: setting(plainText('a strategy name or a module path'), 'observe', 'Built-in name or module path'),
   STRATEGY_CONFIG: setting(objectOrPath, '{}', 'The strategy’s parameters: JSON, or a path to it'),
-  BTCTURK_BASE_URL: setting(venueAddress('https', 'http'), 'https://api.btcturk.com', 'REST host', 'place'),
-  BTCTURK_GRAPH_URL: setting(
-    venueAddress('https', 'http'),
-    'https://graph-api.btcturk.com',
-    'Chart host',
-    'place',
-  ),
-  BTCTURK_WS_URL: setting(
-    venueAddress('wss', 'ws'),
-    'wss://ws-feed-pro.btcturk.com',
-    'WebSocket host',
-    'place',
-  ),
+  BTCTURK_BASE_URL: setting(venueAddress('https', 'http'), 'https://api.btcturk.com', 'REST host'),
+  BTCTURK_GRAPH_URL: setting(venueAddress('https', 'http'), 'https://graph-api.btcturk.com', 'Chart host'),
+  BTCTURK_WS_URL: setting(venueAddress('wss', 'ws'), 'wss://ws-feed-pro.btcturk.com', 'WebSocket host'),
   BTCTURK_API_KEY: setting(plainText('the API key'), null, 'Public key; also BTCTURK_API_KEY_FILE', 'secret'),
   BTCTURK_API_SECRET: setting(
     plainText('the API secret in base64'),

@@ -5,6 +5,7 @@ import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
 import type { MessagePort } from 'node:worker_threads';
 import type { LedgerRecord } from '../domain/ledger-records.js';
+import { continueReadiness, readinessRefusals } from '../domain/readiness.js';
 import type { ActorName, LogLevel } from '../domain/step.js';
 import {
   initialSupervisor,
@@ -14,6 +15,7 @@ import {
 } from '../domain/supervisor.js';
 import type { FromLedger, ToLedger } from '../messages/ledger.js';
 import type { ToTelemetry } from '../messages/telemetry.js';
+import { buildId } from '../runtime/build-id.js';
 import { monoMs, now } from '../runtime/clock.js';
 import { loadSettings, renderProblem } from '../runtime/config.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
@@ -28,6 +30,7 @@ import {
   STOP_TOTAL_MS,
   TICK_MS,
 } from '../runtime/limits.js';
+import { readinessPath, readReadiness, writeReadiness } from '../runtime/readiness-file.js';
 import { dropSecrets, redactFacts, redactorOf } from '../runtime/secrets.js';
 import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import type { ApiCredentials, Settings } from '../runtime/settings.js';
@@ -74,6 +77,12 @@ export const main = (invocation: Invocation): void => {
     cwd: process.cwd(),
     readFile: path => readFileSync(path, 'utf8'),
     nowMs: now().wallMs,
+    evidenceRefusals: ({ stateDbPath, ...wanted }) =>
+      readinessRefusals(readReadiness(readinessPath(stateDbPath)), {
+        ...wanted,
+        build: buildId(),
+        nowMs: now().wallMs,
+      }),
   });
   dropSecrets(env);
   const problems = loaded.ok ? placeProblems(loaded.settings) : loaded.problems.map(renderProblem);
@@ -128,6 +137,7 @@ const supervise = (
   const specs = childSpecs(settings, entryOf);
   const redact = redactorOf(credentials);
   const latch = latchPath(settings.stateDbPath);
+  const readiness = readinessPath(settings.stateDbPath);
   let state = initialSupervisor({
     children: specs,
     limits: {
@@ -146,6 +156,10 @@ const supervise = (
     shutdownOpenOrders: settings.shutdownOpenOrders,
     restoredHolds: readLatch(latch),
     acknowledgement: LIVE_ACKNOWLEDGEMENT,
+    readiness:
+      settings.mode === 'dry-run'
+        ? continueReadiness(readReadiness(readiness), buildId(), settings.configHash, now().wallMs)
+        : null,
   });
   let socket: ControlSocket | null = null;
   let telemetry: MessagePort | null = null;
@@ -244,6 +258,13 @@ const supervise = (
           writeLatch(latch, effect.holds);
         } catch (error) {
           log('error', 'latch-not-written', { reason: (error as Error).message });
+        }
+        return;
+      case 'save-readiness':
+        try {
+          writeReadiness(readiness, effect.record);
+        } catch (error) {
+          log('error', 'readiness-not-written', { reason: (error as Error).message });
         }
         return;
       case 'start-worker':

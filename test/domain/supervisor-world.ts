@@ -48,6 +48,7 @@ export const configOf = (over: Partial<SupervisorConfig> = {}): SupervisorConfig
   shutdownOpenOrders: 'leave',
   restoredHolds: [],
   acknowledgement: 'I_UNDERSTAND',
+  readiness: null,
   ...over,
 });
 
@@ -207,6 +208,7 @@ export class World {
       case 'log':
       case 'metric':
       case 'record':
+      case 'save-readiness':
       case 'cancel-all':
         return;
     }

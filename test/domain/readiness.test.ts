@@ -1,0 +1,195 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import {
+  continueReadiness,
+  countReadiness,
+  newReadiness,
+  READINESS_MAX_AGE_MS,
+  type ReadinessRecord,
+  readinessRefusals,
+} from '#src/domain/readiness.js';
+import { type ControlState, type Hold, type HoldCause, holdKey } from '#src/domain/safety.js';
+import { tradingControl } from '#src/domain/trading-state.js';
+import { runs } from '../runs.js';
+import { configOf, World } from './supervisor-world.js';
+
+const START = 1_800_000_000_000;
+const hold = (cause: HoldCause, subject = ''): Hold => ({
+  key: holdKey(cause, subject),
+  cause,
+  subject,
+  detail: 'why',
+  placedAtMs: 1,
+});
+const control = (holds: readonly Hold[] = [], mode: ControlState['mode'] = 'dry-run'): ControlState =>
+  tradingControl(
+    {
+      mode,
+      safeMode: false,
+      killSwitch: false,
+      dryRun: true,
+      modeReasons: ['x'],
+      symbols: ['BTCTRY', 'ETHTRY'],
+      holds,
+      stopping: null,
+    },
+    1,
+  );
+/** Seconds of the given states, one after the other. */
+const count = (states: readonly ControlState[], stepMs = 1_000): ReadinessRecord => {
+  let record = newReadiness('b', 'c', START);
+  let at = START;
+  for (const state of states) {
+    at += stepMs;
+    record = countReadiness(record, state, at);
+  }
+  return record;
+};
+const times = (state: ControlState, seconds: number): readonly ControlState[] => Array(seconds).fill(state);
+
+describe('evidence of a healthy dry run', () => {
+  it('grows by the time in which nothing is held', () => {
+    expect(count(times(control(), 61)).healthyMs).to.equal(60_000);
+  });
+
+  it('stops growing while a passing hold stands, and keeps what it has', () => {
+    const record = count([
+      ...times(control(), 31),
+      ...times(control([hold('stale-data', 'BTCTRY')]), 30),
+      ...times(control(), 31),
+    ]);
+    expect(record.healthyMs).to.equal(60_000);
+    expect(record.healthyAtEnd).to.equal(true);
+  });
+
+  for (const cause of [
+    'operator',
+    'invariant',
+    'auth',
+    'loss-limit',
+    'restart-storm',
+    'foreign-order',
+    'worker-down',
+    'ledger',
+  ] as const)
+    it(`is gone after a hold ${cause}`, () => {
+      const record = count([...times(control(), 100), control([hold(cause)]), ...times(control(), 11)]);
+      expect(record.healthyMs).to.equal(10_000);
+      expect(record.incident).to.contain(cause);
+    });
+
+  it('does not grow in another mode, under a flag or in a gap', () => {
+    expect(count(times(control([], 'paper'), 60)).healthyMs).to.equal(0);
+    expect(count(times(control([], 'live'), 60)).healthyMs).to.equal(0);
+    const safe = { ...control(), state: 'observe-only', maySubmit: false } as const;
+    expect(count(times(safe, 60)).healthyMs).to.equal(0);
+    expect(count(times(control(), 60), 6_000).healthyMs).to.equal(0);
+  });
+
+  it('is never more than the time that has passed', () => {
+    const state = fc.constantFrom(control(), control([hold('stale-data')]), control([hold('invariant')]));
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(state, fc.integer({ min: -2_000, max: 10_000 })), { maxLength: 50 }),
+        steps => {
+          let record = newReadiness('b', 'c', START);
+          let at = START;
+          let passed = 0;
+          for (const [next, step] of steps) {
+            at = Math.max(START, at + step);
+            passed += Math.max(0, step);
+            record = countReadiness(record, next, at);
+            expect(record.healthyMs).to.be.at.least(0);
+            expect(record.healthyMs).to.be.at.most(passed);
+          }
+        },
+      ),
+      { numRuns: runs(300) },
+    );
+  });
+
+  it('goes on in the next run of the same build and configuration, and in no other', () => {
+    const record = count(times(control(), 61));
+    const again = (over: Partial<ReadinessRecord>, nowMs = record.untilMs + 60_000) =>
+      continueReadiness({ ...record, ...over }, 'b', 'c', nowMs).healthyMs;
+    expect(again({})).to.equal(60_000);
+    expect(again({ build: 'other' })).to.equal(0);
+    expect(again({ configHash: 'other' })).to.equal(0);
+    expect(again({}, record.untilMs + READINESS_MAX_AGE_MS + 1)).to.equal(0);
+    expect(again({}, record.untilMs - 1)).to.equal(0);
+    expect(continueReadiness(null, 'b', 'c', START).healthyMs).to.equal(0);
+  });
+});
+
+describe('the demand for evidence', () => {
+  const good: ReadinessRecord = {
+    build: 'b',
+    configHash: 'c',
+    healthyMs: 31 * 60_000,
+    sinceMs: START - 40 * 60_000,
+    untilMs: START,
+    healthyAtEnd: true,
+    incident: '',
+  };
+  const wanted = { build: 'b', configHash: 'c', minMinutes: 30, nowMs: START + 60_000 };
+
+  it('is met by enough, recent, healthy time of the same build and configuration', () => {
+    expect(readinessRefusals(good, wanted)).to.deep.equal([]);
+  });
+
+  const table: readonly [words: string, record: ReadinessRecord | null, refusal: string][] = [
+    ['nothing', null, 'no evidence'],
+    ['another build', { ...good, build: 'x' }, 'another build'],
+    ['another configuration', { ...good, configHash: 'x' }, 'another configuration'],
+    ['too little time', { ...good, healthyMs: 29 * 60_000 }, '29.0 of 30 minutes'],
+    [
+      'too little time since an incident',
+      { ...good, healthyMs: 0, incident: 'auth: 401' },
+      'since the incident auth: 401',
+    ],
+    ['an unhealthy end', { ...good, healthyAtEnd: false }, 'did not end healthily'],
+    ['old evidence', { ...good, untilMs: START - READINESS_MAX_AGE_MS }, '24 hours old'],
+    ['evidence from the future', { ...good, untilMs: START + 120_000 }, 'from the future'],
+  ];
+  for (const [words, record, refusal] of table)
+    it(`is not met by ${words}`, () => {
+      expect(readinessRefusals(record, wanted).join('; ')).to.contain(refusal);
+    });
+
+  it('can be waived where the settings allow zero minutes', () => {
+    expect(readinessRefusals(null, { ...wanted, minMinutes: 0 })).to.deep.equal([]);
+  });
+});
+
+describe('the supervisor gathering evidence', () => {
+  const dryRun = () =>
+    new World(
+      configOf({
+        mode: 'dry-run',
+        flags: { safeMode: false, killSwitch: false, dryRun: true },
+        modeReasons: ['DRY_RUN is true'],
+        readiness: newReadiness('b', 'c', 1_700_000_001_000),
+      }),
+    ).run();
+  const saved = (world: World): readonly ReadinessRecord[] =>
+    world.effects.flatMap(effect => (effect.type === 'save-readiness' ? [effect.record] : []));
+
+  it('writes it down every ten seconds and at the end', () => {
+    const world = dryRun();
+    world.pass(60_000);
+    expect(saved(world).length).to.be.within(5, 7);
+    expect(saved(world).at(-1)?.healthyMs).to.be.within(45_000, 60_000);
+    world.feed({ type: 'signal', signal: 'SIGTERM' });
+    expect(saved(world).at(-1)).to.include({ healthyAtEnd: true });
+    expect(saved(world).at(-1)?.healthyMs).to.be.within(59_000, 60_000);
+  });
+
+  it('writes at once that an incident took it away', () => {
+    const world = dryRun();
+    world.pass(15_000);
+    world.want('reconciliation', 'foreign-order', '77');
+    world.pass(100);
+    expect(saved(world).at(-1)).to.include({ healthyMs: 0, healthyAtEnd: false });
+    expect(world.logged('readiness-lost')).to.have.length(1);
+  });
+});
