@@ -67,6 +67,8 @@ export type SettledRead<Purpose> =
   /** Nobody waits for it: it came after its deadline. */
   | { readonly type: 'unexpected' };
 
+/** 429s within a minute that make it a storm (safety: 429 signal). */
+export const THROTTLED_STORM = 3;
 /** Retries paid per fresh read: the shared retry budget of 10 %. */
 const ALLOWANCE_PER_READ = 0.1;
 /** Few enough that a burst of retries after a quiet time stays small. */
