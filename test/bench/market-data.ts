@@ -62,8 +62,13 @@ const cycleFor = (symbol: string): { readonly first: Window; readonly texts: rea
 const report = (words: string): void => {
   process.stdout.write(`${words}\n`);
 };
-const rate = (frames: number, ms: number): string =>
-  `${Math.round((frames / ms) * 1_000).toLocaleString('en')} frames/s (${((ms / frames) * 1_000).toFixed(2)} µs each)`;
+/** CPU time of this thread, ms: on a busy machine the clock says less. */
+const cpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+};
+const rate = (frames: number, ms: number, cpu: number): string =>
+  `${Math.round((frames / ms) * 1_000).toLocaleString('en')} frames/s, ${((cpu / frames) * 1_000).toFixed(2)} µs of CPU each`;
 
 const parseAndApply = (): void => {
   const path = join(process.env.BTCBOT_SHARED ?? '../shared', 'data/btcusdt-2024-08-08.jsonl.gz');
@@ -77,32 +82,33 @@ const parseAndApply = (): void => {
     const bytes = texts.reduce((sum, text) => sum + text.length, 0);
     for (const pass of ['cold', 'warm', 'warm']) {
       const book = initialOrderBook();
-      const began = monoMs();
+      const [began, cpu] = [monoMs(), cpuMs()];
       for (const text of texts) apply(book, reader.read(text));
-      const ms = monoMs() - began;
       report(
-        `recording, ${pass}: ${rate(texts.length, ms)}, ${Math.round(bytes / texts.length)} bytes a frame`,
+        `recording, ${pass}: ${rate(texts.length, monoMs() - began, cpuMs() - cpu)}, ${Math.round(bytes / texts.length)} bytes a frame`,
       );
     }
     const frames = texts.map(text => reader.read(text));
     const book = initialOrderBook();
     let applied = 0;
-    const began = monoMs();
+    const [began, cpu] = [monoMs(), cpuMs()];
     for (let pass = 0; pass < 50; pass++) for (const frame of frames) applied += apply(book, frame) ? 1 : 0;
-    report(`recording, from numbers: ${rate(applied, monoMs() - began)}`);
+    report(`recording, from numbers: ${rate(applied, monoMs() - began, cpuMs() - cpu)}`);
   } else report(`recording: ${path} is not there`);
   const { first, texts } = cycleFor('P0USDT');
   const reader = createPublicFrameReader(instruments);
   const book = initialOrderBook();
   apply(book, reader.read(fullFrame('P0USDT', 0, first)));
   let changeSet = 0;
-  const began = monoMs();
+  const [began, cpu] = [monoMs(), cpuMs()];
   const total = 200_000;
   for (let index = 0; index < total; index++) {
     const text = (texts[index % texts.length] as string).replace('"CS":0', `"CS":${++changeSet}`);
     apply(book, reader.read(text));
   }
-  report(`small frames, 1 to 3 levels: ${rate(total, monoMs() - began)}, ${texts[0]?.length} bytes a frame`);
+  report(
+    `small frames, 1 to 3 levels: ${rate(total, monoMs() - began, cpuMs() - cpu)}, ${texts[0]?.length} bytes a frame`,
+  );
 };
 
 const apply = (book: ReturnType<typeof initialOrderBook>, frame: PublicFrame): boolean => {
@@ -185,6 +191,7 @@ const socketToBook = async (): Promise<void> => {
   let published = 0;
   let trouble = 0;
   let batch = false;
+  const cpu = cpuMs();
   await new Promise<void>(resolve => {
     const step = (input: Parameters<typeof stepMarketData>[1]): void => {
       const stepped = stepMarketData(state, input, now());
@@ -228,13 +235,15 @@ const socketToBook = async (): Promise<void> => {
     step({ type: 'tick' });
     const ticks = setInterval(() => step({ type: 'tick' }), 50);
   });
+  const cpuShare = (cpuMs() - cpu) / (SECONDS * 1_000);
   await worker.terminate();
   const sorted = latencies.subarray(0, measured).toSorted();
   const at = (share: number): string => (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(2);
   report(
     `socket to book, ${PAIRS} pairs, ${FRAMES_PER_SECOND.toLocaleString('en')} frames/s for ${SECONDS} s: ` +
       `${measured.toLocaleString('en')} of ${(FRAMES_PER_SECOND * SECONDS).toLocaleString('en')} applied, ${trouble} resyncs, ` +
-      `${published.toLocaleString('en')} books published; ms p50 ${at(0.5)}, p99 ${at(0.99)}, p99.9 ${at(0.999)}, max ${at(1)}`,
+      `${published.toLocaleString('en')} books published; ms p50 ${at(0.5)}, p99 ${at(0.99)}, p99.9 ${at(0.999)}, max ${at(1)}; ` +
+      `this thread used ${(cpuShare * 100).toFixed(0)} % of a core`,
   );
 };
 
