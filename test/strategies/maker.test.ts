@@ -286,8 +286,13 @@ describe('maker', () => {
         };
         for (const event of history) {
           if (event.kind === 'book') check(host.told(bookEvent(event.shown)));
-          else if (event.kind === 'wait') check(host.after(event.ms));
-          else {
+          else if (event.kind === 'wait') {
+            const messages = host.after(event.ms);
+            // An intent that nobody answered for long is given up by the host: it was never received.
+            for (const intentId of open.keys())
+              if (!confirmed.has(intentId) && !host.state.orders.has(intentId)) open.delete(intentId);
+            check(messages);
+          } else {
             const place = [...open.values()][event.index];
             if (place === undefined) continue;
             if (event.kind === 'works') {
