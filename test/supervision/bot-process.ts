@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { askBot } from '#src/cli/control-client.js';
+import type { SupervisorStatus } from '#src/domain/supervisor.js';
+import { controlSocketPath } from '#src/runtime/control-protocol.js';
 import type { FaultPlan } from '../fakes/workers/actor.js';
 
 export interface LogEvent {
@@ -24,8 +27,13 @@ export interface BotProcess {
   /** The first event that matches, from now on or before. Fails when the process ends without it. */
   heard(event: string, matches?: (line: LogEvent) => boolean): Promise<LogEvent>;
   signal(name: NodeJS.Signals): void;
+  /** What the bot says of itself over its control socket. */
+  status(): Promise<SupervisorStatus>;
   exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
 }
+
+/** The program as it is shipped. */
+export const REAL_BOT = fileURLToPath(new URL('../../supervisor.js', import.meta.url));
 
 const folders: string[] = [];
 const running = new Set<ChildProcess>();
@@ -50,6 +58,7 @@ export const startBot = (options: {
   readonly runtime?: string;
 }): BotProcess => {
   const folder = options.folder ?? newFolder();
+  const database = options.env?.STATE_DB_PATH ?? join(folder, 'bot.sqlite');
   const entry = options.entry ?? fileURLToPath(new URL('../fakes/bot.js', import.meta.url));
   const child = spawn(options.runtime ?? process.execPath, [entry], {
     cwd: folder,
@@ -57,7 +66,7 @@ export const startBot = (options: {
     env: {
       PATH: process.env.PATH ?? '',
       VENUE: 'paper',
-      STATE_DB_PATH: join(folder, 'bot.sqlite'),
+      STATE_DB_PATH: database,
       LOG_LEVEL: 'debug',
       STRATEGY_CONFIG: JSON.stringify(options.faults ?? {}),
       ...options.env,
@@ -88,6 +97,7 @@ export const startBot = (options: {
     exited,
     errors: () => errors,
     signal: name => void child.kill(name),
+    status: async () => (await askBot(controlSocketPath(database), { type: 'status' })).status!,
     heard: (event, matches = () => true) =>
       new Promise((resolve, reject) => {
         const look = (): void => {
