@@ -42,12 +42,13 @@ const cleanEnvironment = (): Record<string, string | undefined> => {
   return kept;
 };
 
-/** Starts `dist/supervisor.js` with these settings and nothing else. */
+/** Starts `dist/supervisor.js`, or another entry, with these settings and nothing else. */
 export const startBot = (
   settings: Readonly<Record<string, string>>,
   args: readonly string[] = [],
+  entry = join(ROOT, 'dist', 'supervisor.js'),
 ): RunningBot => {
-  const child: ChildProcess = spawn(process.execPath, [join(ROOT, 'dist', 'supervisor.js'), ...args], {
+  const child: ChildProcess = spawn(process.execPath, [entry, ...args], {
     cwd: ROOT,
     env: { ...cleanEnvironment(), ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,0 +1,146 @@
+/**
+ * Faulty submits through real threads and sockets: of all submits, so many are carried out and then not answered, half
+ * answered or answered with an error. No intent may reach the exchange twice, nothing may be there that the bot does not
+ * know, and every question must find its answer.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { askVerb, botFolder, databaseIn, type RunningBot, removeFolder } from '../support/bot.js';
+import { impossibilities, missingIn, momentOf, openQuestions, unknownTimes } from './proof.js';
+import { botSettings, FAST_PULSE, type OutsideVenue, openVenue } from './venue.js';
+
+export const SUBMIT_FAULTS = ['accept-then-timeout', 'accept-then-5xx', 'accept-then-reset'] as const;
+
+export interface SubmitsPlan {
+  /** Submits in all, shared evenly by the bots: each has an exchange, an account and a budget of its own. */
+  readonly submits: number;
+  readonly bots: number;
+  readonly seed: number;
+  /** Chance of each of {@link SUBMIT_FAULTS}. */
+  readonly probability: number;
+}
+
+export interface SubmitsResult {
+  readonly submits: number;
+  readonly struck: Readonly<Record<string, number>>;
+  readonly unknowns: number;
+  /** Ms from the first doubt to the answer, ascending. */
+  readonly resolvedMs: readonly number[];
+  readonly unresolved: number;
+  readonly violations: readonly string[];
+  readonly tookMs: number;
+}
+
+const POLL_MS = 200;
+/** The slowest pace that is waited for, and the time in which the last questions must be answered. */
+const MS_PER_SUBMIT = 2_500;
+const SETTLE_MS = 60_000;
+
+export const faultySubmits = async (plan: SubmitsPlan): Promise<SubmitsResult> => {
+  const startedMs = performance.now();
+  const share = Math.ceil(plan.submits / plan.bots);
+  const results = await Promise.all(
+    Array.from({ length: plan.bots }, (_, index) => oneBot(share, plan.seed + index, plan.probability)),
+  );
+  const struck: Record<string, number> = {};
+  for (const result of results)
+    for (const [name, times] of Object.entries(result.struck)) struck[name] = (struck[name] ?? 0) + times;
+  return {
+    submits: results.reduce((sum, result) => sum + result.submits, 0),
+    struck,
+    unknowns: results.reduce((sum, result) => sum + result.unknowns, 0),
+    resolvedMs: results.flatMap(result => result.resolvedMs).sort((left, right) => left - right),
+    unresolved: results.reduce((sum, result) => sum + result.unresolved, 0),
+    violations: results.flatMap(result => result.violations),
+    tookMs: performance.now() - startedMs,
+  };
+};
+
+const oneBot = async (
+  submits: number,
+  seed: number,
+  probability: number,
+): Promise<Omit<SubmitsResult, 'tookMs'>> => {
+  const folder = botFolder();
+  const database = databaseIn(folder);
+  const venue = await openVenue(seed);
+  const { exchange } = venue;
+  for (const fault of SUBMIT_FAULTS) venue.fault(`${fault},on=submit,probability=${probability}`);
+  const bot = venue.startBot(database, FAST_PULSE);
+  try {
+    await bot.until(line => line.event === 'recovered');
+    await reached(bot, () => exchange.account().orders.size >= submits, submits * MS_PER_SUBMIT + 10_000);
+    const struck = Object.fromEntries(
+      exchange.venue.faults.active
+        .filter(({ spec }) => SUBMIT_FAULTS.some(name => name === spec.name))
+        .map(({ spec, struck: times }) => [spec.name, times]),
+    );
+    venue.clearFaults();
+    await reached(bot, () => openQuestions(database).length === 0, SETTLE_MS);
+    bot.kill('SIGINT');
+    const end = await bot.ended;
+    const violations =
+      end.code === 0 ? [] : [`the bot ended with ${end.code ?? end.signal}: ${bot.stderr()}`];
+    violations.push(...(await finalDifferences(venue, database)));
+    const times = unknownTimes(database);
+    return {
+      submits: exchange.account().orders.size,
+      struck,
+      unknowns: times.length,
+      resolvedMs: times.flatMap(({ ms }) => (ms === null ? [] : [ms])),
+      unresolved: times.filter(({ ms }) => ms === null).length,
+      violations,
+    };
+  } finally {
+    bot.kill('SIGKILL');
+    await bot.ended;
+    await exchange.close();
+    removeFolder(folder);
+  }
+};
+
+/** Waits for a condition outside the bot. @throws when it does not come about in time, or the bot ends first. */
+export const reached = async (bot: RunningBot, condition: () => boolean, withinMs: number): Promise<void> => {
+  const until = performance.now() + withinMs;
+  let ended = false;
+  void bot.ended.then(() => {
+    ended = true;
+  });
+  while (!condition()) {
+    if (ended) throw new Error(`the bot ended first: ${bot.stderr() || '(nothing on stderr)'}`);
+    if (performance.now() > until) throw new Error(`not reached within ${withinMs} ms; ${lastWords(bot)}`);
+    await pause(POLL_MS);
+  }
+};
+
+/** The newest warnings and errors, for whoever has to find out why. */
+const lastWords = (bot: RunningBot): string =>
+  bot.events
+    .filter(line => line.level === 'warn' || line.level === 'error')
+    .slice(-5)
+    .map(line => JSON.stringify(line))
+    .join('\n');
+
+/** Everything that a stopped bot's books and the exchange do not say alike. */
+export const finalDifferences = async (venue: OutsideVenue, database: string): Promise<string[]> => {
+  const account = venue.exchange.account();
+  const moment = momentOf(account);
+  const found = [...impossibilities(database, moment, moment), ...missingIn(database, moment)];
+  const { balances } = await askVerb<{
+    readonly balances: readonly {
+      readonly asset: string;
+      readonly total: string;
+      readonly difference: string;
+    }[];
+  }>('balances', botSettings(database, FAST_PULSE));
+  for (const { asset, difference } of balances)
+    if (difference !== '0') found.push(`the ledger's ${asset} differs from the venue's by ${difference}`);
+  const statement = JSON.parse(venue.exchange.statement()) as {
+    readonly balances: readonly { readonly asset: string; readonly total: string }[];
+  };
+  for (const { asset, total } of statement.balances) {
+    const known = balances.find(balance => balance.asset === asset);
+    if (known?.total !== total)
+      found.push(`${asset}: ${total} at the exchange, ${known?.total ?? 'nothing'} in the ledger`);
+  }
+  return found;
+};
