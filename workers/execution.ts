@@ -290,9 +290,11 @@ hostActor('execution', context => {
           abortForbidden();
         }
         step({ type: 'drain-deadline' });
-        while (state.unconfirmed.length > 0 && now() < until + JOURNAL_MARGIN_MS / 2) await pause(TICK_MS);
       }
+      // What ends here is still journaled.
       await rest.close();
+      while (state !== null && state.unconfirmed.length > 0 && now() < until + JOURNAL_MARGIN_MS / 2)
+        await pause(TICK_MS);
     },
     snapshot: () =>
       state === null

@@ -564,14 +564,11 @@ const settleOverdue = (turn: Turn, tracked: TrackedOrder): void => {
     onSubmitOutcome(turn, tracked.record.order.clientOrderId, { type: 'unknown', cause: 'timeout' });
   if (tracked.cancel !== 'idle' && now.monoMs - tracked.cancelHandedOverAt > WRITE_DEADLINE_MS)
     onCancelOutcome(turn, tracked.record.order.clientOrderId, { type: 'unknown', cause: 'timeout' });
-  if (tracked.submit !== 'journaling') return;
+  if (tracked.submit !== 'journaling' || tracked.approvedAt === null || tracked.approval === null) return;
+  if (now.monoMs <= Math.max(tracked.approvedAt + JOURNAL_DEADLINE_MS, tracked.approval.validUntilMonoMs))
+    return;
   for (const [batch, waiting] of state.journaling)
-    if (
-      waiting === tracked &&
-      now.wallMs - tracked.record.order.intendedAtMs > JOURNAL_DEADLINE_MS &&
-      now.monoMs > (tracked.approval?.validUntilMonoMs ?? 0)
-    )
-      journalFailed(turn, batch, 'the ledger does not answer');
+    if (waiting === tracked) journalFailed(turn, batch, 'the ledger does not answer');
 };
 
 /** Transitions that the ledger may have lost are appended again: the same state twice says nothing new. */
