@@ -70,6 +70,8 @@ export const joinBook = (venue: VenueState, market: Market, subscription: Subscr
 export const publishFullBook = (venue: VenueState, market: Market): void => {
   if (!market.fullBookDirty || market.subscribers.orderbook.size === 0) return;
   market.fullBookDirty = false;
+  // The differences that led here go first: the two channels never contradict each other for long.
+  publishBook(venue, market);
   for (const subscription of market.subscribers.orderbook) {
     subscription.changeSet += 1;
     sendToSubscriber(venue, subscription, market, fullBook(market, subscription));

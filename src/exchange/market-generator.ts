@@ -21,7 +21,7 @@ import { enterParticipant, takeAsParticipant } from './trading.js';
 import { type Flow, later, type Market, type VenueState } from './venue-state.js';
 
 /** Events a second of a calm market; trading excites more. */
-const CALM_EVENTS_PER_S = 18;
+const CALM_EVENTS_PER_S = 10;
 /** What a trade adds to the activity, and how fast that fades. Each trade leads to about 0.5 others. */
 const EXCITEMENT = 0.06;
 const EXCITEMENT_FADES_MS = 4_000;

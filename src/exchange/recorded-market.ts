@@ -2,8 +2,10 @@
  * A market that follows frames: a recording, or a live public feed that is mirrored. What the frames say of a price
  * level is one queue of nobody's orders; orders of accounts join that queue where it ends.
  *
- * - An account's order has the displayed quantity at its price ahead of it. Trades at the price eat the queue from the
- *   front; a decrease that no trade explains takes from every part of the queue in proportion; an increase joins behind.
+ * - The book shown is the one the frames state; trades do not change it, the next difference does.
+ * - An account's order has the displayed quantity at its price ahead of it. Trades at the price bring it forward, and
+ *   fill it once it is in front; a decrease that no trade explains takes from every part of the queue in proportion; an
+ *   increase joins behind.
  * - A trade beyond an order's price fills it, up to the traded quantity. So does a level that appears across it, up to
  *   the quantity that appears.
  * - What accounts take from a level stays gone for as long as the frames keep the level.
@@ -45,8 +47,9 @@ export const applyActivity = (venue: VenueState, market: Market, activity: Marke
       applyBook(venue, market, true, [], []);
       break;
   }
+  if (activity.type === 'trade') return;
   bookChanged(venue, market);
-  if (activity.type !== 'trade') publishBook(venue, market);
+  publishBook(venue, market);
 };
 
 const applyBook = (
@@ -97,10 +100,12 @@ const lower = (market: Market, side: Side, price: Price, total: Quantity): void 
   const present = nobodys.reduce((sum, order) => sum + order.remaining, 0n);
   // At most what is stated; what accounts have taken is not put back.
   const kept = min(present - min(present, before - total), total);
-  const cut = present - kept;
-  let owed = cut;
+  // What trades had eaten was moved to the end of the queue when they were seen.
+  const explained = min(present - kept, takeTraded(market, side, price));
+  const cut = present - kept - explained;
+  let owed = cut + explained;
   for (const order of nobodys) {
-    const share = divide(cut * order.remaining, present, 'down');
+    const share = cut === 0n ? 0n : divide(cut * order.remaining, present, 'down');
     reduce(market.book, order, share);
     owed -= share;
   }
@@ -109,6 +114,13 @@ const lower = (market: Market, side: Side, price: Price, total: Quantity): void 
     reduce(market.book, order, share);
     owed -= share;
   }
+};
+
+/** What trades have eaten of a level since it was last stated; asked for once. */
+const takeTraded = (market: Market, side: Side, price: Price): Quantity => {
+  const traded = market.traded[side].get(price) ?? 0n;
+  market.traded[side].delete(price);
+  return traded;
 };
 
 const raise = (
@@ -121,6 +133,7 @@ const raise = (
   hidden: boolean,
 ): void => {
   market.stated[side].set(price, total);
+  takeTraded(market, side, price);
   const opposite: Side = side === 'buy' ? 'sell' : 'buy';
   let left = added;
   for (;;) {
@@ -137,14 +150,18 @@ const raise = (
   const present = nobodysOrders(market, side, price).reduce((sum, order) => sum + order.remaining, 0n);
   left = min(left, total - min(total, present));
   if (left === 0n) return;
-  const level = levelAt(market.book, side, price);
-  const newest = level?.newest;
   if (hidden) rest(market.book, side, price, left, null, 'ahead');
-  else if (newest !== undefined && newest !== null && newest.ref === null) enlarge(newest, left);
-  else rest(market.book, side, price, left, null);
+  else joinQueue(market, side, price, left);
 };
 
-/** A recorded trade: ours at better prices first, then the queue at its price. */
+/** Nobody's quantity joins the end of a queue. */
+const joinQueue = (market: Market, side: Side, price: Price, quantity: Quantity): void => {
+  const newest = levelAt(market.book, side, price)?.newest;
+  if (newest?.ref === null) enlarge(newest, quantity);
+  else rest(market.book, side, price, quantity, null);
+};
+
+/** A recorded trade: orders of accounts at better prices first, then the queue at its price. */
 const applyTrade = (
   venue: VenueState,
   market: Market,
@@ -158,17 +175,25 @@ const applyTrade = (
     if (left === 0n) break;
     left -= hitOrder(venue, market, order, left, 'silent');
   }
-  const stated = market.stated[side].get(price);
-  if (stated !== undefined) market.stated[side].set(price, stated - min(stated, quantity));
-  while (left > 0n) {
-    const order = levelAt(market.book, side, price)?.oldest;
-    if (order === undefined || order === null) break;
+  let eaten = 0n;
+  while (left > 0n && hasAccountOrder(market, side, price)) {
+    const order = levelAt(market.book, side, price)!.oldest!;
     if (order.ref === null) {
-      const eaten = min(left, order.remaining);
-      reduce(market.book, order, eaten);
-      left -= eaten;
+      const part = min(left, order.remaining);
+      reduce(market.book, order, part);
+      eaten += part;
+      left -= part;
     } else left -= hitOrder(venue, market, order, left, 'silent');
   }
+  if (eaten === 0n) return;
+  joinQueue(market, side, price, eaten);
+  market.traded[side].set(price, (market.traded[side].get(price) ?? 0n) + eaten);
+};
+
+const hasAccountOrder = (market: Market, side: Side, price: Price): boolean => {
+  let order = levelAt(market.book, side, price)?.oldest ?? null;
+  for (; order !== null; order = order.newer) if (order.ref !== null) return true;
+  return false;
 };
 
 const nobodysOrders = (market: Market, side: Side, price: Price): RestingOrder<AccountOrder | null>[] => {

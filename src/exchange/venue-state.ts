@@ -202,6 +202,8 @@ export interface Market {
   readonly book: MatchingBook<AccountOrder | null>;
   /** Totals that a recording last stated, by price; empty for others. */
   readonly stated: { readonly buy: Map<Price, Quantity>; readonly sell: Map<Price, Quantity> };
+  /** What recorded trades ate of a level since it was last stated: kept where accounts have orders. */
+  readonly traded: { readonly buy: Map<Price, Quantity>; readonly sell: Map<Price, Quantity> };
   /** Untriggered stop orders, by id. */
   readonly stops: Map<number, AccountOrder>;
   /** The last 50 trades, oldest first. */

@@ -189,6 +189,7 @@ const newMarket = (venue: VenueState, listing: Listing, source: MarketSource): M
   source,
   book: emptyBook(),
   stated: { buy: new Map(), sell: new Map() },
+  traded: { buy: new Map(), sell: new Map() },
   stops: new Map(),
   tape: [],
   candles: null,
