@@ -3,8 +3,10 @@
  * sudden death of the process. A last line that is torn was never answered, and is cut off.
  */
 import {
+  accessSync,
   closeSync,
-  fstatSync,
+  constants,
+  existsSync,
   ftruncateSync,
   openSync,
   readFileSync,
@@ -28,6 +30,11 @@ export interface AccountFile {
   readonly accounts: ReadonlyMap<string, readonly AccountEvent[]>;
   /** Last known prices of generated markets. */
   readonly prices: ReadonlyMap<string, Price>;
+  /**
+   * Begins to write: the torn end of a former run is cut off, and what waits is written. Nothing is written before, so
+   * that an instance that is refused elsewhere leaves the file of the running one alone.
+   */
+  begin(): void;
   append(apiKey: string, event: AccountEvent): void;
   /** Keeps where a generated market is, so that it goes on from there. */
   mark(symbol: string, price: Price): void;
@@ -35,39 +42,51 @@ export interface AccountFile {
 }
 
 /**
- * Opens the file, or begins it.
+ * Reads the file, if there is one, and makes sure that it can be written.
  * @param mode part of its identity: a paper account is never mistaken for a dry-run one
  * @throws AccountFileError
  */
 export const openAccountFile = (path: string, mode: string): AccountFile => {
-  let fd: number;
-  try {
-    makeFolder(dirname(path));
-    fd = openSync(path, 'a+', 0o600);
-  } catch (error) {
-    throw new AccountFileError(`the paper account ${path} cannot be opened: ${messageOf(error)}`);
-  }
   const accounts = new Map<string, AccountEvent[]>();
   const prices = new Map<string, Price>();
-  try {
-    const text = readFileSync(path, 'utf8');
-    const whole = text.lastIndexOf('\n') + 1;
-    if (whole < text.length) ftruncateSync(fd, Buffer.byteLength(text.slice(0, whole)));
-    const lines = text.slice(0, whole).split('\n').slice(0, -1);
-    for (const [index, line] of lines.entries()) readRow(path, index + 1, line, mode, accounts, prices);
-    if (fstatSync(fd).size === 0) write(fd, { kind: 'paper-account', version: 1, mode });
-  } catch (error) {
-    closeSync(fd);
-    if (error instanceof AccountFileError) throw error;
-    throw new AccountFileError(`the paper account ${path} cannot be read: ${messageOf(error)}`);
-  }
+  const text = readIfThere(path);
+  const whole = text.lastIndexOf('\n') + 1;
+  const lines = text.slice(0, whole).split('\n').slice(0, -1);
+  for (const [index, line] of lines.entries()) readRow(path, index + 1, line, mode, accounts, prices);
+  let fd: number | null = null;
+  const waiting: unknown[] = whole === 0 ? [{ kind: 'paper-account', version: 1, mode }] : [];
+  const put = (row: unknown): void => {
+    if (fd === null) waiting.push(row);
+    else write(fd, row);
+  };
   return {
     accounts,
     prices,
-    append: (apiKey, event) => write(fd, { kind: 'event', apiKey, event }),
-    mark: (symbol, price) => write(fd, { kind: 'mark', symbol, price: formatDecimal(price) }),
-    close: () => closeSync(fd),
+    begin() {
+      if (fd !== null) return;
+      fd = openSync(path, 'a', 0o600);
+      if (whole < text.length) ftruncateSync(fd, Buffer.byteLength(text.slice(0, whole)));
+      for (const row of waiting.splice(0, waiting.length)) write(fd, row);
+    },
+    append: (apiKey, event) => put({ kind: 'event', apiKey, event }),
+    mark: (symbol, price) => {
+      if (fd !== null) put({ kind: 'mark', symbol, price: formatDecimal(price) });
+    },
+    close: () => {
+      if (fd !== null) closeSync(fd);
+      fd = null;
+    },
   };
+};
+
+const readIfThere = (path: string): string => {
+  try {
+    makeFolder(dirname(path));
+    accessSync(dirname(path), constants.W_OK);
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  } catch (error) {
+    throw new AccountFileError(`the paper account ${path} cannot be used: ${messageOf(error)}`);
+  }
 };
 
 /** Writes a text whole or not at all; readable by its owner only. */

@@ -122,11 +122,17 @@ const serve = async (
   const ending = new AbortController();
   let serial = 0;
   let refused: string | undefined;
+  /** Somebody has spoken to this exchange: only then does it touch its files. */
+  let contacted = false;
   let wake: NodeJS.Timeout | undefined;
   let wakeAtMs = Number.POSITIVE_INFINITY;
 
   const step = (input: VenueInput): void => {
     if (ending.signal.aborted) return;
+    if (input.type === 'http' || input.type === 'socket-requested') {
+      contacted = true;
+      file?.begin();
+    }
     const stepped = stepVenue(venue, input, now());
     venue = stepped.state;
     for (const effect of stepped.effects) perform(effect);
@@ -280,7 +286,7 @@ const serve = async (
   const statement = (): string => `${toJson(statementOf(account()))}\n`;
 
   const writeStatement = (): void => {
-    if (options.statementPath !== undefined) writeWhole(options.statementPath, statement());
+    if (options.statementPath !== undefined && contacted) writeWhole(options.statementPath, statement());
   };
 
   /** Every connected client has read everything it was sent: it answers a ping that was sent behind it. */
@@ -319,10 +325,10 @@ const serve = async (
       : `recording ${source.path} has been played up to where it is damaged (${damage})`;
   }
 
-  const mark = setInterval(() => {
-    for (const market of venue.flows.values())
-      file?.mark(market.market.listing.symbol, market.market.lastPrice);
-  }, MARK_MS);
+  const markPrices = (): void => {
+    for (const { market } of venue.flows.values()) file?.mark(market.listing.symbol, market.lastPrice);
+  };
+  const mark = setInterval(markPrices, MARK_MS);
   mirror?.follow((symbol, activity) => step({ type: 'market', symbol, activity }));
   step({ type: 'tick' });
   log('info', 'exchange-started', { url: `http://${address}:${port}`, symbols: options.symbols.join(',') });
@@ -342,6 +348,7 @@ const serve = async (
     async close() {
       if (ending.signal.aborted) return;
       writeStatement();
+      markPrices();
       ending.abort();
       clearTimeout(wake);
       clearInterval(mark);

@@ -23,7 +23,9 @@ const reached = (venue: VenueState, market: Market, order: AccountOrder): boolea
   const { stopPrice, side } = order;
   if (stopPrice === null) return false;
   const byTouch = faultOn(venue.faults, 'stop-trigger')?.value === 'touch';
-  const price = byTouch ? touch(market.book, side === 'buy' ? 'sell' : 'buy')?.price : market.lastPrice;
+  // Before its first trade a market has a price to show, but none that triggers.
+  const last = market.tape.at(-1)?.price;
+  const price = byTouch ? touch(market.book, side === 'buy' ? 'sell' : 'buy')?.price : last;
   if (price === undefined) return false;
   return side === 'buy' ? price >= stopPrice : price <= stopPrice;
 };

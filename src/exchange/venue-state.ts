@@ -289,9 +289,12 @@ export const serverMs = (venue: VenueState): number => {
   return Math.floor(venue.now.wallMs + (skew === undefined ? 0 : numberOf(skew)));
 };
 
-/** Has something done after a delay of the venue's time. */
+/**
+ * Has something done after a delay of the venue's time. Due times lie on a grid of 1/64 ms, on which sums with Unix
+ * times are exact: what a thing is stamped with does not depend on when the venue was last looked at.
+ */
 export const later = (venue: VenueState, delayMs: number, item: Scheduled): void => {
-  schedule(venue.schedule, venue.now.monoMs + delayMs, item);
+  schedule(venue.schedule, Math.ceil((venue.now.monoMs + delayMs) * 64) / 64, item);
 };
 
 /** Changes an account: the event is applied, and handed out to be kept. */

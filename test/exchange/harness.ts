@@ -51,6 +51,8 @@ export interface Harness {
   step(input: VenueInput): readonly VenueEffect[];
   /** Lets time pass in steps of at most 10 ms, or to each thing that is due. */
   advance(ms: number): void;
+  /** Lets time pass in one leap: the venue catches up afterwards. */
+  leap(ms: number): void;
   /** A signed request, carried out at once; time passes until it is answered, at most `waitMs`. */
   call(method: string, path: string, body?: unknown, options?: CallOptions): Reply | undefined;
   admin(command: AdminCommand): string | undefined;
@@ -143,6 +145,10 @@ export const harness = (options: HarnessOptions = {}): Harness => {
     nowMs: () => START_MS + monoMs,
     step,
     advance,
+    leap(ms) {
+      monoMs += ms;
+      step({ type: 'tick' });
+    },
     call(method, path, body, { apiKey = KEY, secret = SECRET, ...call } = {}) {
       const stamp = String(call.stampMs ?? START_MS + Math.floor(monoMs));
       const [where = '', query = ''] = path.split('?');
