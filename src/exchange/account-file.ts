@@ -11,6 +11,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -82,6 +83,7 @@ export const openAccountFile = (path: string, mode: string): AccountFile => {
 const readIfThere = (path: string): string => {
   try {
     makeFolder(dirname(path));
+    if (!statSync(dirname(path)).isDirectory()) throw new Error(`${dirname(path)} is not a folder`);
     accessSync(dirname(path), constants.W_OK);
     return existsSync(path) ? readFileSync(path, 'utf8') : '';
   } catch (error) {

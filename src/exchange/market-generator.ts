@@ -37,7 +37,7 @@ const SWEEP_MEAN_BPS = 12;
 const LARGE_SHARE = 0.05;
 /** Orders a busy market holds on average, and those a quiet one keeps. */
 const USUAL_ORDERS = 400;
-const QUIET_ORDERS = 260;
+const QUIET_ORDERS = 360;
 /** Share of orders near the touch; the others are up to fifteen times as far away. */
 const NEAR_SHARE = 0.6;
 /** Orders between these distances from the fair price, basis points, are mostly left alone. */

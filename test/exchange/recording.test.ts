@@ -197,7 +197,7 @@ describe('opening a recording', () => {
 
   for (const [title, path, words] of [
     ['is not there', () => join(folder, 'absent.jsonl'), /absent\.jsonl cannot be read: ENOENT/],
-    ['is a folder', () => folder, /cannot be read: EISDIR/],
+    ['is a folder without a manifest', () => folder, /has no usable manifest\.json: ENOENT/],
     ['is empty', () => file('empty.jsonl', ''), /holds no book frames/],
     [
       'is something else',
