@@ -72,12 +72,14 @@ const configOf = (
   };
 };
 
+/** Connections that earlier incarnations may just have made. */
+const FORGOTTEN_ATTEMPTS_MAX = 2;
+
 hostActor('reconciliation', context => {
   const { boot } = context;
   let rest: RestClient | null = null;
   let signed = false;
   let feed: PrivateFeed | null = null;
-  let feedsOpened = 0;
   let state: ReconciliationState | null = null;
   let asked = false;
   let drained = false;
@@ -125,9 +127,7 @@ hostActor('reconciliation', context => {
         feed?.expectInserted(effect.clientOrderId, effect.sentAtMonoMs);
         return;
       case 'reconnect-private':
-        feed?.close();
-        step({ type: 'private-state', feed: 'disconnected', reason: effect.reason });
-        listen();
+        feed?.reconnect(effect.reason);
         return;
       case 'drained':
         drained = true;
@@ -139,16 +139,15 @@ hostActor('reconciliation', context => {
 
   const listen = (): void => {
     if (boot.credentials === null || !signed || drained) return;
-    feedsOpened += 1;
     feed = openPrivateFeed({
       wsUrl: boot.accountEndpoints.wsUrl,
       credentials: boot.credentials,
       onEvent: event => step({ type: 'private-event', event }),
       onState: (newState, detail) => step({ type: 'private-state', feed: newState, reason: detail }),
       onProblem: problem => context.log('warn', 'private-frame-unreadable', { problem }),
-      seed: boot.incarnation * 1_000 + feedsOpened,
+      seed: boot.incarnation,
       // A worker that is replaced again and again must not make connections as if it were the first.
-      forgottenAttempts: Math.min(8, boot.incarnation - 1 + feedsOpened - 1),
+      forgottenAttempts: Math.min(FORGOTTEN_ATTEMPTS_MAX, boot.incarnation - 1),
       clockOffsetMs: () => rest?.clock()?.offsetMs ?? 0,
     });
   };

@@ -38,6 +38,8 @@ export interface PrivateFeed {
    * Not to be said of refused or unknown submits.
    */
   expectInserted(clientOrderId: string, sentAtMonoMs: number): void;
+  /** The feed does not show what it should: replaces the socket, within the bounds on attempts. */
+  reconnect(reason: string): void;
   /** Drops the socket and stops; no callback follows. */
   close(): void;
 }
@@ -97,6 +99,7 @@ export const openPrivateFeed = (options: PrivateFeedOptions): PrivateFeed => {
   return {
     expectInserted: (clientOrderId, sentAtMonoMs) =>
       step({ type: 'expect-inserted', clientOrderId, sentAtMonoMs }),
+    reconnect: reason => step({ type: 'reconnect', reason }),
     close: () => {
       closed = true;
       clearInterval(ticks);

@@ -28,6 +28,8 @@ export type PrivateSessionInput =
    * confirmed submits, since a refused one is never inserted.
    */
   | { readonly type: 'expect-inserted'; readonly clientOrderId: string; readonly sentAtMonoMs: number }
+  /** Whoever listens has found that the feed does not show what it should: a fresh connection, after the usual wait. */
+  | { readonly type: 'reconnect'; readonly reason: string }
   | { readonly type: 'tick' };
 
 export type PrivateSessionEffect =
@@ -78,14 +80,20 @@ export interface PrivateSession {
 export const initialPrivateSession = (
   config: { readonly seed: number; readonly forgottenAttempts?: number },
   monoMs: number,
-): PrivateSession => ({
-  phase: { phase: 'disconnected', retryAtMonoMs: monoMs },
-  reconnect: initialReconnect(config.seed, config.forgottenAttempts ?? 0, monoMs),
-  refusals: 0,
-  lastHeardMonoMs: monoMs,
-  expected: new Map(),
-  seen: new Set(),
-});
+): PrivateSession => {
+  const forgotten = config.forgottenAttempts ?? 0;
+  const reconnect = initialReconnect(config.seed, forgotten, monoMs);
+  // After a restart the attempts just before it are not known: the first one waits its turn like any other.
+  const retryAtMonoMs = forgotten === 0 ? monoMs : attemptAfterLoss(reconnect, PRIVATE_RECONNECT, monoMs);
+  return {
+    phase: { phase: 'disconnected', retryAtMonoMs },
+    reconnect,
+    refusals: 0,
+    lastHeardMonoMs: monoMs,
+    expected: new Map(),
+    seen: new Set(),
+  };
+};
 
 /** What the feed is worth, as reconciliation sees it. */
 export const privateFeedState = (session: PrivateSession): PrivateFeedState => session.phase.phase;
@@ -118,6 +126,9 @@ export const stepPrivateSession = (
       break;
     case 'expect-inserted':
       expectInserted(session, effects, input, now);
+      break;
+    case 'reconnect':
+      if (isUp(session)) drop(session, effects, now, input.reason);
       break;
     case 'tick':
       onTick(session, effects, now);

@@ -44,7 +44,6 @@ export const simReconciliation =
     const { isAlive } = context;
     const rest = network.rest(isAlive);
     let feed: SimPrivateFeed | null = null;
-    let feedsOpened = 0;
     let state: ReconciliationState | null = null;
     let asked = false;
     let drained = false;
@@ -94,9 +93,7 @@ export const simReconciliation =
           feed?.expectInserted(effect.clientOrderId, effect.sentAtMonoMs);
           return;
         case 'reconnect-private':
-          feed?.close();
-          step({ type: 'private-state', feed: 'disconnected', reason: effect.reason });
-          listen();
+          feed?.reconnect(effect.reason);
           return;
         case 'drained':
           drained = true;
@@ -108,11 +105,10 @@ export const simReconciliation =
 
     const listen = (): void => {
       if (credentials === null || drained) return;
-      feedsOpened += 1;
       feed = openSimPrivateFeed(context, {
         credentials,
-        seed: incarnation * 1_000 + feedsOpened,
-        forgottenAttempts: Math.min(8, incarnation - 1 + feedsOpened - 1),
+        seed: incarnation,
+        forgottenAttempts: Math.min(2, incarnation - 1),
         clockOffsetMs: () => rest.clockOffsetMs() ?? 0,
         open: listener => network.socket(listener, isAlive),
         step,
@@ -202,6 +198,7 @@ export const simReconciliation =
 
 interface SimPrivateFeed {
   expectInserted(clientOrderId: string, sentAtMonoMs: number): void;
+  reconnect(reason: string): void;
   close(): void;
 }
 
@@ -283,6 +280,7 @@ const openSimPrivateFeed = (
   return {
     expectInserted: (clientOrderId, sentAtMonoMs) =>
       step({ type: 'expect-inserted', clientOrderId, sentAtMonoMs }),
+    reconnect: reason => step({ type: 'reconnect', reason }),
     close: () => {
       closed = true;
       socket?.drop();

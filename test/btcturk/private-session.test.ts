@@ -126,6 +126,29 @@ describe('private session', () => {
     expect(it.wait(INSERTED_DEADLINE_MS * 2)).to.deep.equal([]);
   });
 
+  it('replaces the socket when asked to, after the usual wait, and not more often than ever', () => {
+    const it = run();
+    const attempts: number[] = [];
+    for (let count = 0; count < 12; count++) {
+      it.goLive();
+      attempts.push(it.monoMs);
+      expect(types(it.step({ type: 'reconnect', reason: 'a fill was missing' }))).to.deep.equal([
+        'disconnect',
+        'state',
+      ]);
+      expect(it.step({ type: 'reconnect', reason: 'again' })).to.deep.equal([]);
+    }
+    for (const at of attempts)
+      expect(attempts.filter(other => other >= at && other < at + 60_000).length).to.be.at.most(4);
+  });
+
+  it('waits its turn after a restart', () => {
+    const session = initialPrivateSession({ seed: 7, forgottenAttempts: 4 }, 0);
+    const stepped = (monoMs: number) => stepPrivateSession(session, { type: 'tick' }, { monoMs, wallMs: 0 });
+    expect(stepped(59_000).effects).to.deep.equal([]);
+    expect(types(stepped(60_100).effects)).to.deep.equal(['state', 'connect']);
+  });
+
   it('is content with a 451 before or after the reply to the submit', () => {
     const it = run();
     it.goLive();
