@@ -2,6 +2,8 @@
 import { StartRefused } from '#src/messages/control.js';
 import type { ToTelemetry } from '#src/messages/telemetry.js';
 import { hostActor } from '#src/runtime/actor-host.js';
+import { type AlertDelivery, channelsOf, openDelivery } from '#src/runtime/alert-delivery.js';
+import { alertsOf, newAlertMemory } from '#src/runtime/alerts.js';
 import { wallMs } from '#src/runtime/clock.js';
 import {
   closingSummary,
@@ -24,7 +26,9 @@ hostActor('telemetry', context => {
   const { settings, terminal } = context.boot;
   const sink = openStdout();
   const counts = newCounts(wallMs());
+  const alertMemory = newAlertMemory();
   let meters: Meters | null = null;
+  let alerts: AlertDelivery | null = null;
   let summaryShown = false;
   let summaryAtMs = 0;
   let droppedReported = 0;
@@ -50,6 +54,7 @@ hostActor('telemetry', context => {
       return;
     }
     countLine(counts, message);
+    if (alerts !== null) for (const alert of alertsOf(alertMemory, message)) alerts.send(alert);
     if (terminal) {
       if (isTold(message, settings.logLevel)) writeText(renderLine(message));
     } else if (isAtLeast(message.level, settings.logLevel)) writeJson(message);
@@ -57,6 +62,22 @@ hostActor('telemetry', context => {
 
   return {
     async start() {
+      try {
+        const channels = channelsOf(settings.alerts);
+        if (channels.length > 0)
+          alerts = openDelivery(channels, (event, fields) =>
+            take('telemetry', {
+              type: 'log',
+              actor: 'telemetry',
+              atMs: wallMs(),
+              level: 'error',
+              event,
+              fields,
+            }),
+          );
+      } catch (error) {
+        throw new StartRefused(2, `ALERT_TELEGRAM_TOKEN_FILE: ${(error as Error).message}`);
+      }
       try {
         meters = await openMeters(settings.observability);
       } catch (error) {
@@ -96,8 +117,13 @@ hostActor('telemetry', context => {
           event: 'closing-summary',
           fields: { ...counts, durationMs: nowMs - counts.startedAtMs, linesDropped: sink.dropped },
         });
-      await Promise.all([sink.flush(FLUSH_MS), meters?.close(FLUSH_MS)]);
+      await Promise.all([sink.flush(FLUSH_MS), meters?.close(FLUSH_MS), alerts?.close(FLUSH_MS)]);
     },
-    snapshot: () => ({ ...counts, linesDropped: sink.dropped, observationsDropped: meters?.dropped ?? 0 }),
+    snapshot: () => ({
+      ...counts,
+      linesDropped: sink.dropped,
+      observationsDropped: meters?.dropped ?? 0,
+      alerts: { delivered: alerts?.delivered ?? 0, dropped: alerts?.dropped ?? 0 },
+    }),
   };
 });

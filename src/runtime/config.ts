@@ -362,6 +362,12 @@ const checkRelations = (
       'is not set although OBSERVABILITY_METRICS_EXPORTER is otlp',
       'write the address of the collector, such as http://127.0.0.1:4318/v1/metrics',
     );
+  if ((values.ALERT_TELEGRAM_CHAT_ID === null) !== (values.ALERT_TELEGRAM_TOKEN_FILE === null))
+    add(
+      values.ALERT_TELEGRAM_CHAT_ID === null ? 'ALERT_TELEGRAM_TOKEN_FILE' : 'ALERT_TELEGRAM_CHAT_ID',
+      'is given without the other',
+      'give ALERT_TELEGRAM_CHAT_ID and ALERT_TELEGRAM_TOKEN_FILE together',
+    );
 };
 
 /** Text of a value in which equal configurations are equal: keys sorted, amounts as decimal text. */
@@ -496,6 +502,17 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
       otlpEndpoint: values.OBSERVABILITY_OTLP_ENDPOINT,
       prometheusPort: values.OBSERVABILITY_PROMETHEUS_PORT!,
       prometheusHost: values.OBSERVABILITY_PROMETHEUS_HOST!,
+    },
+    alerts: {
+      webhookUrl: values.ALERT_WEBHOOK_URL,
+      telegram:
+        values.ALERT_TELEGRAM_CHAT_ID === null || values.ALERT_TELEGRAM_TOKEN_FILE === null
+          ? null
+          : {
+              chatId: values.ALERT_TELEGRAM_CHAT_ID,
+              tokenFile: resolve(inputs.cwd, values.ALERT_TELEGRAM_TOKEN_FILE),
+              url: values.ALERT_TELEGRAM_URL!,
+            },
     },
     secrets,
     logLevel: values.LOG_LEVEL!,

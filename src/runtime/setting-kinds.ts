@@ -197,6 +197,18 @@ export const webAddress: Kind<string> = kind('an http:// or https:// address', t
   return url.protocol === 'http:' || url.protocol === 'https:' ? text : undefined;
 });
 
+/** Where alerts go: encrypted, or plain to this machine alone. */
+export const alertAddress: Kind<string> = kind(
+  'an https:// address, or http:// on loopback, without a user or a fragment',
+  text => {
+    if (!isPrintable(text) || !URL.canParse(text)) return undefined;
+    const url = new URL(text);
+    if (url.username !== '' || url.password !== '' || url.hash !== '') return undefined;
+    const allowed = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname));
+    return allowed ? text.replace(/\/$/, '') : undefined;
+  },
+);
+
 export type ObjectSource =
   | { readonly from: 'text'; readonly object: Readonly<Record<string, unknown>> }
   | { readonly from: 'file'; readonly path: string };

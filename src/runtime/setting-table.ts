@@ -3,6 +3,7 @@
  * environment variable and the key in a configuration file are spelt alike.
  */
 import {
+  alertAddress,
   balanceList,
   decimalNumber,
   type Kind,
@@ -207,6 +208,30 @@ export const SETTINGS = {
     'Address /metrics binds to; loopback unless told otherwise',
     'place',
   ),
+  ALERT_WEBHOOK_URL: setting(
+    alertAddress,
+    null,
+    'Every alert is posted there as JSON with `text` and `alerts`',
+    'place',
+  ),
+  ALERT_TELEGRAM_CHAT_ID: setting(
+    plainText('a chat id'),
+    null,
+    'Every alert is sent to this Telegram chat; needs ALERT_TELEGRAM_TOKEN_FILE',
+    'place',
+  ),
+  ALERT_TELEGRAM_TOKEN_FILE: setting(
+    plainText('a path'),
+    null,
+    'File that holds the token of the Telegram bot',
+    'place',
+  ),
+  ALERT_TELEGRAM_URL: setting(
+    alertAddress,
+    'https://api.telegram.org',
+    'Where the Telegram bot API is',
+    'place',
+  ),
   LOG_LEVEL: setting(
     oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),
     'info',
@@ -228,6 +253,7 @@ export const CONFIG_FILE_VARIABLE = 'BTCBOT_CONFIG';
 
 /** A name that starts like one of ours and is none of ours is a mistake, not somebody else's. */
 export const OUR_PREFIXES = [
+  'ALERT_',
   'SAFE_',
   'DRY_',
   'KILL_',

@@ -76,6 +76,11 @@ export interface Settings {
     readonly prometheusPort: number;
     readonly prometheusHost: string;
   };
+  /** Where alerts go; null is nowhere. The token stays in its file until telemetry reads it. */
+  readonly alerts: {
+    readonly webhookUrl: string | null;
+    readonly telegram: { readonly chatId: string; readonly tokenFile: string; readonly url: string } | null;
+  };
   readonly secrets: {
     readonly scopes: readonly string[];
     readonly rotatedAt: string | null;

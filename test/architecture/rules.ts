@@ -19,6 +19,7 @@ const ALL_BUT_SUPERVISION = [
   'research',
   'simulation',
   'cli',
+  'operations',
   ...BASE,
 ] as const;
 
@@ -29,8 +30,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   strategies: { imports: ['domain'], packages: [] },
   runtime: {
     imports: ['messages', 'domain'],
-    packages: ['comlink', 'zod', 'fastest-levenshtein', 'pino', '@opentelemetry'],
+    packages: ['comlink', 'zod', 'fastest-levenshtein', 'pino', '@opentelemetry', 'undici'],
   },
+  operations: { imports: BASE, packages: [] },
   btcturk: { imports: BASE, packages: ['undici', 'ws', 'zod', 'bottleneck'] },
   exchange: { imports: BASE, packages: ['ws', 'zod', 'pure-rand', 'fastest-levenshtein'] },
   ledger: { imports: BASE, packages: ['better-sqlite3'] },
@@ -46,7 +48,7 @@ const OPENED: Readonly<Record<string, readonly string[]>> = {
   'src/supervision/child-spec.ts': ['simulation'],
 };
 
-const ENTRIES = ['src/supervisor.ts', 'src/cli.ts', 'src/simulation/main.ts'];
+const ENTRIES = ['src/supervisor.ts', 'src/cli.ts', 'src/simulation/main.ts', 'src/operations/docs.ts'];
 
 /** Folders whose files are pure: values in, values out. */
 const PURE = ['domain', 'strategies'];

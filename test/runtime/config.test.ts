@@ -60,6 +60,7 @@ const TABLE: Readonly<
       readonly good: readonly [text: string, value: unknown];
       readonly bad: readonly string[];
       read(settings: Settings): unknown;
+      /** What the setting needs beside it. */
       readonly env?: Readonly<Record<string, string>>;
     }
   >
@@ -242,6 +243,29 @@ const TABLE: Readonly<
     bad: ['127.0.0.1:4318', 'grpc://x'],
     read: s => s.observability.otlpEndpoint,
   },
+  ALERT_WEBHOOK_URL: {
+    good: ['https://alerts.example.org/hook', 'https://alerts.example.org/hook'],
+    bad: ['http://alerts.example.org/hook', 'alerts.example.org', 'https://user@alerts.example.org/'],
+    read: s => s.alerts.webhookUrl,
+  },
+  ALERT_TELEGRAM_CHAT_ID: {
+    good: ['-100200', '-100200'],
+    bad: [' 1'],
+    read: s => s.alerts.telegram?.chatId,
+    env: { ALERT_TELEGRAM_TOKEN_FILE: 'token' },
+  },
+  ALERT_TELEGRAM_TOKEN_FILE: {
+    good: ['token', `${CWD}/token`],
+    bad: [' token'],
+    read: s => s.alerts.telegram?.tokenFile,
+    env: { ALERT_TELEGRAM_CHAT_ID: '-100200' },
+  },
+  ALERT_TELEGRAM_URL: {
+    good: ['http://127.0.0.1:8081', 'http://127.0.0.1:8081'],
+    bad: ['', 'http://telegram.example.org', 'ftp://127.0.0.1'],
+    read: s => s.alerts.telegram?.url,
+    env: { ALERT_TELEGRAM_CHAT_ID: '-100200', ALERT_TELEGRAM_TOKEN_FILE: 'token' },
+  },
   OBSERVABILITY_PROMETHEUS_PORT: {
     good: ['9999', 9_999],
     bad: ['', '0', '65536', '80a'],
@@ -256,14 +280,14 @@ const TABLE: Readonly<
 };
 
 describe('settings', () => {
-  for (const [name, { good, bad, read }] of Object.entries(TABLE)) {
+  for (const [name, { good, bad, read, env = {} }] of Object.entries(TABLE)) {
     it(`${name}=${good[0]} is taken from the environment, and from a file under the same name`, () => {
-      expect(read(settingsOf({ env: { [name]: good[0] } }))).to.deep.equal(good[1]);
-      expect(read(settingsOf({ file: { [name]: good[0] } }))).to.deep.equal(good[1]);
+      expect(read(settingsOf({ env: { ...env, [name]: good[0] } }))).to.deep.equal(good[1]);
+      expect(read(settingsOf({ env, file: { [name]: good[0] } }))).to.deep.equal(good[1]);
     });
     for (const text of bad)
       it(`${name}=${JSON.stringify(text)} is refused, naming the setting`, () => {
-        const problems = problemsOf({ env: { [name]: text } });
+        const problems = problemsOf({ env: { ...env, [name]: text } });
         expect(problems.length, problems.join('\n')).to.be.greaterThan(0);
         expect(problems.join('\n')).to.contain(name);
       });
@@ -272,7 +296,9 @@ describe('settings', () => {
   it('have a row in this table, one and all', () => {
     const secretsAndFlags = SETTING_NAMES.filter(name => {
       const { role } = SETTINGS[name] as { readonly role?: string };
-      return role === 'mode' || role === 'secret' || name.endsWith('_FILE');
+      return (
+        role === 'mode' || role === 'secret' || (name.startsWith('BTCTURK_API_') && name.endsWith('_FILE'))
+      );
     });
     expect([...Object.keys(TABLE), ...secretsAndFlags].sort()).to.deep.equal([...SETTING_NAMES].sort());
   });
@@ -436,6 +462,9 @@ describe('problems with settings', () => {
     expect(
       problemsOf({ env: { OBSERVABILITY_ENABLED: 'true', OBSERVABILITY_METRICS_EXPORTER: 'otlp' } })[0],
     ).to.contain('OBSERVABILITY_OTLP_ENDPOINT is not set');
+    expect(problemsOf({ env: { ALERT_TELEGRAM_CHAT_ID: '-100200' } })[0]).to.contain(
+      'ALERT_TELEGRAM_CHAT_ID is given without the other',
+    );
   });
 
   it('allow a shorter dry run and a higher rate only when every address is on loopback', () => {
