@@ -21,6 +21,16 @@ export const VERBS: readonly VerbEntry[] = [
     load: () => verbIn(import('./health.js')),
   },
   {
+    name: 'doctor',
+    summary: 'examine configuration, disk, ledger, venue and key',
+    load: () => verbIn(import('./doctor.js')),
+  },
+  {
+    name: 'preflight',
+    summary: 'every condition of live trading, met or not',
+    load: () => verbIn(import('./preflight.js')),
+  },
+  {
     name: 'safe-mode',
     summary: 'force the running bot to observe only, or let go of that',
     load: () => verbIn(import('./safe-mode.js')),

@@ -7,6 +7,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { distance } from 'fastest-levenshtein';
 import { formatDecimal } from '../domain/money.js';
+import { type LiveRequirement, requirement } from './live-requirements.js';
 import { decideMode, FLAG_NAMES, type FlagReadings, readFlag } from './mode.js';
 import { practiceLimits } from './practice-limits.js';
 import { DOTENV_FILE, secretRefusals } from './secrets.js';
@@ -52,7 +53,13 @@ export interface ConfigInputs {
 }
 
 export type LoadedConfig =
-  | { readonly ok: true; readonly settings: Settings; readonly credentials: ApiCredentials | null }
+  | {
+      readonly ok: true;
+      readonly settings: Settings;
+      readonly credentials: ApiCredentials | null;
+      /** Every condition of live trading that can be judged from here, met or not. */
+      readonly requirements: readonly LiveRequirement[];
+    }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 interface Found {
@@ -446,21 +453,37 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
     }),
   ) as unknown as FlagReadings;
   const liveReadinessMinMinutes = values.LIVE_READINESS_MIN_MINUTES!;
-  const liveRefusals = [
-    ...LIMIT_NAMES.filter(name => values[name] === null).map(name => `${name} is not set`),
-    ...secretRefusals(credentials, secrets, inputs.nowMs),
-  ];
   const stateDbPath = resolve(inputs.cwd, values.STATE_DB_PATH!);
-  const evidence = (configHash: string): readonly string[] =>
-    inputs.evidenceRefusals?.({ configHash, minMinutes: liveReadinessMinMinutes, stateDbPath }) ?? [
-      'no evidence of a healthy dry run is recorded',
-    ];
   // Live runs on the limits as given, the other modes on the practice limits where one is unset.
   const asked = decideMode(venue, readings, []);
   const risk = riskOf(values, asked.mode !== 'live');
   const configHash = hashOf(values, strategyConfig, risk);
-  const decision =
-    asked.mode === 'live' ? decideMode(venue, readings, [...liveRefusals, ...evidence(configHash)]) : asked;
+  const evidence = inputs.evidenceRefusals?.({
+    configHash: hashOf(values, strategyConfig, riskOf(values, false)),
+    minMinutes: liveReadinessMinMinutes,
+    stateDbPath,
+  }) ?? ['no evidence of a healthy dry run is recorded'];
+  const demands: readonly LiveRequirement[] = [
+    ...LIMIT_NAMES.map(name =>
+      requirement(
+        name,
+        values[name] === null ? [`${name} is not set`] : [],
+        canonicalJson(values[name]).replaceAll('"', ''),
+      ),
+    ),
+    requirement(
+      'API key',
+      secretRefusals(credentials, secrets, inputs.nowMs),
+      'has the right scopes and age',
+    ),
+    requirement(
+      'healthy dry run',
+      evidence,
+      `at least ${liveReadinessMinMinutes} minutes, recent, of this build and configuration`,
+    ),
+  ];
+  const unmet = demands.filter(({ met }) => !met).flatMap(({ detail }) => detail.split('; '));
+  const decision = asked.mode === 'live' ? decideMode(venue, readings, unmet) : asked;
   const endpoints: Endpoints = {
     baseUrl: values.BTCTURK_BASE_URL!,
     graphUrl: values.BTCTURK_GRAPH_URL!,
@@ -518,7 +541,12 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
     logLevel: values.LOG_LEVEL!,
     configHash,
   };
-  return { ok: true, settings, credentials: venue === 'paper' ? null : credentials };
+  return {
+    ok: true,
+    settings,
+    credentials: venue === 'paper' ? null : credentials,
+    requirements: [...decision.flagRequirements, ...demands],
+  };
 };
 
 /** One line per problem, for people. */

@@ -3,6 +3,7 @@
  * value and says so; it never stops the start.
  */
 import type { Mode } from '../domain/safety.js';
+import { type LiveRequirement, requirement } from './live-requirements.js';
 import type { RawValue } from './setting-kinds.js';
 import { SETTINGS } from './setting-table.js';
 import type { ModeFlags } from './settings.js';
@@ -29,6 +30,8 @@ export interface ModeDecision {
   readonly mode: Mode;
   /** Every reason why no order of real money may be sent; empty only when the bot is armed. */
   readonly reasons: readonly string[];
+  /** What live asks of each flag. */
+  readonly flagRequirements: readonly LiveRequirement[];
 }
 
 interface FlagOutcome {
@@ -113,9 +116,13 @@ export const decideMode = (
   };
   const asksForLive = !flags.dryRun && flags.liveTrading && flags.liveAcknowledged;
   const flagReasons = Object.values(outcomes).flatMap(({ reason }) => (reason === null ? [] : [reason]));
+  const flagRequirements = FLAG_NAMES.map(name =>
+    requirement(name, outcomes[name].reason === null ? [] : [outcomes[name].reason], 'is as live needs it'),
+  );
   if (paper)
     return {
       flags,
+      flagRequirements,
       mode: 'paper',
       reasons: [
         'VENUE is paper: orders go to the embedded exchange',
@@ -124,6 +131,7 @@ export const decideMode = (
     };
   return {
     flags,
+    flagRequirements,
     mode: asksForLive ? 'live' : 'dry-run',
     reasons: [...flagReasons, ...(asksForLive ? liveRefusals : [])],
   };

@@ -20,6 +20,7 @@ import { monoMs, now } from '../runtime/clock.js';
 import { loadSettings, renderProblem } from '../runtime/config.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
 import { makeFolder } from '../runtime/folders.js';
+import { latchPath, readLatch, writeLatch } from '../runtime/latch-file.js';
 import {
   BEAT_LATE_MS,
   BEAT_LOST_MS,
@@ -36,7 +37,6 @@ import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import type { ApiCredentials, Settings } from '../runtime/settings.js';
 import { childSpecs } from './child-spec.js';
 import { type ControlSocket, openControlSocket } from './control-socket.js';
-import { latchPath, readLatch, writeLatch } from './latch-file.js';
 import { takeSignals } from './signals.js';
 import { WorkerTree } from './tree.js';
 

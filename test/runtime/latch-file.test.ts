@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Hold } from '#src/domain/safety.js';
-import { latchPath, readLatch, writeLatch } from '#src/supervision/latch-file.js';
+import { latchPath, readLatch, writeLatch } from '#src/runtime/latch-file.js';
 
 const HOLDS: readonly Hold[] = [
   { key: 'operator', cause: 'operator', subject: '', detail: 'SIGUSR2', placedAtMs: 5 },

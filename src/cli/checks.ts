@@ -1,0 +1,254 @@
+/** What doctor and preflight look at: each check says what it found, and what to do when that is not well. */
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { failureText, ListingError, readListedInstruments } from '../btcturk/listed-instruments.js';
+import { createRestClient, type RestClient } from '../btcturk/rest-client.js';
+import { SigningKeyError } from '../btcturk/sign.js';
+import type { SupervisorStatus } from '../domain/supervisor.js';
+import { inspectIntegrity } from '../ledger/inspect.js';
+import { judgeFileSystem } from '../ledger/ledger-file.js';
+import { openReader } from '../ledger/reader.js';
+import { monoMs } from '../runtime/clock.js';
+import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
+import { latchPath, readLatch } from '../runtime/latch-file.js';
+import type { ApiCredentials, Settings } from '../runtime/settings.js';
+import { askBot, Unreachable } from './control-client.js';
+import { degradations } from './health.js';
+import { type Column, renderTable } from './table.js';
+
+/** `refused`: the bot would not start, or cannot reach what it needs; `warn`: it runs, and somebody should look. */
+export type Verdict = 'pass' | 'warn' | 'refused';
+
+export interface Check {
+  readonly name: string;
+  readonly verdict: Verdict;
+  readonly detail: string;
+}
+
+const pass = (name: string, detail: string): Check => ({ name, verdict: 'pass', detail });
+const warn = (name: string, detail: string): Check => ({ name, verdict: 'warn', detail });
+const refused = (name: string, detail: string): Check => ({ name, verdict: 'refused', detail });
+
+/** Skew at which somebody should look, and at which the bot stops by itself (breaker table, `clock-skew`). */
+const CLOCK_WARN_MS = 1_000;
+const CLOCK_REFUSED_MS = 2_000;
+const LEAST_FREE_BYTES = 256 * 1024 * 1024;
+const SLOW_SYNC_MS = 50;
+
+/** Where the ledger lives: rights, space, kind of disk, and whether it keeps what it is told to keep. */
+export const diskChecks = (settings: Settings): readonly Check[] => {
+  const wanted = dirname(settings.stateDbPath);
+  const folder = nearestExisting(wanted);
+  try {
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    return [refused('data folder', `${wanted} cannot be used: ${(error as Error).message}`)];
+  }
+  const socketProblem = socketPathProblem(controlSocketPath(settings.stateDbPath));
+  const { bavail, bsize, type } = statfsSync(folder);
+  const free = bavail * bsize;
+  const kind = judgeFileSystem(type);
+  return [
+    pass('data folder', `${wanted} ${folder === wanted ? 'may be read and written' : 'can be made'}`),
+    privacyCheck(settings.stateDbPath),
+    socketProblem === null
+      ? pass('control socket', 'its path is short enough')
+      : refused('control socket', socketProblem),
+    free >= LEAST_FREE_BYTES
+      ? pass('disk space', `${Math.floor(free / 1_048_576)} MiB are free`)
+      : warn(
+          'disk space',
+          `only ${Math.floor(free / 1_048_576)} MiB are free; a full disk stops all trading`,
+        ),
+    process.platform !== 'linux' || kind.kind === 'local'
+      ? pass('disk kind', 'a local disk')
+      : kind.kind === 'remote'
+        ? refused('disk kind', `${folder} is on ${kind.name}: put STATE_DB_PATH on a local disk`)
+        : warn('disk kind', `${folder} is on ${kind.name}: the ledger is lost with it`),
+    durabilityCheck(folder),
+  ];
+};
+
+const nearestExisting = (path: string): string =>
+  existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
+
+const privacyCheck = (path: string): Check => {
+  if (!existsSync(path)) return pass('ledger file', 'not made yet');
+  const mode = statSync(path).mode & 0o777;
+  return (mode & 0o077) === 0
+    ? pass('ledger file', 'for its owner alone')
+    : warn('ledger file', `others may read it (mode ${mode.toString(8)}): chmod 600 ${path}`);
+};
+
+const durabilityCheck = (folder: string): Check => {
+  const probe = join(folder, `.btcbot-probe-${process.pid}`);
+  try {
+    const file = openSync(probe, 'w', 0o600);
+    try {
+      writeSync(file, 'probe');
+      const before = monoMs();
+      fsyncSync(file);
+      const tookMs = monoMs() - before;
+      return tookMs <= SLOW_SYNC_MS
+        ? pass('disk sync', `${tookMs.toFixed(1)} ms`)
+        : warn('disk sync', `${tookMs.toFixed(1)} ms: every order waits for one`);
+    } finally {
+      closeSync(file);
+      rmSync(probe, { force: true });
+    }
+  } catch (error) {
+    return refused(
+      'disk sync',
+      `a file in ${folder} cannot be written and synced: ${(error as Error).message}`,
+    );
+  }
+};
+
+/** The ledger itself: sound, and of the mode that would be run. */
+export const ledgerCheck = (settings: Settings): Check => {
+  const { stateDbPath, mode } = settings;
+  if (!existsSync(stateDbPath)) return pass('ledger', `none yet; a ${mode} ledger would be made`);
+  try {
+    const check = inspectIntegrity(stateDbPath);
+    const reader = openReader(stateDbPath);
+    try {
+      return reader.mode === mode
+        ? pass('ledger', `sound (${check} check), of mode ${mode}`)
+        : refused(
+            'ledger',
+            `${stateDbPath} holds ${reader.mode} state, and this configuration is ${mode}: give it its own STATE_DB_PATH`,
+          );
+    } finally {
+      reader.close();
+    }
+  } catch (error) {
+    return refused('ledger', (error as Error).message);
+  }
+};
+
+/** What an earlier run left latched, and what a running bot says of itself. */
+export const botChecks = async (settings: Settings): Promise<readonly Check[]> => {
+  const latched = readLatch(latchPath(settings.stateDbPath));
+  const latchCheck =
+    latched.length === 0
+      ? pass('latches', 'none')
+      : warn(
+          'latches',
+          `${latched.map(hold => `${hold.key} (${hold.detail})`).join(', ')}: btcbot safe-mode off releases them`,
+        );
+  let status: SupervisorStatus | undefined;
+  try {
+    ({ status } = await askBot(controlSocketPath(settings.stateDbPath), { type: 'status' }));
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+  }
+  if (status === undefined) return [latchCheck, pass('running bot', 'none on this data')];
+  const reasons = degradations(status);
+  const { discrepancies } = (status.workers.reconciliation?.facts.reconciliation ?? {}) as {
+    readonly discrepancies?: readonly string[];
+  };
+  return [
+    latchCheck,
+    reasons.length === 0
+      ? pass('running bot', `${status.mode}, ${status.state}, healthy`)
+      : warn('running bot', reasons.join('; ')),
+    discrepancies === undefined || discrepancies.length === 0
+      ? pass('reconciliation', 'ledger and venue are equal')
+      : warn('reconciliation', discrepancies.join('; ')),
+  ];
+};
+
+/** The venue: reachable, in time, listing our symbols, and accepting our key for a read. */
+export const venueChecks = async (
+  settings: Settings,
+  credentials: ApiCredentials | null,
+): Promise<readonly Check[]> => {
+  if (settings.venue === 'paper') return [pass('venue', 'the embedded exchange')];
+  let client: RestClient;
+  try {
+    client = createRestClient({ endpoints: settings.endpoints, credentials });
+  } catch (error) {
+    if (!(error instanceof SigningKeyError)) throw error;
+    return [refused('API key', error.message)];
+  }
+  try {
+    const reached = await reachCheck(client, settings);
+    if (reached.verdict === 'refused') return [reached];
+    return [
+      reached,
+      clockCheck(client),
+      await listingCheck(client, settings),
+      await signedReadCheck(client, settings, credentials),
+    ];
+  } finally {
+    await client.close();
+  }
+};
+
+const reachCheck = async (client: RestClient, settings: Settings): Promise<Check> => {
+  const result = await client.read({ type: 'server-time' });
+  return result.ok
+    ? pass('venue', `${settings.endpoints.baseUrl} answers in ${Math.round(result.tookMs)} ms`)
+    : refused(
+        'venue',
+        `${settings.endpoints.baseUrl} cannot be read: ${failureText(result.failure)}; check DNS, TLS and the network`,
+      );
+};
+
+const clockCheck = (client: RestClient): Check => {
+  const clock = client.clock();
+  if (clock === null) return warn('clock', 'not measured');
+  const words = `${Math.round(clock.offsetMs)} ms between the venue's clock and ours`;
+  const skewMs = Math.abs(clock.offsetMs) - clock.roundTripMs / 2;
+  if (skewMs > CLOCK_REFUSED_MS)
+    return refused('clock', `${words}: the venue refuses signatures; set the clock`);
+  return skewMs > CLOCK_WARN_MS ? warn('clock', `${words}: set the clock`) : pass('clock', words);
+};
+
+const listingCheck = async (client: RestClient, settings: Settings): Promise<Check> => {
+  try {
+    const listed = await readListedInstruments(client, settings.symbols, monoMs);
+    const closed = listed.filter(instrument => instrument.status !== 'TRADING');
+    return closed.length === 0
+      ? pass('symbols', `${settings.symbols.join(', ')} are listed`)
+      : warn('symbols', closed.map(instrument => `${instrument.symbol} is ${instrument.status}`).join(', '));
+  } catch (error) {
+    if (!(error instanceof ListingError)) throw error;
+    return refused('symbols', error.message);
+  }
+};
+
+const signedReadCheck = async (
+  client: RestClient,
+  settings: Settings,
+  credentials: ApiCredentials | null,
+): Promise<Check> => {
+  if (credentials === null)
+    return settings.mode === 'live'
+      ? refused('signed read', 'there is no API key, and live needs one')
+      : pass('signed read', 'no API key is given, and this mode needs none');
+  const result = await client.read({ type: 'balances' });
+  return result.ok
+    ? pass('signed read', `the key is accepted; ${result.value.balances.length} balances`)
+    : refused('signed read', `the key is not accepted: ${failureText(result.failure)}`);
+};
+
+const COLUMNS: readonly Column<Check>[] = [
+  { title: 'check', cell: check => check.name },
+  { title: 'verdict', cell: check => check.verdict },
+  { title: 'found', cell: check => check.detail },
+];
+
+export const checksText = (checks: readonly Check[]): string =>
+  renderTable(COLUMNS, checks, 'nothing was checked');

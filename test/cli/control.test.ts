@@ -1,0 +1,136 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { controlSocketPath } from '#src/runtime/control-protocol.js';
+import { type ControlSocket, openControlSocket } from '#src/supervision/control-socket.js';
+import { configOf, World } from '../domain/supervisor-world.js';
+import { run } from './run.js';
+
+/** The verbs that talk to a running bot, against the supervisor's brain behind a real socket. */
+describe('the verbs that talk to a running bot', () => {
+  let folder = '';
+  let socket: ControlSocket;
+  let world: World;
+  const open = async (over: Parameters<typeof configOf>[0] = {}): Promise<void> => {
+    world = new World(configOf(over)).run();
+    socket = await openControlSocket(controlSocketPath(join(folder, 'b.sqlite')), (request, command) =>
+      socket.answer(request, world.ask(command)),
+    );
+  };
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'btcbot-control-'));
+  });
+  afterEach(() => {
+    socket?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const bot = (...words: string[]) => run(words, { STATE_DB_PATH: join(folder, 'b.sqlite') });
+
+  it('status shows state, reasons, holds, workers, orders and positions', async () => {
+    await open();
+    world.feed({
+      type: 'status-reported',
+      actor: 'execution',
+      facts: {
+        openOrders: [
+          {
+            symbol: 'BTCTRY',
+            side: 'buy',
+            price: '3750000',
+            quantity: '0.1',
+            filled: '0',
+            state: 'working',
+            clientOrderId: 'bb-1',
+          },
+        ],
+      },
+    });
+    world.want('execution', 'loss-limit');
+    const { code, out } = await bot('status');
+    expect(code).to.equal(0);
+    for (const words of [
+      'paper · cancel-only · running',
+      'VENUE is paper',
+      'loss-limit',
+      'latched',
+      'execution',
+      '3750000',
+      'bb-1',
+    ])
+      expect(out).to.contain(words);
+    const status = (await bot('status', '--json')).json<{ state: string; workers: object }>();
+    expect(status.state).to.equal('cancel-only');
+    expect(Object.keys(status.workers)).to.include('strategy');
+  });
+
+  it('health is 0 when all is well, 1 when something is not, 2 when nobody answers', async () => {
+    await open();
+    expect((await bot('health')).code).to.equal(0);
+    world.want('market-data', 'stale-data', 'BTCTRY');
+    const degraded = await bot('health', '--json');
+    expect(degraded.code).to.equal(1);
+    expect(degraded.json()).to.deep.equal({ health: 'degraded', reasons: ['hold stale-data:BTCTRY: why'] });
+    socket.close();
+    const gone = await bot('health');
+    expect(gone.code).to.equal(2);
+    expect(gone.out).to.contain('no bot runs on this data');
+  });
+
+  it('health takes the operator’s own safe mode for no fault', async () => {
+    await open();
+    await bot('safe-mode', 'on');
+    expect((await bot('health')).code).to.equal(0);
+  });
+
+  it('safe-mode on closes the bot, off needs the words', async () => {
+    await open();
+    expect((await bot('safe-mode', 'on')).code).to.equal(0);
+    expect(world.control?.maySubmit).to.equal(false);
+    const refused = await bot('safe-mode', 'off');
+    expect(refused.code).to.equal(2);
+    expect(refused.err).to.contain('I_UNDERSTAND');
+    expect((await bot('safe-mode', 'off', '--ack', 'I_UNDERSTAND')).code).to.equal(0);
+    expect(world.control?.maySubmit).to.equal(true);
+  });
+
+  it('safe-mode releases another latch by its key', async () => {
+    await open();
+    world.want('execution', 'repeat-execution', 'BTCTRY');
+    const released = await bot(
+      'safe-mode',
+      'off',
+      '--ack',
+      'I_UNDERSTAND',
+      '--hold',
+      'repeat-execution:BTCTRY',
+    );
+    expect(released.code).to.equal(0);
+    expect(world.status.holds).to.deep.equal([]);
+  });
+
+  it('safe-mode takes nothing but on and off', async () => {
+    await open();
+    for (const words of [[], ['maybe'], ['on', 'off']])
+      expect((await bot('safe-mode', ...words)).code).to.equal(2);
+    expect(world.control?.maySubmit).to.equal(true);
+  });
+
+  it('cancel-all reaches execution, and is refused in safe mode', async () => {
+    await open();
+    expect((await bot('cancel-all')).code).to.equal(0);
+    expect(world.effects.filter(effect => effect.type === 'cancel-all')).to.have.length(1);
+    await bot('safe-mode', 'on');
+    const refused = await bot('cancel-all', '--json');
+    expect(refused.code).to.equal(2);
+    expect(refused.json()).to.include({ ok: false });
+  });
+
+  it('say with code 2 that no bot runs', async () => {
+    for (const words of [['status'], ['safe-mode', 'on'], ['cancel-all']]) {
+      const { code, err } = await bot(...words);
+      expect(code, words.join(' ')).to.equal(2);
+      expect(err).to.contain('no bot runs on this data');
+    }
+  });
+});

@@ -1,0 +1,211 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { parseDecimal } from '#src/domain/money.js';
+import { newReadiness, type ReadinessRecord } from '#src/domain/readiness.js';
+import { type RunningExchange, startExchange } from '#src/exchange/server.js';
+import { openLedger } from '#src/ledger/store.js';
+import { buildId } from '#src/runtime/build-id.js';
+import { loadSettings } from '#src/runtime/config.js';
+import { latchPath, writeLatch } from '#src/runtime/latch-file.js';
+import { readinessPath, writeReadiness } from '#src/runtime/readiness-file.js';
+import { run } from './run.js';
+
+const LIMITS = {
+  MAX_NOTIONAL_PER_ORDER_TRY: '50000',
+  MAX_POSITION_NOTIONAL_TRY: '200000',
+  MAX_GROSS_EXPOSURE_TRY: '400000',
+  MAX_DAILY_LOSS_TRY: '10000',
+  MAX_DRAWDOWN_PCT: '50',
+  PRICE_COLLAR_BPS: '500',
+  MAX_ORDERS_PER_MINUTE: '100',
+  MAX_REPEATED_EXECUTIONS: '1000',
+};
+const LIVE = {
+  SAFE_MODE: 'false',
+  DRY_RUN: 'false',
+  KILL_SWITCH: 'false',
+  LIVE_TRADING: 'true',
+  LIVE_TRADING_ACK: 'I_UNDERSTAND',
+};
+
+interface Row {
+  readonly name: string;
+  readonly verdict: string;
+  readonly detail: string;
+}
+
+describe('doctor and preflight', () => {
+  let exchange: RunningExchange;
+  let folder = '';
+  before(async () => {
+    exchange = await startExchange({
+      host: '127.0.0.1',
+      port: 0,
+      market: { type: 'generated' },
+      symbols: ['BTCTRY'],
+      seed: 3,
+      feeLevel: 1,
+      balances: new Map([['TRY', parseDecimal('1000000')]]),
+      faults: [],
+      playAtOnce: true,
+      log: () => {},
+    });
+  });
+  after(() => exchange.close());
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'btcbot-doctor-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const db = (): string => join(folder, 'bot.sqlite');
+  const env = (over: Readonly<Record<string, string>> = {}): Record<string, string> => ({
+    STATE_DB_PATH: db(),
+    BTCTURK_BASE_URL: exchange.url,
+    BTCTURK_GRAPH_URL: exchange.url,
+    BTCTURK_WS_URL: exchange.wsUrl,
+    BTCTURK_API_KEY: exchange.apiKey,
+    BTCTURK_API_SECRET: exchange.apiSecret,
+    BTCTURK_API_SCOPES: 'read,trade',
+    BTCTURK_SECRET_ROTATED_AT: new Date().toISOString(),
+    ...LIMITS,
+    ...over,
+  });
+  const examine = async (
+    verb: 'doctor' | 'preflight',
+    settings: Readonly<Record<string, string>>,
+  ): Promise<{ readonly code: number; readonly rows: ReadonlyMap<string, Row>; readonly text: string }> => {
+    const { code, out } = await run([verb, '--json'], settings);
+    const { checks } = JSON.parse(out) as { readonly checks: readonly Row[] };
+    return { code, rows: new Map(checks.map(row => [row.name, row])), text: out };
+  };
+  const givenEvidence = (settings: Readonly<Record<string, string>>): void => {
+    const loaded = loadSettings({
+      env: settings,
+      cwd: folder,
+      readFile: () => {
+        throw new Error('no such file');
+      },
+      nowMs: Date.now(),
+    });
+    if (!loaded.ok) throw new Error('settings');
+    const record: ReadinessRecord = {
+      ...newReadiness(buildId(), loaded.settings.configHash, Date.now() - 3_600_000),
+      healthyMs: 3_000_000,
+      untilMs: Date.now() - 1_000,
+      healthyAtEnd: true,
+    };
+    writeReadiness(readinessPath(db()), record);
+  };
+
+  it('doctor finds nothing wrong with a sound set-up', async () => {
+    const { code, rows, text } = await examine('doctor', env());
+    // What the disk under the test is like is not the test's business.
+    const wrong = [...rows.values()].filter(row => row.verdict !== 'pass');
+    expect(wrong.filter(row => !row.name.startsWith('disk'))).to.deep.equal([]);
+    expect(code).to.equal(wrong.length === 0 ? 0 : 1);
+    expect(rows.get('signed read')?.detail).to.contain('the key is accepted');
+    expect(text).to.not.contain(exchange.apiSecret);
+  });
+
+  it('doctor does not pass with a key the venue refuses', async () => {
+    const { code, rows } = await examine('doctor', env({ BTCTURK_API_KEY: 'fake-key-nobody-knows' }));
+    expect(code).to.equal(2);
+    expect(rows.get('signed read')).to.include({ verdict: 'refused' });
+  });
+
+  it('doctor tells every problem of a configuration that would be refused', async () => {
+    const { code, out } = await run(['doctor'], env({ SYMBOLS: 'btctry', LOG_LEVEL: 'loud' }));
+    expect(code).to.equal(2);
+    expect(out).to.contain('write SYMBOLS=BTCTRY').and.to.contain('LOG_LEVEL "loud"');
+  });
+
+  const findings: readonly [
+    words: string,
+    name: string,
+    verdict: string,
+    arrange: () => Record<string, string>,
+  ][] = [
+    ['an old key', 'API key', 'warn', () => env({ BTCTURK_SECRET_ROTATED_AT: '2020-01-01' })],
+    ['a key that may withdraw', 'API key', 'warn', () => env({ BTCTURK_API_SCOPES: 'read,trade,withdraw' })],
+    ['a symbol the venue does not list', 'symbols', 'refused', () => env({ SYMBOLS: 'XYZTRY' })],
+    ['a venue that is not there', 'venue', 'refused', () => env({ BTCTURK_BASE_URL: 'http://127.0.0.1:9' })],
+    [
+      'a ledger of another mode',
+      'ledger',
+      'refused',
+      () => {
+        openLedger({ path: db(), mode: 'paper' }).close();
+        return env();
+      },
+    ],
+    [
+      'a file that is no ledger',
+      'ledger',
+      'refused',
+      () => {
+        writeFileSync(db(), 'no database', { mode: 0o600 });
+        return env();
+      },
+    ],
+    [
+      'a ledger that others may read',
+      'ledger file',
+      'warn',
+      () => {
+        openLedger({ path: db(), mode: 'dry-run' }).close();
+        chmodSync(db(), 0o644);
+        return env();
+      },
+    ],
+    [
+      'a latch of an earlier run',
+      'latches',
+      'warn',
+      () => {
+        writeLatch(latchPath(db()), [
+          { key: 'operator', cause: 'operator', subject: '', detail: 'SIGUSR2', placedAtMs: 1 },
+        ]);
+        return env();
+      },
+    ],
+    [
+      'a path too long for its socket',
+      'control socket',
+      'refused',
+      () => {
+        const deep = join(folder, 'x'.repeat(100));
+        mkdirSync(deep);
+        return env({ STATE_DB_PATH: join(deep, 'bot.sqlite') });
+      },
+    ],
+  ];
+  for (const [words, name, verdict, arrange] of findings)
+    it(`doctor finds ${words}`, async () => {
+      const { code, rows } = await examine('doctor', arrange());
+      expect(rows.get(name)).to.include({ verdict });
+      expect(code).to.equal(verdict === 'warn' ? 1 : 2);
+    });
+
+  it('preflight passes only when nothing at all is missing', async () => {
+    const settings = env(LIVE);
+    expect((await examine('preflight', settings)).code).to.equal(1);
+    givenEvidence(settings);
+    const ready = await examine('preflight', settings);
+    expect([...ready.rows.values()].filter(row => row.verdict === 'refused')).to.deep.equal([]);
+    expect(ready.code).to.equal(0);
+    for (const name of [...Object.keys(LIMITS), ...Object.keys(LIVE)]) {
+      const { [name]: _left, ...others } = settings;
+      const { code, rows } = await examine('preflight', others);
+      expect(code, name).to.equal(1);
+      expect(rows.get(name)?.verdict, name).to.equal('refused');
+    }
+  });
+
+  it('preflight refuses a configuration that the bot would refuse', async () => {
+    const { code, err } = await run(['preflight'], env({ MAX_OPEN_ORDERS: 'many' }));
+    expect(code).to.equal(2);
+    expect(err).to.contain('MAX_OPEN_ORDERS');
+  });
+});
