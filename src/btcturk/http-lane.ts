@@ -314,7 +314,10 @@ const dispatch = (
       else giveUp('disconnect', `given up after it was sent: ${reason}`);
     };
     request.signal?.addEventListener('abort', onAbort, { once: true });
-    if (request.signal?.aborted) onAbort();
+    if (request.signal?.aborted) {
+      onAbort();
+      return;
+    }
 
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(started) {

@@ -7,9 +7,10 @@ import { readPrivateFrame } from '#src/btcturk/private-frames.js';
 import { cancelOutcome, type HttpReply, readAnswer, submitOutcome } from '#src/btcturk/replies.js';
 import { books, runMarket } from '../domain/market-run.js';
 import { fullFrame } from '../domain/venue-feed.js';
+import { runs } from '../runs.js';
 import { SUBMITTED, submit } from './fixtures.js';
 
-const RUNS = Number(process.env.BTCBOT_RUNS ?? 1_000);
+const RUNS = runs(1_000, 1_000_000);
 
 const CANCELED = '{"success":true,"message":"SUCCESS","code":0}';
 const REFUSED =

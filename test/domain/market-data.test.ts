@@ -7,6 +7,7 @@ import {
   GREETING_DEADLINE_MS,
   LEAVE_DEADLINE_MS,
 } from '#src/domain/market-data-state.js';
+import { runs } from '../runs.js';
 import {
   BTC,
   books,
@@ -33,7 +34,7 @@ import {
 } from './venue-feed.js';
 
 const B = BTC.symbol;
-const RUNS = Number(process.env.BTCBOT_RUNS ?? 1_000);
+const RUNS = runs(1_000);
 const START: Window = {
   bids: [
     [9_999, 5],

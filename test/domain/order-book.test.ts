@@ -19,6 +19,7 @@ import {
 } from '#src/domain/order-book.js';
 import type { PublicFrame } from '#src/domain/public-frame.js';
 import { instrument } from '../btcturk/fixtures.js';
+import { runs } from '../runs.js';
 import {
   applyMove,
   differenceFrame,
@@ -30,7 +31,7 @@ import {
   windowOf,
 } from './venue-feed.js';
 
-const RUNS = Number(process.env.BTCBOT_RUNS ?? 1_000);
+const RUNS = runs(1_000);
 const SYMBOL = 'BTCUSDT';
 const reader = createPublicFrameReader([instrument({ priceScale: 2, quantityScale: 4 })]);
 
