@@ -14,7 +14,7 @@ describe('a simulation', () => {
         seed,
         strategy: maker,
         symbols: ['BTCTRY'],
-        durationMs: 120_000,
+        durationMs: 60_000,
         faults: OFTEN,
       });
       expect(report.orders).to.be.greaterThan(0);
