@@ -94,8 +94,11 @@ describe("ccxt's btcturk class, unmodified, against the exchange", function () {
   it('fetches the order book', async () => {
     const { bids, asks, timestamp } = await client.fetchOrderBook('BTC/USDT');
     const market = exchange.venue.markets.get('BTCUSDT');
-    const best = market?.book.bids.at(-1);
-    expect(bids).to.have.length(100);
+    // The generated market may hold a level less than the hundred that are shown at most.
+    const shown = market?.book.bids.slice(-100).reverse() ?? [];
+    const best = shown[0];
+    expect(shown.length).to.be.greaterThan(50);
+    expect(bids).to.have.length(shown.length);
     expect(bids[0].map(String)).to.deep.equal([
       formatDecimal(best?.price ?? 0n),
       formatDecimal(best?.total ?? 0n),
