@@ -1,5 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type BotProcess, cleanUp, startBot } from './bot-process.js';
@@ -38,5 +39,54 @@ describe('the whole bot, when a worker fails while it trades', function () {
     const sent = bot.log.filter(line => line.event === 'order-in-flight').map(line => line.clientOrderId);
     expect(sent.length).to.be.greaterThan(0);
     expect(new Set(sent).size).to.equal(sent.length);
+  });
+
+  /** A bot that sends an order every quarter of a second. */
+  const busyBot = (): BotProcess =>
+    startBot({
+      entry: FLAWED_BOT,
+      env: {
+        SYMBOLS: 'BTCTRY',
+        STRATEGY: 'pulse',
+        STRATEGY_CONFIG: '{"intervalMs":250}',
+        MAX_OPEN_ORDERS: '20',
+        MAX_OPEN_ORDERS_PER_SYMBOL: '20',
+        LOG_LEVEL: 'debug',
+      },
+    });
+  const writesAfter = (bot: BotProcess, ms: number): readonly string[] =>
+    bot.log
+      .filter(line => line.event === 'order-in-flight' || line.event === 'order-cancel-in-flight')
+      .map(line => String(line.time))
+      .filter(time => Date.parse(time) > ms);
+  /** Makes the main thread stand still, and says when it did. */
+  const freeze = async (
+    bot: BotProcess,
+    ms: number,
+    meanwhile?: () => void,
+  ): Promise<{ fromMs: number; toMs: number }> => {
+    const from = bot.log.length;
+    const said = join(bot.folder, 'stood-still');
+    writeFileSync(join(bot.folder, 'fault-supervisor'), String(ms));
+    while (existsSync(join(bot.folder, 'fault-supervisor'))) await pause(1);
+    meanwhile?.();
+    await bot.heard('supervisor-paused', line => bot.log.indexOf(line) >= from);
+    return JSON.parse(readFileSync(said, 'utf8')) as { fromMs: number; toMs: number };
+  };
+
+  it('stops writing while its supervisor stands still, goes on after, and honours a signal that came meanwhile', async () => {
+    const bot = busyBot();
+    await bot.heard('order-working');
+    const first = await freeze(bot, 2_500);
+    await bot.heard('order-in-flight', line => Date.parse(String(line.time)) > first.toMs);
+    const second = await freeze(bot, 2_500, () => bot.signal('SIGUSR2'));
+    await bot.heard('trading-state-changed', line => line.to === 'observe-only');
+    bot.signal('SIGTERM');
+    expect((await bot.exited).code).to.equal(0);
+    // The lease lives 1 s; half a second is for the log's own clock.
+    const duringFirst = writesAfter(bot, first.fromMs + 1_500).filter(time => Date.parse(time) < first.toMs);
+    expect(duringFirst).to.deep.equal([]);
+    expect(writesAfter(bot, second.fromMs + 1_500)).to.deep.equal([]);
+    expect(bot.log.filter(line => line.event === 'worker-crashed')).to.deep.equal([]);
   });
 });

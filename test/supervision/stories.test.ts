@@ -10,7 +10,7 @@ describe('the supervisor over worker threads', function () {
   this.timeout(30_000);
   afterEach(cleanUp);
 
-  it('starts its workers in order, stops them in reverse and leaves with 0', async () => {
+  it('starts in order, gives keys only to those that sign, forbids new orders before anybody stops, stops in reverse', async () => {
     const bot = startBot({});
     await running(bot);
     bot.signal('SIGTERM');
@@ -31,36 +31,22 @@ describe('the supervisor over worker threads', function () {
       'market-data',
     ]);
     expect(bot.errors()).to.equal('');
-  });
-
-  it('forbids every new order before it asks anybody to stop', async () => {
-    const bot = startBot({});
-    await running(bot);
-    bot.signal('SIGINT');
-    await bot.exited;
+    const signing = bot.log.filter(line => line.event === 'fake-started' && line.signs === true);
+    expect(signing.map(line => line.actor)).to.deep.equal(['reconciliation', 'execution']);
     const told = bot.log.findIndex(
       line => line.event === 'fake-told' && line.actor === 'execution' && line.state === 'cancel-only',
     );
-    const drained = bot.log.findIndex(line => line.event === 'fake-drained');
     expect(told).to.be.greaterThan(0);
-    expect(told).to.be.lessThan(drained);
+    expect(told).to.be.lessThan(bot.log.findIndex(line => line.event === 'fake-drained'));
   });
 
-  it('gives credentials only to the workers that sign', async () => {
-    const bot = startBot({});
-    await running(bot);
-    bot.signal('SIGTERM');
-    await bot.exited;
-    const signing = bot.log.filter(line => line.event === 'fake-started' && line.signs === true);
-    expect(signing.map(line => line.actor)).to.deep.equal(['reconciliation', 'execution']);
-  });
-
-  const crashes: readonly [fault: Fault, words: string][] = [
-    ['exit-0', 'ended with code 0'],
-    ['throw', 'thrown on purpose'],
-    ['reject', 'rejected on purpose'],
-    ['out-of-memory', 'memory'],
-    ['hang', 'ended with code'],
+  const crashes: readonly [fault: Fault, words: RegExp][] = [
+    ['exit-0', /ended with code 0/],
+    ['throw', /thrown on purpose/],
+    ['reject', /rejected on purpose/],
+    // Collecting garbage may keep it silent for so long that it is replaced before its heap is full.
+    ['out-of-memory', /memory|no sign of life/],
+    ['hang', /no sign of life/],
   ];
   for (const [fault, words] of crashes)
     it(`holds, restarts and goes on when a worker fails by ${fault}`, async () => {
@@ -72,7 +58,7 @@ describe('the supervisor over worker threads', function () {
       bot.signal('SIGTERM');
       expect((await bot.exited).code).to.equal(0);
       const crash = bot.log.find(line => line.event === 'worker-crashed');
-      expect(`${placed.detail} ${crash?.error} ended with code ${crash?.code}`).to.contain(words);
+      expect(`${placed.detail} ${crash?.error} ended with code ${crash?.code}`).to.match(words);
       expect(bot.log.indexOf(placed)).to.be.lessThan(bot.log.indexOf(released));
       // Nobody else was touched.
       expect(eventsOf(bot, 'worker-crashed')).to.deep.equal(['market-data']);

@@ -37,7 +37,7 @@ const fillMemory = (): never => {
   for (;;) kept.push(new Array(100_000).fill({ at: kept.length }));
 };
 
-/** The faults that strike once the worker has become ready. */
+/** The faults that strike a worker that has become ready. */
 const strike: Partial<Record<Fault, () => void>> = {
   'exit-0': () => process.exit(0),
   throw: () => {
@@ -47,6 +47,9 @@ const strike: Partial<Record<Fault, () => void>> = {
   hang: spinForEver,
   'out-of-memory': fillMemory,
 };
+
+/** Faults strike once the whole bot has been seen running. */
+let running = false;
 
 hostActor(self, context => ({
   async start() {
@@ -96,6 +99,7 @@ hostActor(self, context => ({
       context.log('debug', 'fake-recorded', { types: asked.records.map(record => record.type) });
   },
   onControl(message) {
+    if (message.type === 'control-state' && message.maySubmit) running = true;
     if (message.type === 'control-state')
       context.log('debug', 'fake-told', { state: message.state, maySubmit: message.maySubmit });
     else if (message.type === 'cancel-all-ordered')
@@ -104,7 +108,7 @@ hostActor(self, context => ({
       context.log('debug', `fake-${message.type}`, { peer: message.peer });
   },
   onTick() {
-    if (fault !== null) strike[fault]?.();
+    if (fault !== null && running) strike[fault]?.();
   },
   async drain() {
     context.log('info', 'fake-drained', {});
