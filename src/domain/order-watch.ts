@@ -6,7 +6,7 @@ import { foreignOrderEnded, noteForeignOrder } from './foreign-orders.js';
 import type { Quantity } from './money.js';
 import { formatDecimal } from './money.js';
 import { type ClientOrderId, isTerminal, type OrderTerms, type VenueOrderId } from './order.js';
-import { startGroup } from './read-group.js';
+import { groupAsOf, type ReadGroup, startGroup } from './read-group.js';
 import {
   audit,
   findTracked,
@@ -278,9 +278,16 @@ const look = (state: ReconciliationState, tracked: TrackedOrder, now: Now): void
 };
 
 /** A look at an order is over: again, later, if something still does not fit. */
-export const watchAnswered = (state: ReconciliationState, clientOrderId: ClientOrderId, now: Now): void => {
+export const watchAnswered = (
+  state: ReconciliationState,
+  group: ReadGroup,
+  clientOrderId: ClientOrderId,
+  now: Now,
+): void => {
   const tracked = state.live.get(clientOrderId) ?? state.settled.get(clientOrderId);
-  if (tracked?.watch == null) return;
+  if (tracked === undefined) return;
+  tracked.lookedMonoMs = groupAsOf(group) ?? tracked.lookedMonoMs;
+  if (tracked.watch === null) return;
   const { watch } = tracked;
   watch.pending = false;
   watch.attempt += 1;

@@ -108,6 +108,16 @@ export const partAsOf = (group: ReadGroup, name: string): number | null => {
   return part === undefined || part.failure !== null ? null : part.asOfMonoMs;
 };
 
+/** When the group's first request left, or null when any part of it has failed. */
+export const groupAsOf = (group: ReadGroup): number | null => {
+  let least: number | null = null;
+  for (const { asOfMonoMs, failure } of group.parts.values()) {
+    if (asOfMonoMs === null || failure !== null) return null;
+    least = Math.min(least ?? asOfMonoMs, asOfMonoMs);
+  }
+  return least;
+};
+
 /** The parts that failed, for people. */
 export const failedParts = (group: ReadGroup): string[] =>
   [...group.parts]

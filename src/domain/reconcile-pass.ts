@@ -42,6 +42,8 @@ const SEEN_LEAST = 3;
 const WIDENING = 4;
 /** Longest look back: the venue's own default (protocol section 5.2). */
 const LOOK_BACK_MAX_MS = 30 * 86_400_000;
+/** Names a difference about one of our orders; its label follows. */
+const ORDER_KEY = 'order:';
 /** A message of ours may cross one of execution's for this long. */
 const CROSSING_MS = 1_000;
 
@@ -167,7 +169,7 @@ const evaluate = (
   for (const clientOrderId of outOfLineOrders) {
     const tracked = state.live.get(clientOrderId);
     const text = tracked === undefined ? null : outOfLine(tracked);
-    if (text !== null) found.set(`order:${clientOrderId}`, text);
+    if (text !== null) found.set(`${ORDER_KEY}${clientOrderId}`, text);
   }
   for (const [venueOrderId, stray] of state.strays)
     found.set(
@@ -208,10 +210,22 @@ const noteDifferences = (
     }
     known.seen += 1;
     known.text = text;
-    if (known.seen >= SEEN_LEAST && now.monoMs - known.sinceMonoMs >= state.config.graceMs)
+    const overMonoMs = known.sinceMonoMs + state.config.graceMs;
+    if (known.seen >= SEEN_LEAST && now.monoMs >= overMonoMs && !awaitsLook(state, key, overMonoMs))
       lasting.push(text);
   }
   return lasting;
+};
+
+/**
+ * The reads that settle an order's difference have not been answered since its grace time ended: a bucket may be
+ * paused. Until they are, the difference is lateness, which the lag hold covers.
+ */
+const awaitsLook = (state: ReconciliationState, key: string, sinceMonoMs: number): boolean => {
+  if (!key.startsWith(ORDER_KEY)) return false;
+  const tracked = state.live.get(key.slice(ORDER_KEY.length));
+  if (tracked === undefined || tracked.venueOrderIds.size === 0) return false;
+  return (tracked.lookedMonoMs ?? Number.NEGATIVE_INFINITY) < sinceMonoMs;
 };
 
 interface Findings {

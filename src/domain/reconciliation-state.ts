@@ -105,6 +105,8 @@ export interface TrackedOrder {
   /** A cancel is under way: the order is looked at until its end is proven, or execution says that it works on. */
   cancelQuestioned: boolean;
   watch: OrderWatch | null;
+  /** When the newest look at it that was answered in full was sent; null before the first. */
+  lookedMonoMs: number | null;
   search: EvidenceSearch | null;
   /** Ended, and everything about it is booked; null before. */
   settledMonoMs: number | null;
@@ -417,6 +419,7 @@ export const trackOrder = (state: ReconciliationState, order: Order, now: Now): 
     missingAsOfMonoMs: null,
     cancelQuestioned: false,
     watch: null,
+    lookedMonoMs: null,
     search: null,
     settledMonoMs: null,
   };

@@ -294,7 +294,7 @@ const groupAnswered = (
       evidenceAnswered(state, group, owner, now, effects);
       return;
     case 'watch':
-      watchAnswered(state, owner.clientOrderId, now);
+      watchAnswered(state, group, owner.clientOrderId, now);
       return;
     case 'foreign': {
       const foreign = state.foreign.get(owner.venueOrderId);

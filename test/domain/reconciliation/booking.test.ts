@@ -316,6 +316,32 @@ describe('the three-way proof', () => {
     expect(bench.status.reconciliation).to.deep.include({ residuals: { BTC: '-0.0000000000000001' } });
   });
 
+  it('is lateness while the read that would settle it is refused for our rate, and ends with that read', () => {
+    const bench = running();
+    const venueOrderId = rest(bench, 1, limitOrder('buy', '0.5'));
+    bench.run(1_000);
+    bench.venue.cancel(venueOrderId, bench.venueMs);
+    bench.failWith = call => (call.type === 'order' ? { type: 'rate-limited', retryAfterMs: 150_000 } : null);
+    frame(bench, { type: 'order-removed', venueOrderId, clientOrderId: label(1) });
+    bench.run(5_000);
+    bench.failWith = () => null;
+    bench.run(140_000, 250);
+    expect([...bench.holds.keys()]).to.include('reconcile-lag');
+    bench.run(15_000, 250);
+    expect(bench.state.discrepancies).to.deep.equal([]);
+    expect([...bench.everHeld.keys()]).to.not.include('invariant:account');
+    expect([...bench.holds.keys()]).to.not.include('reconcile-lag');
+  });
+
+  it('is a difference when the read that would settle it is answered, and settles nothing', () => {
+    const bench = running();
+    const venueOrderId = rest(bench, 1, limitOrder('buy', '0.5'));
+    bench.run(1_000);
+    frame(bench, { type: 'order-removed', venueOrderId, clientOrderId: label(1) });
+    bench.run(90_000, 250);
+    expect(bench.holds.get('invariant:account')).to.contain('said to have left the book, not confirmed');
+  });
+
   it('takes a difference as a correction when the operator releases the hold, and goes on from there', () => {
     const bench = running();
     bench.venue.totals.set('TRY', (bench.venue.totals.get('TRY') ?? 0n) + 77n);
