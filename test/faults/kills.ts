@@ -23,10 +23,12 @@ export interface KillsPlan {
 
 /** One death and the start after it. */
 export interface Death {
-  /** A crash point with its count, or how long after the start or the recovery the kill came. */
+  /** A crash point with its count, or how long after the start or the first order the kill came. */
   readonly at: string;
   /** From the start of the process to the log's `recovered`; null when the next kill came first. */
   readonly recoveredMs: number | null;
+  /** Of that, the reading and comparing of the account, as the bot itself says. */
+  readonly readingMs: number | null;
   /** From the start of the process until the ledger held all that the exchange had done before it. */
   readonly equalMs: number | null;
 }
@@ -50,6 +52,8 @@ const POINT_DEADLINE_MS = 180_000;
 const START_KILLS = 4;
 const START_MS = 2_500;
 const TRADING_MS = 3_000;
+/** A recovered bot has an order at the exchange within this. */
+const TRADING_DEADLINE_MS = 60_000;
 
 /** Counts at which a point strikes: the first time, and later ones. */
 const COUNTS: Readonly<Partial<Record<CrashPointName, readonly number[]>>> = {
@@ -122,16 +126,18 @@ const oneLane = async (
         const waitMs = Math.floor(random() * START_MS);
         await pause(waitMs);
         bot.kill('SIGKILL');
-        deaths.push({ at, recoveredMs: null, equalMs: null });
+        deaths.push({ at, recoveredMs: null, readingMs: null, equalMs: null });
         at = `${waitMs} ms after a start`;
       } else {
         deaths.push(await proveRecovery(bot, venue, database, { at, before, startedMs }, violations));
         const waitMs = Math.floor(random() * TRADING_MS);
         if (point === null) {
+          const { orders } = venue.exchange.account();
+          await reached(bot, () => orders.size > before.orders.length, TRADING_DEADLINE_MS);
           await pause(waitMs);
           bot.kill('SIGKILL');
         } else await within(bot.ended, POINT_DEADLINE_MS, `${point} was not reached`);
-        at = point ?? `${waitMs} ms after a recovery`;
+        at = point ?? `${waitMs} ms into trading`;
       }
       const { signal, code } = await bot.ended;
       if (signal !== 'SIGKILL') violations.push(`before ${at}: the bot ended with ${code}: ${bot.stderr()}`);
@@ -141,6 +147,9 @@ const oneLane = async (
     const startedMs = performance.now();
     bot = start();
     deaths.push(await proveRecovery(bot, venue, database, { at, before, startedMs }, violations));
+    // An order of its own: from then on it may also cancel, as its stop is told to.
+    const { orders } = venue.exchange.account();
+    await reached(bot, () => orders.size > before.orders.length, TRADING_DEADLINE_MS);
     await reached(bot, () => openQuestions(database).length === 0, QUESTIONS_DEADLINE_MS);
     bot.kill('SIGINT');
     const end = await bot.ended;
@@ -172,7 +181,7 @@ const proveRecovery = async (
     RECOVERY_DEADLINE_MS,
     `after ${at}: no recovery; ${JSON.stringify(bot.events.slice(-6))}`,
   );
-  if (recovered === null) return { at, recoveredMs: null, equalMs: null };
+  if (recovered === null) return { at, recoveredMs: null, readingMs: null, equalMs: null };
   const recoveredMs = performance.now() - startedMs;
   let equalMs: number | null = null;
   let missing: string[] = [];
@@ -184,7 +193,7 @@ const proveRecovery = async (
   violations.push(...missing.map(text => `after ${at}: ${text}`));
   const now = momentOf(venue.exchange.account());
   violations.push(...impossibilities(database, before, now).map(text => `after ${at}: ${text}`));
-  return { at, recoveredMs, equalMs };
+  return { at, recoveredMs, readingMs: Number(recovered.tookMs), equalMs };
 };
 
 const within = async <T>(promise: Promise<T>, ms: number, otherwise: string): Promise<T> => {
