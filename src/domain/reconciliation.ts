@@ -10,7 +10,7 @@
  */
 import type { ExecutionReport } from './account-events.js';
 import { openingAnswered, openingAppended, stepOpening } from './account-opening.js';
-import { report, summarise, tellAccount } from './account-report.js';
+import { report, statusFacts, summarise, tellAccount } from './account-report.js';
 import { evidenceAnswered, searchFor, stepSearches } from './evidence.js';
 import { takeFill } from './fill-booking.js';
 import type { LedgerReply } from './ledger-records.js';
@@ -457,5 +457,6 @@ const endDrain = (state: ReconciliationState, now: Now, effects: ReconciliationE
   revalue(state, now, effects);
   summarise(state, now, effects);
   if (!clean) log(effects, 'warn', 'last-look-unclean', { discrepancies: state.discrepancies });
+  effects.push({ type: 'status', facts: statusFacts(state, now) });
   effects.push({ type: 'drained', clean });
 };

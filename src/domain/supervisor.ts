@@ -424,8 +424,8 @@ class Turn {
   }
 
   /** Once a second, for the summary of the run: what the workers reported last. */
-  private tellFigures(): void {
-    if (this.now.monoMs - this.state.figuresAtMonoMs < MEASURE_EVERY_MS) return;
+  private tellFigures(isLast = false): void {
+    if (!isLast && this.now.monoMs - this.state.figuresAtMonoMs < MEASURE_EVERY_MS) return;
     this.state.figuresAtMonoMs = this.now.monoMs;
     const account = this.child('reconciliation')?.facts as
       | { readonly profit?: { readonly totalTry?: string | null }; readonly openOrders?: number }
@@ -673,6 +673,11 @@ class Turn {
     // Before anything else: nobody may start something new while the others are being stopped.
     this.tellControl();
     this.log(exitCode === 0 ? 'info' : 'error', 'stopping', { reason, exitCode });
+    if (this.state.config.shutdownOpenOrders === 'cancel' && this.child('execution')?.status !== 'up')
+      this.log('warn', 'resting-orders-left', {
+        why: 'SHUTDOWN_OPEN_ORDERS is cancel, and execution, which cancels, is not up',
+        remedy: 'start again and stop once all workers are ready, or cancel at the exchange',
+      });
   }
 
   private end(code: number, forced: boolean): void {
@@ -835,7 +840,11 @@ class Turn {
   private stopNext(): void {
     const left = [...this.state.children].reverse().find(child => !isGone(child));
     if (left === undefined) this.end(this.state.stop?.exitCode ?? 0, false);
-    else if (left.status === 'up' || left.status === 'starting') this.drain(left);
+    else if (left.status === 'up' || left.status === 'starting') {
+      // Whoever had something to count has counted it by now, and this worker is the one that says it.
+      if (left.rule.actor === 'telemetry') this.tellFigures(true);
+      this.drain(left);
+    }
   }
 
   private tellControl(): void {

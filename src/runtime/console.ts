@@ -21,7 +21,8 @@ export interface RunCounts {
   denied: number;
   fills: number;
   holds: number;
-  openOrders: number;
+  /** As reconciliation last counted them; null before. */
+  openOrders: number | null;
   /** Net profit as last valued, for people, with its currency; null before. */
   profit: string | null;
 }
@@ -36,7 +37,7 @@ export const newCounts = (nowMs: number): RunCounts => ({
   denied: 0,
   fills: 0,
   holds: 0,
-  openOrders: 0,
+  openOrders: null,
   profit: null,
 });
 
@@ -162,7 +163,7 @@ export const renderLine = (line: LogLine): string => {
 };
 
 const countWords = (counts: RunCounts): readonly string[] => [
-  `orders ${counts.orders} (open ${counts.openOrders}, filled ${counts.filled}, canceled ${counts.canceled}, denied ${counts.denied})`,
+  `orders ${counts.orders} (open ${counts.openOrders ?? '-'}, filled ${counts.filled}, canceled ${counts.canceled}, denied ${counts.denied})`,
   `fills ${counts.fills}`,
   `profit ${counts.profit ?? '-'}`,
 ];

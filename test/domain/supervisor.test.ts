@@ -111,6 +111,24 @@ describe('the supervisor’s stop', () => {
     expect(world.control?.pull).to.equal('all');
   });
 
+  it('says that resting orders stay when it must stop before the worker that cancels them is up', () => {
+    const early = new World(configOf({ shutdownOpenOrders: 'cancel' }));
+    early.feed({ type: 'signal', signal: 'SIGINT' });
+    expect(early.logged('resting-orders-left')).to.have.length(1);
+
+    const running = new World(configOf({ shutdownOpenOrders: 'cancel' })).run();
+    running.feed({ type: 'signal', signal: 'SIGINT' });
+    expect(running.logged('resting-orders-left')).to.have.length(0);
+  });
+
+  it('tells the figures of the run once more when everybody who counts has ended', () => {
+    const world = new World().run();
+    world.feed({ type: 'signal', signal: 'SIGTERM' });
+    world.feed({ type: 'status-reported', actor: 'reconciliation', facts: { openOrders: 9 } });
+    world.settle();
+    expect(world.logged('run-figures').at(-1)).to.include({ openOrders: 9 });
+  });
+
   it('ends at once with 4 at a second signal', () => {
     const world = new World().run();
     world.feed({ type: 'signal', signal: 'SIGTERM' });

@@ -154,6 +154,7 @@ describe('the view at a terminal', () => {
 
   it('sums the run up in one line and at its end', () => {
     const counts = newCounts(0);
+    expect(summaryLine(counts, 0, 200), 'nobody has counted yet').to.contain('(open -,');
     for (const event of [
       'order-intended',
       'order-intended',
