@@ -140,6 +140,11 @@ const section = <T>(
   return `## ${title}\n\n${text}\n\n${body}\n`;
 };
 
+// At the start: what is tested is what is there now.
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+const changed =
+  execFileSync('git', ['status', '--porcelain', '--', 'src', 'workers'], { encoding: 'utf8' }) !== '';
+
 const submits = await part('faulty submits', () =>
   faultySubmits({ submits: plan.submits, bots: plan.lanes, seed: plan.seed, probability: 0.05 }),
 );
@@ -157,9 +162,6 @@ const syncs = hasStrace()
   : null;
 
 const violations = [submits, kills].flatMap(outcome => (outcome instanceof Error ? [] : outcome.violations));
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-const changed =
-  execFileSync('git', ['status', '--porcelain', '--', 'src', 'workers'], { encoding: 'utf8' }) !== '';
 const isFull = Object.entries(FULL).every(
   ([name, full]) => name === 'lanes' || name === 'seed' || plan[name as keyof typeof plan] >= full,
 );
