@@ -59,37 +59,50 @@ const applyBook = (
   bids: readonly RecordedLevel[],
   asks: readonly RecordedLevel[],
 ): void => {
-  const sight = { buy: outOfSight(market, 'buy'), sell: outOfSight(market, 'sell') };
+  const hidden = { buy: hiddenPrices(venue, market, 'buy'), sell: hiddenPrices(venue, market, 'sell') };
   const sides = [
     ['buy', bids],
     ['sell', asks],
   ] as const;
   // What leaves goes first, so that what comes does not meet orders that are no longer there.
+  const raised: { readonly side: Side; readonly level: RecordedLevel; readonly added: Quantity }[] = [];
   for (const [side, levels] of sides) {
+    const stated = market.stated[side];
     if (whole) {
       const named = new Set(levels.map(level => level.price));
-      for (const price of [...market.stated[side].keys()])
-        if (!named.has(price)) lower(market, side, price, 0n);
+      for (const price of [...stated.keys()]) if (!named.has(price)) lower(market, side, price, 0n);
     }
-    for (const { price, total } of levels)
-      if (total <= (market.stated[side].get(price) ?? 0n)) lower(market, side, price, total);
+    for (const level of levels) {
+      const before = stated.get(level.price) ?? 0n;
+      if (level.total > before) raised.push({ side, level, added: level.total - before });
+      else lower(market, side, level.price, level.total);
+    }
   }
-  for (const [side, levels] of sides)
-    for (const { price, total } of levels) {
-      const before = market.stated[side].get(price) ?? 0n;
-      if (total > before) raise(venue, market, side, price, total, total - before, sight[side](price));
-    }
+  for (const { side, level, added } of raised)
+    raise(venue, market, side, level.price, level.total, added, hidden[side].has(level.price));
 };
 
-/** Whether a price lies beyond the worst level in sight, as things were before the frame. */
-const outOfSight = (market: Market, side: Side): ((price: Price) => boolean) => {
+const NOWHERE: ReadonlySet<Price> = new Set();
+
+/** Prices of accounts' orders beyond the worst level in sight, as things are before a frame. */
+const hiddenPrices = (venue: VenueState, market: Market, side: Side): ReadonlySet<Price> => {
   const stated = market.stated[side];
-  if (stated.size === 0) return () => true;
-  if (stated.size < WINDOW_LEVELS) return () => false;
+  let prices: Set<Price> | undefined;
+  for (const account of venue.accounts.values())
+    for (const order of account.open.values())
+      if (order.resting !== null && order.side === side && order.symbol === market.listing.symbol)
+        if (!stated.has(order.price)) {
+          prices ??= new Set();
+          prices.add(order.price);
+        }
+  if (prices === undefined || stated.size === 0) return prices ?? NOWHERE;
+  if (stated.size < WINDOW_LEVELS) return NOWHERE;
   let worst: Price | undefined;
   for (const price of stated.keys())
     if (worst === undefined || (side === 'buy' ? price < worst : price > worst)) worst = price;
-  return price => worst !== undefined && (side === 'buy' ? price < worst : price > worst);
+  for (const price of prices)
+    if (worst === undefined || (side === 'buy' ? price >= worst : price <= worst)) prices.delete(price);
+  return prices;
 };
 
 const lower = (market: Market, side: Side, price: Price, total: Quantity): void => {
@@ -118,6 +131,7 @@ const lower = (market: Market, side: Side, price: Price, total: Quantity): void 
 
 /** What trades have eaten of a level since it was last stated; asked for once. */
 const takeTraded = (market: Market, side: Side, price: Price): Quantity => {
+  if (market.traded[side].size === 0) return 0n;
   const traded = market.traded[side].get(price) ?? 0n;
   market.traded[side].delete(price);
   return traded;
