@@ -36,9 +36,12 @@ export interface AccountFile {
    * that an instance that is refused elsewhere leaves the file of the running one alone.
    */
   begin(): void;
+  /** Writes an event, or keeps it waiting while the disk refuses it. */
   append(apiKey: string, event: AccountEvent): void;
   /** Keeps where a generated market is, so that it goes on from there. */
   mark(symbol: string, price: Price): void;
+  /** Why events are waiting to be written, after another attempt; null when none is. */
+  problem(): string | null;
   close(): void;
 }
 
@@ -54,11 +57,25 @@ export const openAccountFile = (path: string, mode: string): AccountFile => {
   const whole = text.lastIndexOf('\n') + 1;
   const lines = text.slice(0, whole).split('\n').slice(0, -1);
   for (const [index, line] of lines.entries()) readRow(path, index + 1, line, mode, accounts, prices);
+  const rows: unknown[] = whole === 0 ? [{ kind: 'paper-account', version: 1, mode }] : [];
   let fd: number | null = null;
-  const waiting: unknown[] = whole === 0 ? [{ kind: 'paper-account', version: 1, mode }] : [];
-  const put = (row: unknown): void => {
-    if (fd === null) waiting.push(row);
-    else write(fd, row);
+  let kept = Buffer.byteLength(text.slice(0, whole));
+  let failure: string | null = null;
+  /** Writes what waits, oldest first; a row that does not get through whole is taken back and waits on. */
+  const flush = (): void => {
+    if (fd === null) return;
+    try {
+      while (rows.length > 0) {
+        const bytes = Buffer.from(`${encode(rows[0])}\n`);
+        for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
+        kept += bytes.length;
+        rows.shift();
+      }
+      failure = null;
+    } catch (error) {
+      failure = messageOf(error);
+      ftruncateSync(fd, kept);
+    }
   };
   return {
     accounts,
@@ -66,14 +83,24 @@ export const openAccountFile = (path: string, mode: string): AccountFile => {
     begin() {
       if (fd !== null) return;
       fd = openSync(path, 'a', 0o600);
-      if (whole < text.length) ftruncateSync(fd, Buffer.byteLength(text.slice(0, whole)));
-      for (const row of waiting.splice(0, waiting.length)) write(fd, row);
+      if (whole < text.length) ftruncateSync(fd, kept);
+      flush();
     },
-    append: (apiKey, event) => put({ kind: 'event', apiKey, event }),
-    mark: (symbol, price) => {
-      if (fd !== null) put({ kind: 'mark', symbol, price: formatDecimal(price) });
+    append(apiKey, event) {
+      rows.push({ kind: 'event', apiKey, event });
+      flush();
     },
-    close: () => {
+    mark(symbol, price) {
+      if (fd === null || failure !== null) return;
+      rows.push({ kind: 'mark', symbol, price: formatDecimal(price) });
+      flush();
+    },
+    problem() {
+      if (failure !== null) flush();
+      return failure;
+    },
+    close() {
+      flush();
       if (fd !== null) closeSync(fd);
       fd = null;
     },
@@ -85,7 +112,9 @@ const readIfThere = (path: string): string => {
     makeFolder(dirname(path));
     if (!statSync(dirname(path)).isDirectory()) throw new Error(`${dirname(path)} is not a folder`);
     accessSync(dirname(path), constants.W_OK);
-    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+    if (!existsSync(path)) return '';
+    if (!statSync(path).isFile()) throw new Error('it is not a file');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     throw new AccountFileError(`the paper account ${path} cannot be used: ${messageOf(error)}`);
   }
@@ -181,17 +210,14 @@ const rowSchema = z.discriminatedUnion('kind', [
 /** Fields that are whole numbers, not amounts. */
 const INTEGER_FIELDS = ['tradeId'];
 
-const write = (fd: number, row: unknown): void => {
-  const text = JSON.stringify(row, (name, value: unknown) =>
+const encode = (row: unknown): string =>
+  JSON.stringify(row, (name, value: unknown) =>
     typeof value === 'bigint'
       ? INTEGER_FIELDS.includes(name)
         ? String(value)
         : formatDecimal(value)
       : value,
   );
-  const bytes = Buffer.from(`${text}\n`);
-  for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
-};
 
 const readRow = (
   path: string,

@@ -1,13 +1,6 @@
 /** What the operator of the exchange may see and do: as commands, and as `/admin` paths on loopback. */
 import { formatDecimal, tryParseDecimal } from '../domain/money.js';
-import {
-  type Account,
-  AccountError,
-  type AccountEvent,
-  type AccountOrder,
-  openAccount,
-  rememberView,
-} from './accounts.js';
+import { type Account, AccountError, type AccountOrder, openAccount, rememberView } from './accounts.js';
 import { shockFairPrice } from './fair-values.js';
 import { clearFaults, FAULTS, FaultError, faultFrom, parseFault, setFault } from './faults.js';
 import { FEE_LEVELS } from './fees.js';
@@ -214,15 +207,15 @@ const open = (
   if (venue.accounts.has(command.apiKey)) return `account ${command.apiKey} exists`;
   if (!(command.feeLevel >= 1 && command.feeLevel <= FEE_LEVELS))
     return `fee level ${command.feeLevel} does not exist: 1 to ${FEE_LEVELS}`;
-  const event: AccountEvent = {
+  const event = {
     type: 'account-opened',
     apiKey: command.apiKey,
     apiSecret: command.apiSecret,
     userId: venue.nextUserId++,
     feeLevel: command.feeLevel,
     atMs: serverMs(venue),
-  };
-  venue.accounts.set(command.apiKey, openAccount(event as Extract<AccountEvent, { type: 'account-opened' }>));
+  } as const;
+  venue.accounts.set(command.apiKey, openAccount(event));
   venue.effects.push({ type: 'account-event', apiKey: command.apiKey, event });
   for (const [asset, amount] of command.balances) {
     if (amount === 0n) continue;

@@ -23,12 +23,8 @@ export const sendToSubscriber = (
   market: Market | null,
   text: string,
 ): void => {
-  if (faultOn(venue.faults, 'stalled-channel') !== undefined) {
-    const symbol = market?.listing.symbol;
-    if (faultOn(venue.faults, 'stalled-channel')?.value === subscription.channel) {
-      const struck = strikes(venue.faults, 'stalled-channel', symbol === undefined ? {} : { symbol });
-      if (struck !== undefined) return;
-    }
-  }
+  const site = market === null ? {} : { symbol: market.listing.symbol };
+  const stalled = faultOn(venue.faults, 'stalled-channel')?.value === subscription.channel;
+  if (stalled && strikes(venue.faults, 'stalled-channel', site) !== undefined) return;
   sendFrame(venue, subscription.session, text);
 };

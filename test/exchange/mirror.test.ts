@@ -81,12 +81,13 @@ describe('a mirrored market', () => {
     });
     const { id } = (JSON.parse(reply.text) as { data: { id: number } }).data;
     await until(() => mirror.account().orders.get(id)?.status === 'working');
+    const level = source.venue.markets.get('DOTUSDT')?.book.asks.at(-1)?.total ?? 0n;
     source.admin({
       type: 'participant',
       symbol: 'DOTUSDT',
       side: 'buy',
       price: null,
-      quantity: parseDecimal('3000'),
+      quantity: level + parseDecimal('10'),
     });
     await until(() => mirror.account().orders.get(id)?.status === 'closed');
     expect(mirror.account().trades.at(-1)?.liquidity).to.equal('maker');

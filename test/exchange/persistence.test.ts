@@ -28,6 +28,7 @@ import { type Harness, KEY, limit, quietHarness } from './harness.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'account-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
+const entry = fileURLToPath(new URL('./children/exchange.js', import.meta.url));
 let serial = 0;
 const freshPath = (): string => join(folder, `account-${++serial}.jsonl`);
 
@@ -206,6 +207,35 @@ describe('a paper account on disk', () => {
       expect(() => openAccountFile(path, 'paper')).to.throw(AccountFileError, words);
     });
 
+  it('is not added to while the disk refuses it: the exchange answers 503, and the file stays whole', async () => {
+    const path = freshPath();
+    const command = `ulimit -f 4; exec "${process.execPath}" "${entry}" "${path}"`;
+    const child = spawn('/bin/sh', ['-c', command], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exit = once(child, 'exit');
+    const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+    const to = JSON.parse(line) as { url: string; apiKey: string; apiSecret: string };
+    let accepted = 0;
+    let status = 200;
+    for (; status === 200 && accepted < 50; accepted++)
+      ({ status } = await request(to, 'POST', '/api/v1/order', {
+        pairSymbol: 'BTCTRY',
+        orderType: 'buy',
+        orderMethod: 'limit',
+        price: '3000000',
+        quantity: '0.001',
+      }));
+    expect(status).to.equal(503);
+    child.kill('SIGKILL');
+    await exit;
+    const { accounts } = openAccountFile(path, 'paper');
+    expect([...accounts.values()][0]?.length).to.be.greaterThan(3);
+    expect(readFileSync(path, 'utf8').endsWith('\n')).to.equal(true);
+  });
+
+  it('refuses what is no file', () => {
+    expect(() => openAccountFile('/dev/full', 'paper')).to.throw(AccountFileError, /it is not a file/);
+  });
+
   it('refuses a place that cannot be written', () => {
     const inTheWay = freshPath();
     writeFileSync(inTheWay, '');
@@ -217,8 +247,6 @@ describe('a paper account on disk', () => {
 });
 
 describe('a paper account whose process is killed', () => {
-  const entry = fileURLToPath(new URL('./children/exchange.js', import.meta.url));
-
   it('keeps every order that was answered and every balance, to the last digit', async () => {
     const path = freshPath();
     const answered: string[] = [];
