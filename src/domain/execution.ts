@@ -63,6 +63,8 @@ const CLOCK_ASK_SOON_MS = 5_000;
 const EVIDENCE_REMIND_MS = 5_000;
 const CANCEL_REMIND_MS = 1_500;
 const RESEND_MS = 1_000;
+/** Stands for the batch of transitions that the ledger has refused, until they are sent again. */
+const REFUSED = Number.POSITIVE_INFINITY;
 const STATUS_MS = 1_000;
 
 /** One step of execution. */
@@ -335,7 +337,7 @@ const onLedger = (turn: Turn, reply: LedgerReply): void => {
     while (confirmed < state.unconfirmed.length && (state.unconfirmed[confirmed]?.batch ?? 0) <= reply.batch)
       confirmed += 1;
     state.unconfirmed.splice(0, confirmed);
-    if (state.ledgerFailed) {
+    if (state.ledgerFailed && !state.unconfirmed.some(entry => entry.batch === REFUSED)) {
       state.ledgerFailed = false;
       clearHold(turn, 'ledger', '', 'the ledger takes records again');
     }
@@ -345,6 +347,10 @@ const onLedger = (turn: Turn, reply: LedgerReply): void => {
   state.ledgerFailed = true;
   askForHold(turn, 'ledger', '', `execution's records were refused: ${reply.reason}`);
   journalFailed(turn, reply.batch, reply.reason);
+  // No later confirmation speaks for it: it and everything after it go again, in their order.
+  state.unconfirmed = state.unconfirmed.map(entry =>
+    entry.batch === reply.batch ? { ...entry, batch: REFUSED } : entry,
+  );
   state.resendAt = Math.min(state.resendAt, now.monoMs + RESEND_MS);
 };
 

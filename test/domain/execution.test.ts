@@ -141,6 +141,36 @@ describe('execution', () => {
       expect(bench.holdNames()).to.include('+ledger');
     });
 
+    it('gives the ledger again, in order, what it refused and what came after, whatever it took meanwhile', () => {
+      const bench = ready();
+      const first = bench.place() ?? '';
+      const second = bench.place({ symbol: 'ETHTRY' }) ?? '';
+      bench.journal();
+      bench.sent(first);
+      bench.sent(second);
+      bench.forget();
+      bench.submitted(first, { type: 'confirmed', venueOrderId: 'V1' });
+      bench.submitted(second, { type: 'confirmed', venueOrderId: 'V2' });
+      const [refused, taken] = bench.appends().filter(({ durable }) => durable);
+      if (refused === undefined || taken === undefined) throw new Error('two batches were expected');
+      bench.step({
+        type: 'message',
+        from: 'ledger',
+        message: { type: 'append-failed', batch: refused.batch, reason: 'disk full' },
+      });
+      bench.step({ type: 'message', from: 'ledger', message: { type: 'appended', batch: taken.batch } });
+      expect(bench.holdNames()).to.not.include('-ledger');
+      bench.forget();
+      bench.pass(1_500);
+      expect(bench.records('order-moved').map(({ clientOrderId }) => clientOrderId)).to.deep.equal([
+        first,
+        second,
+      ]);
+      bench.journal();
+      expect(bench.holdNames()).to.include('-ledger');
+      expect(bench.state.unconfirmed).to.deep.equal([]);
+    });
+
     it('lets nothing leave while the ledger does not answer, or is gone', () => {
       const silent = ready();
       const id = silent.place({}, { validUntilMonoMs: silent.monoMs + 60_000 }) ?? '';
