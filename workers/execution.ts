@@ -16,6 +16,7 @@ import {
 import { dearestFees } from '#src/domain/fees.js';
 import { checkFence, type WriteApproval } from '#src/domain/fence.js';
 import type { LedgerReply, LedgerSnapshot } from '#src/domain/ledger-records.js';
+import { followsEarlierRun } from '#src/domain/request-budget.js';
 import type { ActorName } from '#src/domain/step.js';
 import type { VenueWrite } from '#src/domain/venue-port.js';
 import type { FromLedger } from '#src/messages/ledger.js';
@@ -30,8 +31,6 @@ const MAX_EARLY = 10_000;
 const WARM_UP_MS = 10_000;
 /** Of the stop's time, what is kept for the journal's last commit. */
 const JOURNAL_MARGIN_MS = 1_000;
-/** An earlier run's requests count in the venue's windows for this long. */
-const COLD_MS = 60_000;
 
 /** A write on its way. */
 interface Departure {
@@ -176,7 +175,6 @@ hostActor('execution', context => {
   const begin = (): void => {
     if (state !== null || snapshot === null || epoch === null) return;
     const now = context.now();
-    const sinceLastRecord = now.wallMs - snapshot.lastRecordAtMs;
     state = initialExecution(
       {
         symbols: settings.symbols,
@@ -190,8 +188,7 @@ hostActor('execution', context => {
         budget: {
           writesPerSecond: settings.rest.rateLimitRps,
           writeBurst: settings.rest.rateLimitBurst,
-          // A clock that went backwards proves nothing.
-          cold: snapshot.lastRecordAtMs > 0 && sinceLastRecord < COLD_MS,
+          cold: followsEarlierRun(incarnation, snapshot.lastRecordAtMs, now.wallMs),
         },
         shutdownOpenOrders: settings.shutdownOpenOrders,
       },

@@ -16,6 +16,7 @@ import {
   statusFacts,
   stepReconciliation,
 } from '#src/domain/reconciliation.js';
+import { followsEarlierRun } from '#src/domain/request-budget.js';
 import type { Now } from '#src/domain/step.js';
 import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
@@ -24,8 +25,6 @@ import type { WorkerBoot } from '#src/runtime/settings.js';
 
 /** Messages that arrive before the ledger has answered are kept up to this many. */
 const MAX_EARLY = 10_000;
-/** An earlier run's requests count in the venue's windows for this long. */
-const COLD_MS = 60_000;
 /** The last look's share of the stop. */
 const LAST_LOOK_MS = 1_500;
 const DRAIN_TICK_MS = 20;
@@ -53,14 +52,12 @@ const configOf = (
   now: Now,
 ): ReconciliationConfig => {
   const { settings, incarnation } = boot;
-  const sinceLastRecordMs = now.wallMs - snapshot.lastRecordAtMs;
   return {
     incarnation,
     seed: incarnation,
     symbols: settings.symbols,
     signed,
-    // A clock that went backwards proves nothing.
-    coldBudget: snapshot.lastRecordAtMs > 0 && sinceLastRecordMs < COLD_MS,
+    coldBudget: followsEarlierRun(incarnation, snapshot.lastRecordAtMs, now.wallMs),
     reads: settings.rest,
     reconcileIntervalMs: settings.reconcileIntervalMs,
     reconcileMaxLagMs: settings.reconcileMaxLagMs,

@@ -114,6 +114,16 @@ export interface RequestBudget {
   readonly coldSince: number;
 }
 
+/**
+ * Whether somebody before us may have sent requests that still count in the venue's windows: a worker that replaces
+ * another follows it within seconds; a first one follows an earlier process, whose last record says when it ended.
+ *
+ * @param lastRecordAtMs Unix ms of the newest record of an earlier process; 0 when there was none
+ */
+export const followsEarlierRun = (incarnation: number, lastRecordAtMs: number, wallMs: number): boolean =>
+  // A clock that went backwards proves nothing.
+  incarnation > 1 || (lastRecordAtMs > 0 && wallMs - lastRecordAtMs < MINUTE);
+
 /** The answer to a request for a request. */
 export type Grant =
   | { readonly granted: true }

@@ -8,6 +8,7 @@ import {
   CANCEL_RAMP_STEP_MS,
   capacityWithin,
   createRequestBudget,
+  followsEarlierRun,
   giveBack,
   ORDER_PATH_PAUSE_MIN_MS,
   pause,
@@ -222,6 +223,20 @@ describe('request budget', () => {
     for (const { requests, windowMs } of VENUE_LIMITS.submit)
       expect(densest([...before, ...after], windowMs)).to.be.at.most(requests);
     expect(after.length).to.be.greaterThan(60);
+  });
+
+  it('takes every worker that replaces another for one that follows it, and a first one by the clock', () => {
+    const now = 1_790_000_000_000;
+    const rows: readonly (readonly [incarnation: number, lastRecordAtMs: number, follows: boolean])[] = [
+      [1, 0, false],
+      [1, now - 59_999, true],
+      [1, now - 60_000, false],
+      [1, now + 3_600_000, true],
+      [2, 0, true],
+      [2, now - 7_200_000, true],
+    ];
+    for (const [incarnation, lastRecordAtMs, follows] of rows)
+      expect(followsEarlierRun(incarnation, lastRecordAtMs, now)).to.equal(follows);
   });
 
   describe('after a 429', () => {
