@@ -104,6 +104,16 @@ export const handleAdmin = (venue: VenueState, request: HttpRequest): HttpReply 
     }
     case 'GET /admin/account':
       return account === undefined ? done('there is no such account') : json(200, statementOf(account));
+    case 'POST /admin/accounts': {
+      const apiKey = textField(fields, 'apiKey');
+      const apiSecret = textField(fields, 'apiSecret');
+      const feeLevel = Number(textField(fields, 'feeLevel') ?? 1);
+      if (apiKey === undefined || apiSecret === undefined)
+        return done('an account needs {"apiKey": "…", "apiSecret": "<base64>"}');
+      return done(
+        carryOut(venue, { type: 'open-account', apiKey, apiSecret, feeLevel, balances: new Map() }),
+      );
+    }
     case 'POST /admin/deposit': {
       const amount = decimal('amount');
       const asset = textField(fields, 'asset')?.toUpperCase();

@@ -172,6 +172,18 @@ describe('the exchange as a server', () => {
     expect((await request(exchange, 'GET', '/admin/nothing')).status).to.equal(404);
   });
 
+  it('opens further accounts, each with its own money', async () => {
+    const other = { apiKey: 'other', apiSecret: 'b3RoZXItc2VjcmV0' };
+    expect((await request(exchange, 'POST', '/admin/accounts', other)).text).to.equal('{"ok":true}');
+    expect((await request(exchange, 'POST', '/admin/accounts', other)).text).to.contain(
+      'account other exists',
+    );
+    await request(exchange, 'POST', '/admin/deposit?apiKey=other', { asset: 'ADA', amount: '3' });
+    const balances = await request({ url: exchange.url, ...other }, 'GET', '/api/v1/users/balances');
+    expect(balances.text).to.contain('"asset":"ADA","assetname":"Cardano","balance":"3.0000000000000000"');
+    expect(exchange.account().holdings.get('ADA')).to.equal(undefined);
+  });
+
   it('pulls orders, trades as a participant and moves a market on the admin paths', async () => {
     const placed = await request(exchange, 'POST', '/api/v1/order', {
       pairSymbol: 'BTCUSDT',
