@@ -16,6 +16,7 @@ import { failureText, ListingError, readListedInstruments } from '../btcturk/lis
 import { createRestClient, type RestClient } from '../btcturk/rest-client.js';
 import { SigningKeyError } from '../btcturk/sign.js';
 import type { SupervisorStatus } from '../domain/supervisor.js';
+import { readBackupMark } from '../ledger/backup-mark.js';
 import { inspectIntegrity } from '../ledger/inspect.js';
 import { judgeFileSystem } from '../ledger/ledger-file.js';
 import { openReader } from '../ledger/reader.js';
@@ -45,6 +46,8 @@ const CLOCK_WARN_MS = 1_000;
 const CLOCK_REFUSED_MS = 2_000;
 const LEAST_FREE_BYTES = 256 * 1024 * 1024;
 const SLOW_SYNC_MS = 50;
+/** Once a day, and two hours late. */
+const BACKUP_WARN_HOURS = 26;
 
 /** Where the ledger lives: rights, space, kind of disk, and whether it keeps what it is told to keep. */
 export const diskChecks = (settings: Settings): readonly Check[] => {
@@ -135,6 +138,18 @@ export const ledgerCheck = (settings: Settings): Check => {
   } catch (error) {
     return refused('ledger', (error as Error).message);
   }
+};
+
+/** When the ledger was last copied by hand. */
+export const backupCheck = (settings: Pick<Settings, 'stateDbPath' | 'mode'>, nowMs: number): Check => {
+  if (!existsSync(settings.stateDbPath)) return pass('backup', 'nothing to copy yet');
+  const mark = readBackupMark(settings.stateDbPath);
+  const hours = mark === null ? null : Math.floor((nowMs - mark.atMs) / 3_600_000);
+  const words = mark === null ? 'none was made' : `${hours} hours old, ${mark.file}`;
+  if (hours !== null && hours <= BACKUP_WARN_HOURS) return pass('backup', words);
+  return settings.mode === 'live'
+    ? warn('backup', `${words}: btcbot export --backup FILE`)
+    : pass('backup', words);
 };
 
 /** What an earlier run left latched, and what a running bot says of itself. */

@@ -1,7 +1,9 @@
+import { wallMs } from '../runtime/clock.js';
 import { renderProblem } from '../runtime/config.js';
 import { redactFacts, redactorOf } from '../runtime/secrets.js';
 import { noPositionals } from './books.js';
 import {
+  backupCheck,
   botChecks,
   type Check,
   checksText,
@@ -10,6 +12,7 @@ import {
   type Verdict,
   venueChecks,
 } from './checks.js';
+import { hostChecks } from './host-checks.js';
 import { loadForCli } from './settings.js';
 import { json } from './table.js';
 import type { Verb } from './verb.js';
@@ -64,7 +67,9 @@ const examine = async (
       : [{ name: 'API key', verdict: key.met ? 'pass' : 'warn', detail: key.detail } as const]),
     ...diskChecks(settings),
     ledgerCheck(settings),
+    backupCheck(settings, wallMs()),
     ...(await botChecks(settings)),
+    ...(await hostChecks(settings)),
     ...(await venueChecks(settings, credentials)),
   ];
   return redactFacts(redactorOf(credentials), checks) as readonly Check[];

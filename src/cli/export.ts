@@ -4,7 +4,9 @@ import { abs, formatDecimal, notional } from '../domain/money.js';
 import type { Fill } from '../domain/order.js';
 import type { CashMovement } from '../domain/venue-port.js';
 import { BackupError } from '../ledger/backup.js';
+import { writeBackupMark } from '../ledger/backup-mark.js';
 import type { LedgerReader } from '../ledger/reader.js';
+import { wallMs } from '../runtime/clock.js';
 import {
   BOOKS_OPTIONS,
   BOOKS_USAGE,
@@ -18,7 +20,7 @@ import {
 import { fillJson } from './fills.js';
 import { CliRefused } from './refused.js';
 import { json, jsonAmount, jsonTime } from './table.js';
-import type { Verb } from './verb.js';
+import type { Verb, VerbIo } from './verb.js';
 
 /** The columns that CoinTracking's own CSV import expects, in its order. */
 const COIN_TRACKING = [
@@ -64,6 +66,7 @@ checks the copy, and exports nothing else; with --json it prints { backup, datab
       const backup = textOption(values, 'backup');
       if (backup !== undefined) {
         await backUp(books, backup);
+        rememberBackup(books.path, backup, io);
         io.out(
           values.json === true
             ? json({ backup, database: books.path })
@@ -92,6 +95,15 @@ const backUp = async (books: LedgerReader, target: string): Promise<void> => {
     if (error instanceof BackupError || error instanceof TypeError)
       throw new CliRefused(`cannot back up to ${target}: ${error.message}`);
     throw error;
+  }
+};
+
+/** A folder that cannot be written, as when another user reads the books, makes the copy no worse. */
+const rememberBackup = (ledgerPath: string, file: string, io: VerbIo): void => {
+  try {
+    writeBackupMark(ledgerPath, file, wallMs());
+  } catch (error) {
+    io.err(`the copy is good, but doctor will not know of it: ${(error as Error).message}\n`);
   }
 };
 

@@ -1,0 +1,209 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+
+const ROOT = join(import.meta.dirname, '..', '..', '..');
+const STORY = 'test/operations/story.test.ts';
+const SUPERVISION = 'test/supervision/stories.test.ts';
+const SUPERVISOR = 'test/domain/supervisor.test.ts';
+const MODE = 'test/runtime/mode.test.ts';
+const EXECUTION = 'test/domain/execution.test.ts';
+const RECONCILIATION = 'test/domain/reconciliation';
+const CONTROL = 'test/cli/control.test.ts';
+const DOCTOR = 'test/cli/doctor.test.ts';
+const STORE = 'test/ledger/store.test.ts';
+const MIGRATIONS = 'test/ledger/migrations.test.ts';
+const CONFIG = 'test/runtime/config.test.ts';
+const MARKET = 'test/domain/market-data.test.ts';
+const METERS = 'test/runtime/metrics.test.ts';
+
+/** Each promise of the runbook, and the test that shows it: its file, and its title as it stands there. */
+const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> = {
+  'command-stops-writes': [
+    STORY,
+    'stops every write by one command, tells of it, and pulls orders by another',
+  ],
+  'signal-stops-writes': [SUPERVISION, 'forces safe mode on SIGUSR2, also across a kill'],
+  'variable-stops-writes': [STORY, 'observes, and says why, when SAFE_MODE=true meets every live flag'],
+  'safe-mode-wins': [MODE, 'arm nothing in any other of all combinations of their forms'],
+  'dry-run-writes-nowhere': [
+    'test/workers/execution.test.ts',
+    'turns to no account beyond this machine unless it is live',
+  ],
+  'malformed-is-safest': [MODE, 'never stop the start, and count malformed as the safest'],
+  'banner-says-why': [SUPERVISOR, 'shows the state and every reason in the banner'],
+  'modes-share-no-file': [STORE, 'of another mode are refused and left as they are'],
+  'doctor-judges': [DOCTOR, 'doctor finds nothing wrong with a sound set-up'],
+  'preflight-lists': [DOCTOR, 'preflight passes only when nothing at all is missing'],
+  'evidence-is-gathered': ['test/domain/readiness.test.ts', 'grows by the time in which nothing is held'],
+  'live-needs-everything': [MODE, 'arm the bot in the one right combination'],
+  'restart-arms-nothing-stale': [
+    'test/domain/readiness.test.ts',
+    'is met by enough, recent, healthy time of the same build and configuration',
+  ],
+  'cancel-all-under-kill-switch': [EXECUTION, 'under the kill switch is for the operator’s hand alone'],
+  'cancel-all-refused-in-safe-mode': [CONTROL, 'cancel-all reaches execution, and is refused in safe mode'],
+  'release-needs-words': [SUPERVISOR, 'lets go of safe mode only with the words, and only in a clean state'],
+  'stop-is-clean': [
+    SUPERVISION,
+    'starts in order, gives keys only to those that sign, forbids new orders before anybody stops, stops in reverse',
+  ],
+  'second-signal-forces': [SUPERVISION, 'leaves with 4 at the second signal, without waiting'],
+  'kill-loses-nothing': [
+    'test/scenarios/trades-end-to-end.test.ts',
+    'keeps its books through a kill in mid-trade and ends cleanly at the first Ctrl-C',
+  ],
+  'recovery-before-writes': [
+    SUPERVISOR,
+    'lets nothing be written before every worker is up and the account is proven',
+  ],
+  'problems-told-at-once': [CONFIG, 'are all told at once, each with where, what and what to do'],
+  'one-owner': [STORE, 'have one owner at a time, in this process too'],
+  'health-exit-codes': [
+    CONTROL,
+    'health is 0 when all is well, 1 when something is not, 2 when nobody answers',
+  ],
+  'views-are-stable': [STORE, 'v_orders and v_fills show exact amounts and UTC times'],
+  'logs-are-lines': [
+    'test/runtime/log.test.ts',
+    'stays one line of at most 8 KiB that parses, whatever the facts hold',
+  ],
+  'stopped-reader-blocks-nobody': [
+    'test/runtime/stdout-sink.test.ts',
+    'drops and counts what a stopped reader leaves no room for, and never grows',
+  ],
+  'prometheus-scrapes': [
+    STORY,
+    'is scraped by a real Prometheus server, whose rules fire for what happened and for nothing else',
+  ],
+  'otlp-pushes': [STORY, 'pushes the eight signals over OTLP, and goes on trading when the collector hangs'],
+  'dead-collector-changes-nothing': [METERS, 'push to a collector, and end although it hangs'],
+  'alerts-within-5s': [STORY, 'stops every write by one command, tells of it, and pulls orders by another'],
+  'alerts-never-block': [
+    'test/operations/alerts.test.ts',
+    'never waits for a receiver that hangs, drops the oldest beyond its bound, and ends in time',
+  ],
+  'secret-order': [
+    CONFIG,
+    'come from the environment first, then from mounted files, then from the dotenv file',
+  ],
+  'secrets-held-by-signers': [
+    SUPERVISION,
+    'starts in order, gives keys only to those that sign, forbids new orders before anybody stops, stops in reverse',
+  ],
+  'file-secrets-stay-out-of-environ': [
+    STORY,
+    'shows its secrets nowhere, in no encoding, after every fault at trace level',
+  ],
+  'secrets-never-appear': [
+    STORY,
+    'shows its secrets nowhere, in no encoding, after every fault at trace level',
+  ],
+  'scopes-and-age': [MODE, 'accept a key on its last day'],
+  'bad-key-found-first': [DOCTOR, 'doctor does not pass with a key the venue refuses'],
+  'no-secret-in-config-file': [CONFIG, 'say that a secret does not belong in a file'],
+  'revoked-key-stops': [
+    `${RECONCILIATION}/upkeep.test.ts`,
+    'of the key three times in a row stop every signed read until the operator releases the hold',
+  ],
+  'throttled-bucket-rests': [
+    EXECUTION,
+    'hold a bucket after a 429, leave cancels alone, and say when the pause is over',
+  ],
+  'reconnect-storm-holds': [
+    MARKET,
+    'wants a hold in a reconnect storm and clears it after a minute of useful data',
+  ],
+  'stale-data-holds': [
+    MARKET,
+    'calls a book stale without proof for longer than the limit, wants a hold, and says when it is over',
+  ],
+  'reconcile-lag-holds': [
+    `${RECONCILIATION}/recovery.test.ts`,
+    'says nothing of recovery while the venue does not answer, and holds for the lag',
+  ],
+  'unknown-is-never-resent': [
+    EXECUTION,
+    'refuses to hand an order over twice, whatever happened to its state',
+  ],
+  'unknown-ends-by-proof': [
+    `${RECONCILIATION}/evidence.test.ts`,
+    'is never declared absent by a number of tries, however long reads fail',
+  ],
+  'foreign-is-never-touched': [
+    `${RECONCILIATION}/booking.test.ts`,
+    'is found among the open orders, held on, and let go of when the venue says that it ended',
+  ],
+  'residual-is-named': [
+    `${RECONCILIATION}/booking.test.ts`,
+    'names a difference to the last digit, in the metric, the status and the hold, and never before it had its time',
+  ],
+  'release-adopts-difference': [
+    `${RECONCILIATION}/booking.test.ts`,
+    'takes a difference as a correction when the operator releases the hold, and goes on from there',
+  ],
+  'full-disk-heals': [
+    'test/ledger/durability.test.ts',
+    'is full, the group fails whole, nothing more is taken, and room heals it',
+  ],
+  'damaged-ledger-refused': [STORE, 'that are damaged inside are refused with what was found'],
+  'newer-schema-refused': [STORE, 'with a newer schema are refused'],
+  'crash-loop-latches': [
+    SUPERVISION,
+    'latches when a worker keeps crashing, keeps control and telemetry up, and remembers it',
+  ],
+  'holds-survive': [
+    'test/domain/hold-set.test.ts',
+    'keeps across restarts exactly what only an operator may release',
+  ],
+  'backup-while-running': [
+    'test/cli/books.test.ts',
+    '--backup is consistent while another process writes as fast as it can',
+  ],
+  'backup-opens': ['test/cli/books.test.ts', '--backup copies a database in use'],
+  'migration-backs-up': [MIGRATIONS, 'bring an older file forward, with a copy of it taken first'],
+  'killed-migration-repeats': [MIGRATIONS, 'killed in the middle lose nothing and are repeated whole'],
+  'settings-refused-with-suggestion': [
+    'test/scenarios/refusals.test.ts',
+    'malformed and unknown settings, all at once, with a suggestion',
+  ],
+};
+
+const runbook = readFileSync(join(ROOT, 'RUNBOOK.md'), 'utf8');
+const promised = [...runbook.matchAll(/<!-- promise: ([a-z0-9-]+) -->/g)].map(match => match[1] ?? '');
+const verbs = [...runbook.matchAll(/btcbot ([a-z]+(?:-[a-z]+)*)/g)].map(match => match[1] ?? '');
+
+describe('the runbook', () => {
+  it('makes no promise twice, and none without a test', () => {
+    expect(new Set(promised).size).to.equal(promised.length);
+    expect(promised.filter(id => PROOFS[id] === undefined)).to.deep.equal([]);
+    expect(Object.keys(PROOFS).filter(id => !promised.includes(id))).to.deep.equal([]);
+  });
+
+  for (const [id, [file, title]] of Object.entries(PROOFS))
+    it(`keeps its promise ${id} by a test that exists`, () => {
+      const source = readFileSync(join(ROOT, file), 'utf8');
+      expect(source.includes(title), `${file} has the title ${title}`).to.equal(true);
+    });
+
+  it('names only verbs that btcbot has', async () => {
+    const { VERBS } = await import('#src/cli/verbs.js');
+    const known = new Set<string>(VERBS.map(({ name }) => name));
+    const words = new Set(['stands', 'node']);
+    expect(verbs.filter(verb => !known.has(verb) && !words.has(verb))).to.deep.equal([]);
+  });
+
+  it('sends its reader only to headings that exist', () => {
+    const anchors = new Set(
+      (runbook.match(/^#+ .+$/gm) ?? []).map(heading =>
+        heading
+          .replace(/^#+ /, '')
+          .toLowerCase()
+          .replace(/[^\p{L}\p{N} -]/gu, '')
+          .replaceAll(' ', '-'),
+      ),
+    );
+    for (const [, anchor = ''] of runbook.matchAll(/\]\(#([^)]+)\)/g))
+      expect(anchors.has(anchor), anchor).to.equal(true);
+  });
+});
