@@ -6,7 +6,7 @@
  */
 import { pairFromSymbol } from './accounting.js';
 import { min, notional } from './money.js';
-import type { ClientOrderId } from './order.js';
+import type { ClientOrderId, OrderTerms } from './order.js';
 import { isEnded } from './order-watch.js';
 import { ALL_ORDERS_LIMIT, partAsOf, type ReadGroup, startGroup } from './read-group.js';
 import {
@@ -85,7 +85,11 @@ const startPoll = (
   ]);
   if (provable || polls % TRADES_EVERY === TRADES_EVERY - 1)
     reads.set('trades', { type: 'trades', fromMs, toMs: null });
-  if (provable) reads.set('balances', { type: 'balances' });
+  if (provable) {
+    reads.set('balances', { type: 'balances' });
+    for (const other of symbolsLocking(state, symbol, searched))
+      reads.set(lockPart(other), { type: 'open-orders', symbol: other });
+  }
   state.evidenceRounds.add(symbol);
   startGroup(
     state,
@@ -93,6 +97,32 @@ const startPoll = (
     reads,
     now.monoMs,
   );
+};
+
+const lockPart = (symbol: string): string => `open-orders ${symbol}`;
+
+/**
+ * The other symbols whose open orders lock what the searched ones would: balances show all locks together, so all of
+ * them must be read at once. Between two passes nobody else reads them, and a bot that trades elsewhere would never be
+ * able to tell its locks apart.
+ */
+const symbolsLocking = (
+  state: ReconciliationState,
+  symbol: string,
+  searched: readonly TrackedOrder[],
+): Set<string> => {
+  const assets = new Set(searched.map(({ order }) => lockedAsset(order.terms)));
+  const symbols = new Set<string>();
+  for (const { order, venueOrderIds } of state.live.values())
+    if (order.terms.symbol !== symbol && venueOrderIds.size > 0 && assets.has(lockedAsset(order.terms)))
+      symbols.add(order.terms.symbol);
+  return symbols;
+};
+
+/** The asset that an open order locks. */
+const lockedAsset = (terms: Pick<OrderTerms, 'symbol' | 'side'>): string => {
+  const pair = pairFromSymbol(terms.symbol);
+  return terms.side === 'sell' ? pair.base : pair.quote;
 };
 
 /** A poll is over. What it showed has been taken in already; what remains is what it did not show. */
@@ -146,7 +176,8 @@ const objectionToAbsence = (
 ): string | null => {
   const { search } = tracked;
   if (search === null || tracked.venueOrderIds.size > 0 || tracked.booked > 0n) return 'it exists';
-  for (const part of ['open-orders', 'all-orders', 'trades', 'balances']) {
+  const locking = [...group.parts.keys()].filter(part => part.startsWith(lockPart('')));
+  for (const part of ['open-orders', 'all-orders', 'trades', 'balances', ...locking]) {
     const asOfMonoMs = partAsOf(group, part);
     if (asOfMonoMs === null) return `${part} were not read`;
     if (asOfMonoMs <= search.provableMonoMs) return `${part} were read before the window's end`;
@@ -165,8 +196,7 @@ const unexplainedLock = (
   balances: VenueBalances,
 ): string | null => {
   const { terms } = tracked.order;
-  const pair = pairFromSymbol(terms.symbol);
-  const asset = terms.side === 'sell' ? pair.base : pair.quote;
+  const asset = lockedAsset(terms);
   const balance = balances.byAsset.get(asset);
   if (balance === undefined) return null;
   let explained = 0n;

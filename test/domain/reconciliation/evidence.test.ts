@@ -206,6 +206,33 @@ describe('an unknown submit that never reached the venue', () => {
       expect(bench.messages('absence-proven')).to.have.length(1);
     });
 
+  it('is proven absent although the bot goes on trading on another symbol, between two passes', () => {
+    const bench = running();
+    loseTrackOf(bench, 1, terms);
+    const elsewhere = { ...limitOrder('buy', '0.5'), symbol: 'ETHTRY' };
+    let resting: { readonly sequence: number; readonly venueOrderId: string } | null = null;
+    const turnOver = (sequence: number): void => {
+      if (resting !== null) {
+        const { sequence: before, venueOrderId } = resting;
+        bench.venue.cancel(venueOrderId, bench.venueMs);
+        const requestedAtMs = bench.wallMs;
+        bench.track(
+          newOrder(label(before), elsewhere, { status: 'canceled', venueOrderId, filled: 0n }, requestedAtMs),
+        );
+      }
+      const venueOrderId = bench.venue.submit(label(sequence), elsewhere, bench.venueMs);
+      bench.track(
+        newOrder(label(sequence), elsewhere, { status: 'working', venueOrderId, filled: 0n }, bench.wallMs),
+      );
+      resting = { sequence, venueOrderId };
+    };
+    for (let second = 0; second < (WINDOW_MS + 10_000) / 1_000; second++) {
+      turnOver(100 + second);
+      bench.run(1_000);
+    }
+    expect(bench.messages('absence-proven')).to.have.length(1);
+  });
+
   it('shares its polls with the other unknown orders of its symbol', () => {
     const bench = running();
     for (let sequence = 1; sequence <= 20; sequence++) loseTrackOf(bench, sequence, terms);
