@@ -710,6 +710,11 @@ class Turn {
           answer(false, `refused: the state is observe-only: ${this.state.control.reasons.join('; ')}`);
           return;
         }
+        const execution = this.child('execution');
+        if (execution === undefined || isGone(execution) || execution.status === 'terminating') {
+          answer(false, 'refused: execution is down and would not hear it; order it again when it is back');
+          return;
+        }
         this.log('warn', 'cancel-all-ordered', { reason: command.reason });
         this.effects.push({ type: 'cancel-all', reason: command.reason });
         answer(true, 'cancel-all is on its way; btcbot status shows what rests');

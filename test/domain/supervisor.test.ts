@@ -407,6 +407,18 @@ describe('the operator’s hand', () => {
     expect(safe.effects.some(effect => effect.type === 'cancel-all')).to.equal(false);
   });
 
+  it('does not say that a cancel-all is on its way while execution is down', () => {
+    const world = new World().run();
+    world.crash('execution');
+    expect(world.status.workers.execution?.status).to.equal('down');
+    const answered = world.ask({ type: 'cancel-all', reason: 'test' });
+    expect(answered.ok).to.equal(false);
+    expect(answered.message).to.contain('execution is down');
+    expect(world.effects.some(effect => effect.type === 'cancel-all')).to.equal(false);
+    world.pass(1_000);
+    expect(world.ask({ type: 'cancel-all', reason: 'test' }).ok).to.equal(true);
+  });
+
   it('ignores every other signal', () => {
     const world = new World().run();
     world.feed({ type: 'signal', signal: 'SIGHUP' });
