@@ -491,6 +491,8 @@ class Turn {
     if (incarnation > 1) {
       for (const change of clearHoldsOf(this.state.holds, actor, this.now.monoMs)) this.note(change, actor);
       this.restored(child);
+      // A fresh telemetry knows no circuit yet.
+      if (actor === 'telemetry') this.metricsOfCircuit();
     }
   }
 

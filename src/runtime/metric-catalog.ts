@@ -48,6 +48,7 @@ export const METRICS: Readonly<Record<string, MetricSpec>> = {
   btcbot_reconcile_residual: gauge('Assets with an unexplained difference between ledger and venue', 0),
   btcbot_clock_offset_ms: gauge('Venue clock minus ours, ms'),
   btcbot_event_loop_delay_ms: gauge('Longest event-loop delay since the last beat, per actor, ms'),
+  btcbot_event_loop_utilization: gauge('Share of time an actor was busy, seen from outside, per actor'),
   btcbot_mailbox_queued: gauge('Messages waiting, per actor'),
   btcbot_mailbox_dropped: gauge('Messages given up since the actor started, per actor'),
   btcbot_log_lines_dropped: gauge('Log lines dropped because nobody read them', 0),

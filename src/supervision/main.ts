@@ -41,6 +41,8 @@ import { takeSignals } from './signals.js';
 import { WorkerTree } from './tree.js';
 
 const EXIT_REFUSED = 2;
+/** How often the workers' loops are looked at from outside. */
+const LOOK_EVERY_MS = 1_000;
 /** Lines kept for telemetry while it is down; the oldest go. */
 const MAX_WAITING_LINES = 1_000;
 
@@ -301,6 +303,16 @@ const supervise = (
 
   takeSignals(signal => feed({ type: 'signal', signal }));
   setInterval(() => feed({ type: 'tick' }), TICK_MS);
+  setInterval(() => {
+    for (const [actor, value] of tree.utilizations())
+      toTelemetry({
+        type: 'metric',
+        kind: 'gauge',
+        name: 'btcbot_event_loop_utilization',
+        value,
+        labels: { actor },
+      });
+  }, LOOK_EVERY_MS);
   feed({ type: 'boot' });
 };
 

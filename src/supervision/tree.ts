@@ -143,7 +143,14 @@ export class WorkerTree {
       .map(({ spec }) => spec.actor);
   }
 
-  linkOf(actor: ActorName): WorkerLink | null {
+  /** How busy each worker's loop was since the last look, 0 to 1: a spinning one shows before its beats are missed. */
+  utilizations(): readonly (readonly [ActorName, number])[] {
+    return [...this.seats].flatMap(([actor, { link }]) =>
+      link?.isAlive === true ? [[actor, link.utilization()] as const] : [],
+    );
+  }
+
+  private linkOf(actor: ActorName): WorkerLink | null {
     return this.seats.get(actor)?.link ?? null;
   }
 

@@ -48,6 +48,7 @@ export class WorkerLink {
   private readonly surface: MessagePort;
   private readonly proxy: Comlink.Remote<WorkerControl>;
   private alive = true;
+  private seen: ReturnType<Worker['performance']['eventLoopUtilization']>;
 
   constructor(
     spec: Pick<ChildSpec, 'actor' | 'entry' | 'resourceLimits'>,
@@ -64,6 +65,7 @@ export class WorkerLink {
       transferList: [control.port2, surface.port2],
       resourceLimits: spec.resourceLimits,
     });
+    this.seen = this.worker.performance.eventLoopUtilization();
     let error: string | null = null;
     // In the same turn as the creation: a Worker without an error listener takes the process with it.
     this.worker.on('error', thrown => {
@@ -108,19 +110,16 @@ export class WorkerLink {
     return this.call(() => this.proxy.drain(), deadlineMs);
   }
 
-  snapshot(deadlineMs: number): Promise<CallOutcome<unknown>> {
-    return this.call(() => this.proxy.snapshot(), deadlineMs);
-  }
-
   terminate(): void {
     void this.worker.terminate();
   }
 
-  /** Share of the last interval in which the worker's loop was busy, 0 to 1, seen from outside. */
-  utilization(
-    since: ReturnType<Worker['performance']['eventLoopUtilization']> | undefined,
-  ): ReturnType<Worker['performance']['eventLoopUtilization']> {
-    return this.worker.performance.eventLoopUtilization(since);
+  /** Share of the time since the last call in which the worker's loop was busy, 0 to 1, seen from outside. */
+  utilization(): number {
+    const now = this.worker.performance.eventLoopUtilization();
+    const { utilization } = this.worker.performance.eventLoopUtilization(now, this.seen);
+    this.seen = now;
+    return utilization;
   }
 
   private async call<T>(ask: () => Promise<T>, deadlineMs: number): Promise<CallOutcome<T>> {

@@ -1,0 +1,193 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { createRestClient, type RestClient } from '#src/btcturk/rest-client.js';
+import { makeClientOrderId } from '#src/domain/client-order-id.js';
+import type { Instrument } from '#src/domain/instrument.js';
+import { parseDecimal } from '#src/domain/money.js';
+import { parseFault } from '#src/exchange/faults.js';
+import { type RunningExchange, startExchange } from '#src/exchange/server.js';
+import { openLedger } from '#src/ledger/store.js';
+import { cleanUp, REAL_BOT, startBot } from '../supervision/bot-process.js';
+import { run } from './run.js';
+
+interface Report {
+  readonly by: string;
+  readonly orders: number;
+  readonly lastCancelMs: number | null;
+  readonly verifiedZeroMs: number | null;
+  readonly left: readonly string[];
+}
+
+describe('cancel-all when no bot runs', () => {
+  let exchange: RunningExchange;
+  let client: RestClient;
+  let instrument: Instrument;
+  let folder = '';
+  let instance = '';
+  const db = (): string => join(folder, 'live.sqlite');
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'btcbot-cancel-'));
+    exchange = await startExchange({
+      host: '127.0.0.1',
+      port: 0,
+      market: { type: 'generated' },
+      symbols: ['BTCTRY'],
+      seed: 3,
+      feeLevel: 1,
+      balances: new Map([['TRY', parseDecimal('10000000')]]),
+      faults: [],
+      playAtOnce: true,
+      log: () => {},
+    });
+    client = createRestClient({
+      endpoints: { baseUrl: exchange.url, graphUrl: exchange.url, wsUrl: exchange.wsUrl },
+      credentials: { apiKey: exchange.apiKey, apiSecret: exchange.apiSecret },
+    });
+    const listed = await client.read({ type: 'instruments' });
+    if (!listed.ok) throw new Error('no instruments');
+    instrument = listed.value.instruments.find(({ symbol }) => symbol === 'BTCTRY')!;
+    const ledger = openLedger({ path: db(), mode: 'live' });
+    instance = ledger.instance;
+    ledger.close();
+  });
+  afterEach(async () => {
+    await client.close();
+    await exchange.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** A buy far below the market, which rests. */
+  const rest = async (clientOrderId: string): Promise<void> => {
+    const ticker = await client.read({ type: 'ticker', symbol: 'BTCTRY' });
+    if (!ticker.ok || ticker.value === null) throw new Error('no ticker');
+    const tick = 10n ** 16n;
+    const outcome = await client.write(
+      {
+        type: 'submit',
+        clientOrderId,
+        terms: {
+          symbol: 'BTCTRY',
+          side: 'buy',
+          method: 'limit',
+          price: (ticker.value.bid / 2n / tick) * tick,
+          quantity: parseDecimal('0.001'),
+          quoteQuantity: null,
+          stopPrice: null,
+        },
+      },
+      instrument,
+      { beforeBytes: () => null, signal: new AbortController().signal },
+    );
+    expect(outcome.type).to.equal('confirmed');
+  };
+  const ours = (sequence: number, epoch = 1): string =>
+    makeClientOrderId({ instance, epoch, strategy: 'maker', sequence });
+  const openLabels = (): readonly string[] =>
+    [...exchange.account().open.values()].map(order => String(order.clientOrderId)).sort();
+  const env = (over: Readonly<Record<string, string>> = {}): Record<string, string> => ({
+    STATE_DB_PATH: db(),
+    BTCTURK_BASE_URL: exchange.url,
+    BTCTURK_GRAPH_URL: exchange.url,
+    BTCTURK_WS_URL: exchange.wsUrl,
+    BTCTURK_API_KEY: exchange.apiKey,
+    BTCTURK_API_SECRET: exchange.apiSecret,
+    BTCTURK_RATE_LIMIT_RPS: '100',
+    BTCTURK_RATE_LIMIT_BURST: '100',
+    SAFE_MODE: 'false',
+    DRY_RUN: 'false',
+    KILL_SWITCH: 'true',
+    LIVE_TRADING: 'true',
+    LIVE_TRADING_ACK: 'I_UNDERSTAND',
+    ...over,
+  });
+
+  it('cancels what this ledger’s bot left, whatever its run, and nothing else', async () => {
+    await rest(ours(1));
+    await rest(ours(2, 7));
+    await rest('somebody-elses');
+    await rest(makeClientOrderId({ instance: 'ffffffff', epoch: 1, strategy: 'maker', sequence: 1 }));
+    const { code, json } = await run(['cancel-all', '--json'], env());
+    const report = json<Report>();
+    expect(report).to.include({ by: 'direct', orders: 2 });
+    expect(report.left).to.deep.equal([]);
+    expect(report.verifiedZeroMs).to.be.a('number');
+    expect(report.lastCancelMs).to.be.at.most(report.verifiedZeroMs ?? 0);
+    expect(code).to.equal(0);
+    expect(openLabels()).to.have.length(2);
+    expect(openLabels()).to.include('somebody-elses');
+  });
+
+  it('says what it could not cancel', async () => {
+    await rest(ours(1));
+    exchange.admin({ type: 'set-fault', fault: parseFault('html-5xx=503,on=cancel') });
+    const { code, json } = await run(['cancel-all', '--within', '1', '--json'], env());
+    expect(json<Report>()).to.deep.include({ orders: 1, verifiedZeroMs: null, left: [ours(1)] });
+    expect(code).to.equal(1);
+  });
+
+  for (const [words, over, why] of [
+    ['in safe mode', { SAFE_MODE: 'true' }, 'SAFE_MODE is true'],
+    ['with a malformed safe mode', { SAFE_MODE: 'no' }, 'SAFE_MODE is true'],
+    ['in dry run', { DRY_RUN: 'true' }, 'dry-run'],
+    ['without a key', { BTCTURK_API_KEY: '', BTCTURK_API_SECRET: '' }, 'no API key'],
+  ] as const)
+    it(`refuses ${words}, and leaves every order`, async () => {
+      await rest(ours(1));
+      const { code, err } = await run(['cancel-all'], env(over));
+      expect(code).to.equal(2);
+      expect(err).to.contain(why);
+      expect(openLabels()).to.deep.equal([ours(1)]);
+    });
+
+  it('refuses while somebody else owns the ledger', async () => {
+    await rest(ours(1));
+    const owner = openLedger({ path: db(), mode: 'live' });
+    try {
+      expect((await run(['cancel-all'], env())).code).to.equal(2);
+      expect(openLabels()).to.deep.equal([ours(1)]);
+    } finally {
+      owner.close();
+    }
+  });
+});
+
+describe('cancel-all through a running bot', function () {
+  this.timeout(30_000);
+  afterEach(cleanUp);
+
+  it('ends every open order, and says when the last cancel left and when none was left', async () => {
+    const bot = startBot({
+      entry: REAL_BOT,
+      env: {
+        SYMBOLS: 'BTCTRY',
+        STRATEGY: 'pulse',
+        STRATEGY_CONFIG: '{"intervalMs":300,"maxOpen":4,"offsetBps":100}',
+        MAX_OPEN_ORDERS: '8',
+        MAX_OPEN_ORDERS_PER_SYMBOL: '8',
+        LOG_LEVEL: 'info',
+      },
+    });
+    for (let open = 0; open < 3; ) {
+      await bot.heard('order-working');
+      open =
+        ((await bot.status()).workers.execution?.facts.openOrders as readonly unknown[] | undefined)
+          ?.length ?? 0;
+    }
+    const { code, json, err } = await run(['cancel-all', '--json'], {
+      STATE_DB_PATH: join(bot.folder, 'bot.sqlite'),
+    });
+    expect(err).to.equal('');
+    const report = json<Report>();
+    expect(report.by).to.equal('bot');
+    expect(report.orders).to.be.at.least(3);
+    expect(report.left).to.deep.equal([]);
+    expect(report.lastCancelMs).to.be.a('number');
+    expect(report.verifiedZeroMs).to.be.a('number');
+    expect(code).to.equal(0);
+    bot.signal('SIGTERM');
+    expect((await bot.exited).code).to.equal(0);
+  });
+});
