@@ -27,14 +27,29 @@ describe('the generated market', () => {
       const socket = self.connect();
       self.join(socket, 'obdiff', 'BTCTRY');
       self.join(socket, 'trade', 'BTCTRY');
-      for (let ms = 0; ms < 10_000; ms += tickMs) self.leap(tickMs);
-      return self
-        .frames(socket)
-        .map(frame => frame.text)
-        .join('\n');
+      self.login(socket);
+      for (let ms = 0; ms < 10_000; ms += tickMs) {
+        if (ms % 2_500 === 0)
+          for (const [side, method] of [
+            ['buy', 'limit'],
+            ['sell', 'market'],
+          ] as const)
+            self.call('POST', '/api/v1/order', {
+              pairSymbol: 'BTCTRY',
+              orderType: side,
+              orderMethod: method,
+              price: '3760000',
+              quantity: '0.00123',
+            });
+        self.leap(tickMs);
+      }
+      return JSON.stringify(self.effects, (_name, value: unknown) =>
+        typeof value === 'bigint' ? String(value) : value,
+      );
     };
     const first = story(5, 10);
     expect(first.length).to.be.greaterThan(20_000);
+    expect(first).to.contain('order-filled');
     expect(story(5, 10)).to.equal(first);
     expect(story(5, 2_500)).to.equal(first);
     expect(story(6, 10)).not.to.equal(first);
