@@ -21,7 +21,7 @@ const METERS = 'test/runtime/metrics.test.ts';
 const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> = {
   'command-stops-writes': [
     STORY,
-    'stops every write by one command, tells of it, and pulls orders by another',
+    'stops every write by one command, to its end, tells of it, and refuses to pull orders then',
   ],
   'signal-stops-writes': [SUPERVISION, 'forces safe mode on SIGUSR2, also across a kill'],
   'variable-stops-writes': [STORY, 'observes, and says why, when SAFE_MODE=true meets every live flag'],
@@ -78,7 +78,10 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
   ],
   'otlp-pushes': [STORY, 'pushes the eight signals over OTLP, and goes on trading when the collector hangs'],
   'dead-collector-changes-nothing': [METERS, 'push to a collector, and end although it hangs'],
-  'alerts-within-5s': [STORY, 'stops every write by one command, tells of it, and pulls orders by another'],
+  'alerts-within-5s': [
+    STORY,
+    'stops every write by one command, to its end, tells of it, and refuses to pull orders then',
+  ],
   'alerts-never-block': [
     'test/operations/alerts.test.ts',
     'never waits for a receiver that hangs, drops the oldest beyond its bound, and ends in time',

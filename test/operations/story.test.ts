@@ -90,6 +90,7 @@ describe('the bot, live on a venue on loopback', function () {
   let settings: Record<string, string>;
   let scrape: () => Promise<string>;
   let prometheus: ChildProcess | null = null;
+  let ordersWhenStopped = -1;
   let alerting: () => Promise<readonly PrometheusAlert[]>;
   const canRun = spawnSync('prometheus', ['--version']).error === undefined;
 
@@ -237,13 +238,14 @@ describe('the bot, live on a venue on loopback', function () {
     expect(names).to.not.include.members(['ThrottlingStorm', 'ReconnectStorm', 'CancelStuck', 'BotAbsent']);
   });
 
-  it('stops every write by one command, tells of it, and pulls orders by another', async () => {
+  it('stops every write by one command, to its end, tells of it, and refuses to pull orders then', async () => {
     const on = await runVerb(['safe-mode', 'on'], settings);
     expect(on).to.deep.include({
       code: 0,
       stdout: 'safe mode is on: nothing is written until btcbot safe-mode off\n',
     });
     await webhook.until(tellsOf('kill-result'));
+    ordersWhenStopped = venue.account().orders.size;
     await eventually(
       () => readingOf('btcbot_safe_mode'),
       value => value === 1,
@@ -269,6 +271,8 @@ describe('the bot, live on a venue on loopback', function () {
     ];
     bot.kill('SIGTERM');
     expect(await bot.ended).to.deep.equal({ code: 0, signal: null });
+    // Safe mode was ordered a story ago: the venue has seen no order since.
+    expect(venue.account().orders.size).to.equal(ordersWhenStopped);
     await webhook.until(tellsOf('stopping'));
     places.push(
       ['the log', bot.events.map(line => JSON.stringify(line)).join('\n')],
