@@ -15,14 +15,16 @@ import { dirname, join } from 'node:path';
 import { failureText, ListingError, readListedInstruments } from '../btcturk/listed-instruments.js';
 import { createRestClient, type RestClient } from '../btcturk/rest-client.js';
 import { SigningKeyError } from '../btcturk/sign.js';
+import { DRILL_MAX_AGE_MS } from '../domain/readiness.js';
 import type { SupervisorStatus } from '../domain/supervisor.js';
 import { readBackupMark } from '../ledger/backup-mark.js';
 import { inspectIntegrity } from '../ledger/inspect.js';
 import { judgeFileSystem } from '../ledger/ledger-file.js';
 import { openReader } from '../ledger/reader.js';
-import { monoMs } from '../runtime/clock.js';
+import { monoMs, wallMs } from '../runtime/clock.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
 import { latchPath, readLatch } from '../runtime/latch-file.js';
+import { drillPath, readDrill } from '../runtime/readiness-file.js';
 import type { ApiCredentials, Settings } from '../runtime/settings.js';
 import { askBot, Unreachable } from './control-client.js';
 import { degradations } from './health.js';
@@ -150,6 +152,23 @@ export const backupCheck = (settings: Pick<Settings, 'stateDbPath' | 'mode'>, no
   return settings.mode === 'live'
     ? warn('backup', `${words}: btcbot export --backup FILE`)
     : pass('backup', words);
+};
+
+/** The rehearsal of the kill: failed, old, or never held. A configuration that asks for no live needs none. */
+export const drillCheck = (settings: Settings): Check => {
+  const drill = readDrill(drillPath(settings.stateDbPath));
+  if (drill === null)
+    return settings.mode === 'live'
+      ? warn('kill drill', 'never held: btcbot drill kill, on a bot in dry run')
+      : pass('kill drill', 'never held; btcbot drill kill rehearses it');
+  if (!drill.passed)
+    return settings.mode === 'live'
+      ? refused('kill drill', 'the last one failed')
+      : warn('kill drill', 'the last one failed');
+  const days = Math.floor((wallMs() - drill.atMs) / 86_400_000);
+  return wallMs() - drill.atMs > DRILL_MAX_AGE_MS
+    ? warn('kill drill', `held ${days} days ago: hold another`)
+    : pass('kill drill', `passed ${days} days ago, zero after ${drill.verifiedZeroMs ?? '-'} ms`);
 };
 
 /** What an earlier run left latched, and what a running bot says of itself. */

@@ -21,14 +21,18 @@ export const socketOf = (values: Readonly<Record<string, unknown>>, io: Pick<Ver
  * Sends one command and waits for its answer.
  * @throws Unreachable when nobody listens, or nobody answers in time.
  */
-export const askBot = (path: string, command: OperatorCommand): Promise<CommandAnswer> =>
+export const askBot = (
+  path: string,
+  command: OperatorCommand,
+  withinMs = ANSWER_WITHIN_MS,
+): Promise<CommandAnswer> =>
   new Promise((done, fail) => {
     const socket = connect(path);
     let received = '';
     const timer = setTimeout(() => {
       socket.destroy();
-      fail(new Unreachable(`the bot behind ${path} does not answer within ${ANSWER_WITHIN_MS} ms`));
-    }, ANSWER_WITHIN_MS);
+      fail(new Unreachable(`the bot behind ${path} does not answer within ${withinMs} ms`));
+    }, withinMs);
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
       socket.destroy();

@@ -8,6 +8,7 @@ import {
   type Check,
   checksText,
   diskChecks,
+  drillCheck,
   ledgerCheck,
   type Verdict,
   venueChecks,
@@ -65,6 +66,7 @@ const examine = async (
     ...(settings.venue === 'paper' || credentials === null || key === undefined
       ? []
       : [{ name: 'API key', verdict: key.met ? 'pass' : 'warn', detail: key.detail } as const]),
+    drillCheck(settings),
     ...diskChecks(settings),
     ledgerCheck(settings),
     backupCheck(settings, wallMs()),

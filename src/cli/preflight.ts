@@ -1,7 +1,15 @@
 import { renderProblem } from '../runtime/config.js';
 import { redactFacts, redactorOf } from '../runtime/secrets.js';
 import { noPositionals } from './books.js';
-import { botChecks, type Check, checksText, diskChecks, ledgerCheck, venueChecks } from './checks.js';
+import {
+  botChecks,
+  type Check,
+  checksText,
+  diskChecks,
+  drillCheck,
+  ledgerCheck,
+  venueChecks,
+} from './checks.js';
 import { loadForCli } from './settings.js';
 import { json } from './table.js';
 import type { Verb } from './verb.js';
@@ -31,6 +39,7 @@ It sends nothing but reads, one of them signed with the real key. Exit codes: 0 
       ...requirements.map(
         ({ name, met, detail }): Check => ({ name, verdict: met ? 'pass' : 'refused', detail }),
       ),
+      drillCheck(settings),
       ...diskChecks(settings),
       ledgerCheck(settings),
       // A latch does not keep doctor's patient from being well, but it keeps the bot from trading.

@@ -4,7 +4,7 @@ import { readinessRefusals } from '../domain/readiness.js';
 import { buildId } from '../runtime/build-id.js';
 import { wallMs } from '../runtime/clock.js';
 import { type LoadedConfig, loadSettings } from '../runtime/config.js';
-import { readinessPath, readReadiness } from '../runtime/readiness-file.js';
+import { drillPath, readDrill, readinessPath, readReadiness } from '../runtime/readiness-file.js';
 import { textOption } from './books.js';
 import type { VerbIo } from './verb.js';
 
@@ -19,7 +19,7 @@ export const loadForCli = (
     readFile: path => readFileSync(path, 'utf8'),
     nowMs: wallMs(),
     evidenceRefusals: ({ stateDbPath, ...wanted }) =>
-      readinessRefusals(readReadiness(readinessPath(stateDbPath)), {
+      readinessRefusals(readReadiness(readinessPath(stateDbPath)), readDrill(drillPath(stateDbPath)), {
         ...wanted,
         build: buildId(),
         nowMs: wallMs(),

@@ -31,6 +31,11 @@ export const VERBS: readonly VerbEntry[] = [
     load: () => verbIn(import('./preflight.js')),
   },
   {
+    name: 'drill',
+    summary: 'rehearse the kill on paper or in dry run, and time it',
+    load: () => verbIn(import('./drill.js')),
+  },
+  {
     name: 'safe-mode',
     summary: 'force the running bot to observe only, or let go of that',
     load: () => verbIn(import('./safe-mode.js')),

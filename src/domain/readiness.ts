@@ -21,6 +21,20 @@ export interface ReadinessRecord {
   readonly incident: string;
 }
 
+/** How the last kill drill went, as it is kept. */
+export interface DrillRecord {
+  /** Unix ms of its beginning. */
+  readonly atMs: number;
+  readonly passed: boolean;
+  /** From the kill to the moment at which the venue showed none of our orders; null when it did not. */
+  readonly verifiedZeroMs: number | null;
+  /** Client order ids that were left. */
+  readonly left: readonly string[];
+}
+
+/** Older drills say little about today's bot. */
+export const DRILL_MAX_AGE_MS = 30 * 24 * 3_600_000;
+
 /** Older evidence says nothing about today's venue, network and clock. */
 export const READINESS_MAX_AGE_MS = 24 * 3_600_000;
 /** A gap in the count longer than this is not counted: the bot was not running, or not looking. */
@@ -90,6 +104,7 @@ export const countReadiness = (
 /** Why the evidence does not cover a live start; empty when it does, or when none is asked for. */
 export const readinessRefusals = (
   record: ReadinessRecord | null,
+  drill: DrillRecord | null,
   wanted: {
     readonly build: string;
     readonly configHash: string;
@@ -98,8 +113,8 @@ export const readinessRefusals = (
   },
 ): readonly string[] => {
   if (wanted.minMinutes === 0) return [];
-  if (record === null) return ['no evidence of a healthy dry run is recorded'];
-  const refusals: string[] = [];
+  const refusals = drill !== null && !drill.passed ? ['the last kill drill failed'] : [];
+  if (record === null) return ['no evidence of a healthy dry run is recorded', ...refusals];
   if (record.build !== wanted.build) refusals.push('the evidence was gathered with another build');
   if (record.configHash !== wanted.configHash)
     refusals.push('the evidence was gathered under another configuration');

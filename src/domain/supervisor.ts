@@ -23,7 +23,7 @@ import {
   restoreHold,
 } from './hold-set.js';
 import type { LedgerRecord } from './ledger-records.js';
-import { countReadiness, type ReadinessRecord } from './readiness.js';
+import { countReadiness, type DrillRecord, type ReadinessRecord } from './readiness.js';
 import { type RestartBudget, refill, restartBudget, spend } from './restart-budget.js';
 import { type ControlState, type Hold, type HoldCause, holdKey, type Mode } from './safety.js';
 import type { LogEffect, MetricEffect, Now, Stepped } from './step.js';
@@ -80,7 +80,9 @@ export type OperatorCommand =
       /** Key of the latched hold to release; `operator` unless told otherwise. */
       readonly key: string;
     }
-  | { readonly type: 'cancel-all'; readonly reason: string };
+  | { readonly type: 'cancel-all'; readonly reason: string }
+  /** Kill everything as in an emergency, on an exchange without real money, and report how long it took. */
+  | { readonly type: 'drill-kill' };
 
 export type SupervisorInput =
   | { readonly type: 'boot' }
@@ -132,6 +134,7 @@ export interface CommandAnswer {
   readonly ok: boolean;
   readonly message: string;
   readonly status?: SupervisorStatus;
+  readonly drill?: DrillRecord;
 }
 
 export type SupervisorEffect =
@@ -146,6 +149,7 @@ export type SupervisorEffect =
   | { readonly type: 'latch'; readonly holds: readonly Hold[] }
   | { readonly type: 'record'; readonly record: LedgerRecord }
   | { readonly type: 'save-readiness'; readonly record: ReadinessRecord }
+  | { readonly type: 'save-drill'; readonly record: DrillRecord }
   | { readonly type: 'cancel-all'; readonly reason: string }
   | { readonly type: 'answer'; readonly request: number; readonly answer: CommandAnswer }
   /** The end. `forced` leaves without waiting for anybody. */
@@ -170,11 +174,23 @@ interface Child {
 /** Subject of the `starting` hold that stands until the first start is complete. */
 const ALL_WORKERS = 'workers';
 
+/** A kill drill that has not ended by then has failed: 25 orders are to be gone within 10 s. */
+const DRILL_WITHIN_MS = 15_000;
+
 /** Evidence is written this often. */
 const READINESS_SAVE_MS = 10_000;
 
 /** Beats come more often than anybody looks at their figures. */
 const MEASURE_EVERY_MS = 1_000;
+
+/** A kill drill under way. */
+interface Drill {
+  readonly request: number;
+  readonly startedMonoMs: number;
+  readonly startedAtMs: number;
+  readonly deadlineMonoMs: number;
+  executionClear: boolean;
+}
 
 export interface SupervisorState {
   readonly config: SupervisorConfig;
@@ -189,6 +205,7 @@ export interface SupervisorState {
   figuresAtMonoMs: number;
   readiness: ReadinessRecord | null;
   readinessSavedAtMonoMs: number;
+  drill: Drill | null;
   startedAtMs: number;
 }
 
@@ -242,12 +259,13 @@ export const initialSupervisor = (config: SupervisorConfig): SupervisorState => 
     })),
     phase: 'idle',
     stop: null,
-    control: tradingControl(safetyFacts({ config, holds, stop: null }), 1),
+    control: tradingControl(safetyFacts({ config, holds, stop: null, drill: null }), 1),
     leaseAtMonoMs: 0,
     tickAtMonoMs: null,
     figuresAtMonoMs: 0,
     readiness: config.readiness ?? null,
     readinessSavedAtMonoMs: 0,
+    drill: null,
     startedAtMs: 0,
   };
 };
@@ -265,7 +283,7 @@ export const stepSupervisor = (
   return { state, effects: turn.effects };
 };
 
-const safetyFacts = (state: Pick<SupervisorState, 'config' | 'holds' | 'stop'>): SafetyFacts => ({
+const safetyFacts = (state: Pick<SupervisorState, 'config' | 'holds' | 'stop' | 'drill'>): SafetyFacts => ({
   mode: state.config.mode,
   safeMode: state.config.flags.safeMode,
   killSwitch: state.config.flags.killSwitch,
@@ -273,9 +291,16 @@ const safetyFacts = (state: Pick<SupervisorState, 'config' | 'holds' | 'stop'>):
   modeReasons: state.config.modeReasons,
   symbols: state.config.symbols,
   holds: holdsOf(state.holds),
+  drilling: state.drill !== null,
   stopping:
     state.stop === null ? null : { reason: state.stop.reason, openOrders: state.config.shutdownOpenOrders },
 });
+
+/** The client order ids that execution's report says are open. */
+const openOrdersIn = (facts: Readonly<Record<string, unknown>>): readonly string[] =>
+  Array.isArray(facts.openOrders)
+    ? facts.openOrders.map(order => String((order as { readonly clientOrderId?: unknown }).clientOrderId))
+    : [];
 
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
 
@@ -337,6 +362,7 @@ class Turn {
       case 'status-reported': {
         const child = this.child(input.actor);
         if (child !== undefined) child.facts = input.facts;
+        this.watchDrill(input.actor, input.facts);
         return;
       }
       case 'holds-restored':
@@ -402,6 +428,7 @@ class Turn {
     for (const child of this.state.children) this.watch(child);
     this.tellFigures();
     this.countReadiness();
+    if (this.state.drill !== null && this.now.monoMs >= this.state.drill.deadlineMonoMs) this.endDrill(false);
     if (this.state.stop !== null && this.now.monoMs >= this.state.stop.deadlineMonoMs)
       this.end(this.state.stop.exitCode, true);
   }
@@ -722,7 +749,83 @@ class Turn {
         answer(true, 'cancel-all is on its way; btcbot status shows what rests');
         return;
       }
+      case 'drill-kill': {
+        const refusal = this.startDrill(request);
+        if (refusal !== null) answer(false, `refused: ${refusal}`);
+        return;
+      }
     }
+  }
+
+  /** @returns why no drill can be held now; null when it runs. */
+  private startDrill(request: number): string | null {
+    const { config, phase, control, drill } = this.state;
+    if (config.mode === 'live') return 'a drill is held on paper or in dry run, never with real money';
+    if (drill !== null) return 'a drill is running already';
+    if (phase !== 'running' || !control.maySubmit)
+      return `the bot must be trading for a drill: ${control.reasons.join('; ')}`;
+    this.state.drill = {
+      request,
+      startedMonoMs: this.now.monoMs,
+      startedAtMs: this.now.wallMs,
+      deadlineMonoMs: this.now.monoMs + DRILL_WITHIN_MS,
+      executionClear: false,
+    };
+    this.safetyChanged = true;
+    this.log('warn', 'kill-drill-started', {});
+    this.effects.push({ type: 'cancel-all', reason: 'kill drill' });
+    return null;
+  }
+
+  /** Execution must hold no order any more, and after that the venue must show reconciliation none. */
+  private watchDrill(actor: ActorName, facts: Readonly<Record<string, unknown>>): void {
+    const { drill } = this.state;
+    if (drill === null) return;
+    if (actor === 'execution') drill.executionClear = openOrdersIn(facts).length === 0;
+    else if (actor === 'reconciliation' && drill.executionClear && facts.openOrders === 0)
+      this.endDrill(true);
+  }
+
+  private endDrill(passed: boolean): void {
+    const { drill } = this.state;
+    if (drill === null) return;
+    const left = openOrdersIn(this.child('execution')?.facts ?? {});
+    const tookMs = Math.round(this.now.monoMs - drill.startedMonoMs);
+    const record: DrillRecord = {
+      atMs: drill.startedAtMs,
+      passed,
+      verifiedZeroMs: passed ? tookMs : null,
+      left,
+    };
+    this.state.drill = null;
+    this.safetyChanged = true;
+    this.log(passed ? 'info' : 'error', 'kill-drill-ended', { passed, tookMs, left });
+    this.effects.push(
+      { type: 'save-drill', record },
+      {
+        type: 'record',
+        record: {
+          type: 'audit',
+          atMs: this.now.wallMs,
+          actor: 'supervisor',
+          event: 'kill-drill',
+          id: nextEventId(this.state.ids),
+          cause: 'operator',
+          facts: { passed, tookMs, left: left.join(' ') },
+        },
+      },
+      {
+        type: 'answer',
+        request: drill.request,
+        answer: {
+          ok: passed,
+          message: passed
+            ? `passed: none of our orders is left after ${tookMs} ms`
+            : `failed: after ${tookMs} ms these are left: ${left.join(', ') || 'some that only the venue shows'}`,
+          drill: record,
+        },
+      },
+    );
   }
 
   private releaseLatch(key: string, acknowledgement: string): [ok: boolean, message: string] {

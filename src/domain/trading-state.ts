@@ -14,6 +14,8 @@ export interface SafetyFacts {
   readonly holds: readonly Hold[];
   /** Set from the order to stop on: nothing new; resting orders as configured. */
   readonly stopping: { readonly reason: string; readonly openOrders: 'leave' | 'cancel' } | null;
+  /** True while a kill drill runs: as under the kill switch. */
+  readonly drilling?: boolean;
 }
 
 /** Restrictions from strictest to none. */
@@ -54,6 +56,7 @@ export const tradingControl = (facts: SafetyFacts, epoch: number): ControlState 
   for (const hold of facts.holds)
     restriction = stricter(restriction, wholeLevel(hold, facts.symbols) ?? 'none');
   const blockedSymbols = symbolsOf(facts.holds, facts.symbols);
+  if (facts.drilling === true) restriction = stricter(restriction, 'killed');
   if (facts.stopping !== null) restriction = stricter(restriction, 'cancel-only');
   if (facts.symbols.every(symbol => blockedSymbols.includes(symbol)))
     restriction = stricter(restriction, 'cancel-only');
@@ -93,6 +96,7 @@ const pullOf = (facts: SafetyFacts): ControlState['pull'] => {
 
 const reasonsOf = (facts: SafetyFacts): readonly string[] => [
   ...facts.modeReasons,
+  ...(facts.drilling === true ? ['a kill drill is running'] : []),
   ...facts.holds.map(hold => `hold ${hold.key}: ${hold.detail}`),
   ...(facts.stopping === null ? [] : [`stopping: ${facts.stopping.reason}`]),
 ];

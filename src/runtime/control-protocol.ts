@@ -42,6 +42,7 @@ export const parseRequest = (line: string): ControlRequest | undefined => {
   if (typeof id !== 'number') return undefined;
   switch (type) {
     case 'status':
+    case 'drill-kill':
       return { id, type };
     case 'safe-mode-on':
     case 'cancel-all':

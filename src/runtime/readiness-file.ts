@@ -1,28 +1,48 @@
 /** Where the evidence of a healthy dry run is kept: beside the ledger, so that a live ledger in the same folder finds it. */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { ReadinessRecord } from '../domain/readiness.js';
+import type { DrillRecord, ReadinessRecord } from '../domain/readiness.js';
+import { parseJsonObject } from './setting-kinds.js';
 
 export const readinessPath = (stateDbPath: string): string => join(dirname(stateDbPath), 'readiness.json');
 
+export const drillPath = (stateDbPath: string): string => join(dirname(stateDbPath), 'drill.json');
+
 /** @throws when the disk refuses. */
-export const writeReadiness = (path: string, record: ReadinessRecord): void => {
+export const writeReadiness = (path: string, record: ReadinessRecord | DrillRecord): void => {
   writeFileSync(`${path}.new`, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
   renameSync(`${path}.new`, path);
 };
 
-/** The record, or null when there is none or it cannot be understood: stored state is input. */
-export const readReadiness = (path: string): ReadinessRecord | null => {
-  let value: unknown;
+/** The object a file holds; null when it holds anything else. */
+const readObject = (path: string): Readonly<Record<string, unknown>> | null => {
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
+    return parseJsonObject(readFileSync(path, 'utf8')) ?? null;
   } catch {
     return null;
   }
-  if (typeof value !== 'object' || value === null) return null;
-  const { build, configHash, healthyMs, sinceMs, untilMs, healthyAtEnd, incident } = value as Readonly<
-    Record<string, unknown>
-  >;
+};
+
+/** The last drill; null when there was none. A file that cannot be understood is a drill that failed. */
+export const readDrill = (path: string): DrillRecord | null => {
+  if (!existsSync(path)) return null;
+  const value = readObject(path);
+  const { atMs, passed, verifiedZeroMs, left } = value ?? {};
+  return typeof atMs === 'number' && passed === true
+    ? {
+        atMs,
+        passed,
+        verifiedZeroMs: typeof verifiedZeroMs === 'number' ? verifiedZeroMs : null,
+        left: Array.isArray(left) ? left.map(String) : [],
+      }
+    : { atMs: typeof atMs === 'number' ? atMs : 0, passed: false, verifiedZeroMs: null, left: [] };
+};
+
+/** The record, or null when there is none or it cannot be understood: stored state is input. */
+export const readReadiness = (path: string): ReadinessRecord | null => {
+  const value = readObject(path);
+  if (value === null) return null;
+  const { build, configHash, healthyMs, sinceMs, untilMs, healthyAtEnd, incident } = value;
   const isCount = (number: unknown): number is number =>
     typeof number === 'number' && Number.isFinite(number) && number >= 0;
   return typeof build === 'string' &&

@@ -31,7 +31,13 @@ import {
   STOP_TOTAL_MS,
   TICK_MS,
 } from '../runtime/limits.js';
-import { readinessPath, readReadiness, writeReadiness } from '../runtime/readiness-file.js';
+import {
+  drillPath,
+  readDrill,
+  readinessPath,
+  readReadiness,
+  writeReadiness,
+} from '../runtime/readiness-file.js';
 import { dropSecrets, redactFacts, redactorOf } from '../runtime/secrets.js';
 import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import type { ApiCredentials, Settings } from '../runtime/settings.js';
@@ -80,7 +86,7 @@ export const main = (invocation: Invocation): void => {
     readFile: path => readFileSync(path, 'utf8'),
     nowMs: now().wallMs,
     evidenceRefusals: ({ stateDbPath, ...wanted }) =>
-      readinessRefusals(readReadiness(readinessPath(stateDbPath)), {
+      readinessRefusals(readReadiness(readinessPath(stateDbPath)), readDrill(drillPath(stateDbPath)), {
         ...wanted,
         build: buildId(),
         nowMs: now().wallMs,
@@ -263,10 +269,12 @@ const supervise = (
         }
         return;
       case 'save-readiness':
+      case 'save-drill':
         try {
-          writeReadiness(readiness, effect.record);
+          const path = effect.type === 'save-drill' ? drillPath(settings.stateDbPath) : readiness;
+          writeReadiness(path, effect.record);
         } catch (error) {
-          log('error', 'readiness-not-written', { reason: (error as Error).message });
+          log('error', 'evidence-not-written', { reason: (error as Error).message });
         }
         return;
       case 'start-worker':

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -158,7 +158,7 @@ describe('cancel-all through a running bot', function () {
   this.timeout(30_000);
   afterEach(cleanUp);
 
-  it('ends every open order, and says when the last cancel left and when none was left', async () => {
+  it('ends every open order and says when, and so does a kill drill, after which the bot trades on', async () => {
     const bot = startBot({
       entry: REAL_BOT,
       env: {
@@ -187,6 +187,17 @@ describe('cancel-all through a running bot', function () {
     expect(report.lastCancelMs).to.be.a('number');
     expect(report.verifiedZeroMs).to.be.a('number');
     expect(code).to.equal(0);
+
+    const drilled = await run(['drill', 'kill', '--json'], { STATE_DB_PATH: join(bot.folder, 'bot.sqlite') });
+    const drill = drilled.json<Report & { passed: boolean; fenceMs: number }>();
+    expect(drill).to.deep.include({ passed: true, left: [] });
+    expect(drill.verifiedZeroMs).to.be.a('number');
+    expect(drill.fenceMs).to.be.a('number');
+    expect(drilled.code).to.equal(0);
+    const kept = JSON.parse(readFileSync(join(bot.folder, 'drill.json'), 'utf8')) as { passed: boolean };
+    expect(kept.passed).to.equal(true);
+    const after = bot.log.length;
+    await bot.heard('order-working', line => bot.log.indexOf(line) >= after);
     bot.signal('SIGTERM');
     expect((await bot.exited).code).to.equal(0);
   });

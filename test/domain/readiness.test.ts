@@ -134,7 +134,7 @@ describe('the demand for evidence', () => {
   const wanted = { build: 'b', configHash: 'c', minMinutes: 30, nowMs: START + 60_000 };
 
   it('is met by enough, recent, healthy time of the same build and configuration', () => {
-    expect(readinessRefusals(good, wanted)).to.deep.equal([]);
+    expect(readinessRefusals(good, null, wanted)).to.deep.equal([]);
   });
 
   const table: readonly [words: string, record: ReadinessRecord | null, refusal: string][] = [
@@ -153,11 +153,18 @@ describe('the demand for evidence', () => {
   ];
   for (const [words, record, refusal] of table)
     it(`is not met by ${words}`, () => {
-      expect(readinessRefusals(record, wanted).join('; ')).to.contain(refusal);
+      expect(readinessRefusals(record, null, wanted).join('; ')).to.contain(refusal);
     });
 
+  it('is not met after a kill drill that failed, and does not ask for one', () => {
+    const drill = { atMs: START, passed: false, verifiedZeroMs: null, left: ['bb-1'] };
+    expect(readinessRefusals(good, drill, wanted)).to.deep.equal(['the last kill drill failed']);
+    expect(readinessRefusals(good, { ...drill, passed: true }, wanted)).to.deep.equal([]);
+    expect(readinessRefusals(null, drill, wanted)).to.have.length(2);
+  });
+
   it('can be waived where the settings allow zero minutes', () => {
-    expect(readinessRefusals(null, { ...wanted, minMinutes: 0 })).to.deep.equal([]);
+    expect(readinessRefusals(null, null, { ...wanted, minMinutes: 0 })).to.deep.equal([]);
   });
 });
 

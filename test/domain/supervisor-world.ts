@@ -209,6 +209,7 @@ export class World {
       case 'metric':
       case 'record':
       case 'save-readiness':
+      case 'save-drill':
       case 'cancel-all':
         return;
     }

@@ -428,6 +428,62 @@ describe('the operator’s hand', () => {
   });
 });
 
+describe('a kill drill', () => {
+  const report = (world: World, own: readonly string[], atVenue: number): void => {
+    world.feed({
+      type: 'status-reported',
+      actor: 'execution',
+      facts: { openOrders: own.map(clientOrderId => ({ clientOrderId })) },
+    });
+    world.feed({ type: 'status-reported', actor: 'reconciliation', facts: { openOrders: atVenue } });
+  };
+  const begin = (world: World): void =>
+    world.feed({ type: 'command', request: 99, command: { type: 'drill-kill' } });
+
+  it('forbids orders, cancels all, waits until execution and then the venue show none, and trades on', () => {
+    const world = new World().run();
+    report(world, ['bb-1'], 1);
+    begin(world);
+    expect(world.control).to.include({ state: 'killed', maySubmit: false });
+    expect(world.effects.filter(effect => effect.type === 'cancel-all')).to.have.length(1);
+    report(world, ['bb-1'], 0);
+    expect(world.answers.has(99)).to.equal(false);
+    world.pass(500);
+    report(world, [], 1);
+    report(world, [], 0);
+    expect(world.answers.get(99)).to.deep.include({ ok: true });
+    expect(world.answers.get(99)?.drill).to.include({ passed: true, verifiedZeroMs: 500 });
+    expect(world.control).to.include({ state: 'live', maySubmit: true });
+    expect(world.effects.some(effect => effect.type === 'save-drill' && effect.record.passed)).to.equal(true);
+  });
+
+  it('has failed when orders are left after 15 s, and says which', () => {
+    const world = new World().run();
+    begin(world);
+    report(world, ['bb-7'], 1);
+    world.pass(15_100);
+    expect(world.answers.get(99)).to.deep.include({ ok: false });
+    expect(world.answers.get(99)?.drill).to.deep.include({ passed: false, left: ['bb-7'] });
+    expect(world.control?.maySubmit).to.equal(true);
+  });
+
+  it('is refused with real money, twice at once, and while the bot is not trading', () => {
+    const refusal = (world: World): string => {
+      begin(world);
+      return world.answers.get(99)?.message ?? '';
+    };
+    expect(refusal(new World(configOf({ mode: 'live', modeReasons: [] })).run())).to.contain(
+      'never with real money',
+    );
+    const held = new World().run();
+    held.want('execution', 'loss-limit');
+    expect(refusal(held)).to.contain('must be trading');
+    const twice = new World().run();
+    begin(twice);
+    expect(refusal(twice)).to.contain('running already');
+  });
+});
+
 describe('the supervisor’s breaker', () => {
   it('half-opens a stale book when its detector says so, and closes it after a quiet trial', () => {
     const world = new World().run();
