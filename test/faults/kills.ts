@@ -154,7 +154,7 @@ const oneLane = async (
     bot.kill('SIGINT');
     const end = await bot.ended;
     if (end.code !== 0) violations.push(`the last bot ended with ${end.code ?? end.signal}: ${bot.stderr()}`);
-    violations.push(...(await finalDifferences(venue, database)));
+    violations.push(...(await finalDifferences(venue, database)).differences);
     const account = venue.exchange.account();
     return { deaths, orders: account.orders.size, trades: account.trades.length, violations };
   } finally {

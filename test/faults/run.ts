@@ -82,6 +82,7 @@ const submitRows = (result: SubmitsResult): Row[] => {
       ),
     ],
     violationsRow(result.violations),
+    ['orders whose end the stop left to the next start to record', '', String(result.lateEnds.length)],
   ];
 };
 
@@ -140,6 +141,7 @@ const section = <T>(
   return `## ${title}\n\n${text}\n\n${body}\n`;
 };
 
+const loadBefore = loadavg()[0]?.toFixed(1);
 // At the start: what is tested is what is there now.
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 const changed =
@@ -169,8 +171,8 @@ const isFull = Object.entries(FULL).every(
 const document = `# Reliability
 
 Written by \`npm run faults\` on ${new Date().toISOString().slice(0, 10)}, at commit ${commit}${changed ? ' with changes not yet committed' : ''}, on
-${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GB of memory, Node ${process.version}; load average at the
-end ${loadavg()[0]?.toFixed(1)}, so times include waiting for a core. Seed ${plan.seed}, ${plan.lanes} bots side by side, each a
+${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GB of memory, Node ${process.version}; load average ${loadBefore}
+before and ${loadavg()[0]?.toFixed(1)} after (other work shares the machine), so times include waiting for a core. Seed ${plan.seed}, ${plan.lanes} bots side by side, each a
 process of its own with the real supervisor, workers and sockets, against an embedded exchange that outlives it.
 ${isFull ? '' : '\nThis run was smaller than the full size: the column of goals says what the full run takes.\n'}
 ${section(
