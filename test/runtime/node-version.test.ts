@@ -12,9 +12,9 @@ const ENTRY = `
 ${'{PRETEND}'}
 const { ensureRuntime } = await import(${JSON.stringify(MODULE)});
 if (await ensureRuntime(import.meta.url, process.env, code => process.exit(code))) {
-  console.log('running', process.argv.slice(2).join(' '));
   process.on('SIGTERM', () => process.exit(7));
   process.on('SIGUSR2', () => console.log('got SIGUSR2'));
+  console.log('running', process.argv.slice(2).join(' '));
   if (process.argv.includes('stay')) setInterval(() => {}, 1000);
   else process.exitCode = 3;
 }

@@ -87,9 +87,9 @@ describe('the reconciliation worker against the embedded exchange', () => {
   it('opens the ledger, lets trading start, books what is traded and leaves the books equal to the account', async () => {
     const stage = await open();
     await recovered(stage);
-    expect(
+    await stage.until('the starting hold cleared', () =>
       stage.said.some(message => message.type === 'hold-cleared' && message.holdCause === 'starting'),
-    ).to.equal(true);
+    );
     await stage.until(
       'the private feed',
       () => stage.logs.filter(event => event === 'private-feed').length >= 3,
