@@ -125,13 +125,14 @@ const lastWords = (bot: RunningBot): string =>
     .map(line => JSON.stringify(line))
     .join('\n');
 
-/** Everything that a stopped bot's books and the exchange do not say alike. */
+/** What a stopped bot's books and the exchange do not say alike. */
 export interface FinalDifferences {
   readonly differences: readonly string[];
   /** No difference in money: a stop that runs out of time leaves an order in flight, and the next start asks again. */
   readonly lateEnds: readonly string[];
 }
 
+/** Holds a stopped bot's ledger and balances against its exchange. */
 export const finalDifferences = async (venue: OutsideVenue, database: string): Promise<FinalDifferences> => {
   const account = venue.exchange.account();
   const moment = momentOf(account);
