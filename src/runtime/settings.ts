@@ -37,9 +37,14 @@ export interface Endpoints {
 
 export interface Settings {
   readonly flags: ModeFlags;
-  /** `paper` when VENUE=paper; else `live` when every live flag is right, else `dry-run`. */
+  /**
+   * Where writes would go and whose account is watched: `paper` when VENUE=paper; else `live` when DRY_RUN=false,
+   * LIVE_TRADING=true and the acknowledgement are given; else `dry-run`. It permits nothing by itself: SAFE_MODE,
+   * KILL_SWITCH, what is in `modeReasons` and the holds decide (domain/trading-state.ts), and a bot that is started
+   * again with one of them set keeps its live ledger and account in sight.
+   */
   readonly mode: Mode;
-  /** Every reason why the mode is not live, for the banner. */
+  /** Every reason why no order of real money may be sent; empty only when the bot is armed. */
   readonly modeReasons: readonly string[];
   readonly venue: 'btcturk' | 'paper';
   readonly paper: {
