@@ -46,7 +46,7 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
   'release-needs-words': [SUPERVISOR, 'lets go of safe mode only with the words, and only in a clean state'],
   'stop-is-clean': [
     SUPERVISION,
-    'starts in order, gives keys only to those that sign, forbids new orders before anybody stops, stops in reverse',
+    'starts in order, gives keys only to those that sign, forbids new orders before it stops anybody, stops in reverse',
   ],
   'second-signal-forces': [SUPERVISION, 'leaves with 4 at the second signal, without waiting'],
   'kill-loses-nothing': [
@@ -92,7 +92,7 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
   ],
   'secrets-held-by-signers': [
     SUPERVISION,
-    'starts in order, gives keys only to those that sign, forbids new orders before anybody stops, stops in reverse',
+    'starts in order, gives keys only to those that sign, forbids new orders before it stops anybody, stops in reverse',
   ],
   'file-secrets-stay-out-of-environ': [
     STORY,
