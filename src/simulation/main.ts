@@ -3,22 +3,18 @@
  * K simulated runs of H hours with faults, from seed N on. With `--every 0` nothing goes wrong. With
  * `--recording FILE` one quiet run over a recording. Ends with 1 when a promise was broken.
  */
-import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { Piscina } from 'piscina';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { monoMs } from '../runtime/clock.js';
 import { findStrategy, STRATEGIES } from '../strategies/catalogue.js';
 import { bookDifferences } from './books.js';
 import { loadRecording } from './load-recording.js';
 import { missedPaths, RARE_PATHS } from './rare-paths.js';
-import { SimulationFailure, type SimulationReport, simulate } from './simulation.js';
+import { hashOf, runSeed, type SeedPlan, type SeedResult, speedOf } from './seed-run.js';
 import { START_MONO_MS } from './virtual-time.js';
 import { createWorld } from './world.js';
-
-const HOUR_MS = 3_600_000;
-const MEAN_DURATION_MS = 8_000;
-/** Trace lines of a failure that are printed without `--trace`. */
-const SHOWN_LINES = 40;
 
 /** A wrong argument; the message says what would do. */
 class UsageError extends Error {
@@ -44,49 +40,28 @@ const strategyNamed = (name: string): StrategyDefinition => {
   );
 };
 
-const hashOf = (ledger: Buffer): string => createHash('sha256').update(ledger).digest('hex');
-
-const speedOf = (events: number, tookMs: number): string =>
-  `${events} events in ${(tookMs / 1_000).toFixed(1)} s, ${Math.round(events / (tookMs / 1_000))} a second`;
-
-const runSeed = (
-  seed: number,
-  options: {
-    readonly strategy: StrategyDefinition;
-    readonly symbols: readonly string[];
-    readonly hours: number;
-    readonly everyS: number;
-    readonly trace: boolean;
-  },
-  coverage: Map<string, number>,
-): boolean => {
-  const startedMs = monoMs();
-  let report: SimulationReport;
+/** Runs seeds on every core; each thread takes the next seed, so that nothing waits in the pool's queue. */
+const runSeeds = async (
+  plans: readonly SeedPlan[],
+  finished: (result: SeedResult) => void,
+): Promise<void> => {
+  const threads = Math.min(plans.length, availableParallelism());
+  const pool = new Piscina<SeedPlan, SeedResult>({
+    filename: new URL('./seed-run.js', import.meta.url).href,
+    minThreads: threads,
+    maxThreads: threads,
+    maxQueue: threads,
+    atomics: 'disabled',
+  });
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let plan = plans[next++]; plan !== undefined; plan = plans[next++]) finished(await pool.run(plan));
+  };
   try {
-    report = simulate({
-      seed,
-      strategy: options.strategy,
-      symbols: options.symbols,
-      durationMs: options.hours * HOUR_MS,
-      faults:
-        options.everyS === 0
-          ? null
-          : { meanIntervalMs: options.everyS * 1_000, meanDurationMs: MEAN_DURATION_MS },
-      ...(options.trace ? { onTrace: print, traceLevel: 'debug' } : {}),
-    });
-  } catch (error) {
-    if (!(error instanceof SimulationFailure)) throw error;
-    if (!options.trace) for (const line of error.trace.slice(-SHOWN_LINES)) print(line);
-    print(`seed ${seed} BROKEN: ${error.message}`);
-    return false;
+    await Promise.all(Array.from({ length: threads }, lane));
+  } finally {
+    await pool.destroy();
   }
-  for (const [name, count] of report.coverage) coverage.set(name, (coverage.get(name) ?? 0) + count);
-  print(
-    `seed ${seed} kept every promise: ${report.orders} orders, ${report.fills} fills, ` +
-      `${speedOf(report.events, monoMs() - startedMs)}, ledger ${hashOf(report.ledger).slice(0, 16)}` +
-      (report.latched.length === 0 ? '' : `, latched for the operator: ${report.latched.join('; ')}`),
-  );
-  return true;
 };
 
 const runRecording = async (path: string, seed: number, strategy: StrategyDefinition): Promise<boolean> => {
@@ -123,19 +98,25 @@ const main = async (): Promise<boolean> => {
   const strategy = strategyNamed(values.strategy);
   if (values.recording !== undefined) return runRecording(values.recording, seed, strategy);
   const runs = numberOf('runs', values.runs, 1);
-  const options = {
-    strategy,
-    symbols: values.symbols.split(','),
-    hours: numberOf('hours', values.hours, 0),
-    everyS: numberOf('every', values.every, 0),
-    trace: values.trace,
-  };
+  const everyS = numberOf('every', values.every, 0);
+  const hours = numberOf('hours', values.hours, 0);
+  const symbols = values.symbols.split(',');
+  const plans = Array.from(
+    { length: runs },
+    (_, run): SeedPlan => ({ seed: seed + run, strategy: strategy.name, symbols, hours, everyS }),
+  );
   const coverage = new Map<string, number>();
   let broken = 0;
-  for (let run = 0; run < runs; run++) if (!runSeed(seed + run, options, coverage)) broken += 1;
+  const finished = ({ kept, lines, coverage: reached }: SeedResult): void => {
+    for (const line of lines) print(line);
+    for (const [name, count] of reached) coverage.set(name, (coverage.get(name) ?? 0) + count);
+    if (!kept) broken += 1;
+  };
+  if (values.trace) for (const plan of plans) finished(runSeed(plan, print));
+  else await runSeeds(plans, finished);
   for (const [name, count] of [...coverage].sort(([left], [right]) => (left < right ? -1 : 1)))
     if (name.startsWith('fault: ') || name in RARE_PATHS) print(`${String(count).padStart(7)} ${name}`);
-  const missed = options.everyS === 0 ? [] : missedPaths(coverage);
+  const missed = everyS === 0 ? [] : missedPaths(coverage);
   if (missed.length > 0) print(`never came to: ${missed.join('; ')}`);
   if (broken > 0) print(`${broken} of ${runs} runs broke a promise`);
   return broken === 0;

@@ -38,7 +38,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   ledger: { imports: BASE, packages: ['better-sqlite3'] },
   research: { imports: [...BASE, 'strategies', 'exchange', 'ledger', 'btcturk'], packages: ['piscina'] },
   supervision: { imports: BASE, packages: ['comlink'] },
-  simulation: { imports: ALL_BUT_SUPERVISION, packages: ['better-sqlite3'] },
+  simulation: { imports: ALL_BUT_SUPERVISION, packages: ['better-sqlite3', 'piscina'] },
   cli: { imports: ALL_BUT_SUPERVISION, packages: ['fastest-levenshtein'] },
 };
 const ENTRY_IMPORTS: readonly string[] = [...ALL_BUT_SUPERVISION, 'supervision'];

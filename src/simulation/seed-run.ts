@@ -1,0 +1,75 @@
+/** One seed's run as a pure computation: the task of the pool that runs many seeds, and the whole of a run of one. */
+import { createHash } from 'node:crypto';
+import { monoMs } from '../runtime/clock.js';
+import { findStrategy } from '../strategies/catalogue.js';
+import { SimulationFailure, type SimulationReport, simulate } from './simulation.js';
+
+const HOUR_MS = 3_600_000;
+const MEAN_DURATION_MS = 8_000;
+/** Trace lines of a failure that are kept without a trace. */
+const SHOWN_LINES = 40;
+
+/** What to run; plain data, since it crosses into a thread. */
+export interface SeedPlan {
+  readonly seed: number;
+  /** Name of a built-in strategy. */
+  readonly strategy: string;
+  readonly symbols: readonly string[];
+  readonly hours: number;
+  /** Mean seconds between faults; 0 for none. */
+  readonly everyS: number;
+}
+
+/** What came of it: lines for people, and how often each path was reached. */
+export interface SeedResult {
+  readonly kept: boolean;
+  readonly lines: readonly string[];
+  readonly coverage: ReadonlyMap<string, number>;
+}
+
+export const hashOf = (ledger: Buffer): string => createHash('sha256').update(ledger).digest('hex');
+
+export const speedOf = (events: number, tookMs: number): string =>
+  `${events} events in ${(tookMs / 1_000).toFixed(1)} s, ${Math.round(events / (tookMs / 1_000))} a second`;
+
+/**
+ * Runs one seed to its end.
+ * @param onTrace hears every line as it happens; the lines of a failure are then not repeated in the result
+ */
+export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedResult => {
+  const strategy = findStrategy(plan.strategy);
+  if (strategy === undefined) throw new Error(`there is no strategy ${plan.strategy}`);
+  const startedMs = monoMs();
+  let report: SimulationReport;
+  try {
+    report = simulate({
+      seed: plan.seed,
+      strategy,
+      symbols: plan.symbols,
+      durationMs: plan.hours * HOUR_MS,
+      faults:
+        plan.everyS === 0 ? null : { meanIntervalMs: plan.everyS * 1_000, meanDurationMs: MEAN_DURATION_MS },
+      ...(onTrace === undefined ? {} : { onTrace, traceLevel: 'debug' }),
+    });
+  } catch (error) {
+    if (!(error instanceof SimulationFailure)) throw error;
+    const trace = onTrace === undefined ? error.trace.slice(-SHOWN_LINES) : [];
+    return {
+      kept: false,
+      lines: [...trace, `seed ${plan.seed} BROKEN: ${error.message}`],
+      coverage: new Map(),
+    };
+  }
+  return {
+    kept: true,
+    lines: [
+      `seed ${plan.seed} kept every promise: ${report.orders} orders, ${report.fills} fills, ` +
+        `${speedOf(report.events, monoMs() - startedMs)}, ledger ${hashOf(report.ledger).slice(0, 16)}` +
+        (report.latched.length === 0 ? '' : `, latched for the operator: ${report.latched.join('; ')}`),
+    ],
+    coverage: new Map(report.coverage),
+  };
+};
+
+/** What the pool calls. */
+export default (plan: SeedPlan): SeedResult => runSeed(plan);
