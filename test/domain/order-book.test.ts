@@ -259,8 +259,12 @@ describe('order book against an independent rebuild', () => {
             // The actor breaks the book on a frame of its channel that it cannot read.
             if (frame.type === 'malformed') book.state = 'broken';
             else apply(book, frame);
-            if (book.state === 'synced')
-              expect(levels(book)).to.deep.equal(layout(windows.get(book.changeSet) as Window));
+            if (book.state !== 'synced') continue;
+            const stated = windows.get(book.changeSet);
+            // A corrupted change set may still be a number (`1e01`): the levels are the venue's, and the chain breaks at
+            // the next difference.
+            if (stated === undefined) expect([...windows.values()].map(layout)).to.deep.include(levels(book));
+            else expect(levels(book)).to.deep.equal(layout(stated));
           }
         },
       ),
