@@ -17,7 +17,9 @@ const until = async (condition: () => boolean): Promise<void> => {
 const best = (exchange: RunningExchange, side: 'bids' | 'asks'): bigint =>
   exchange.venue.markets.get('DOTUSDT')?.book[side].at(-1)?.price ?? 0n;
 
-describe('a mirrored market', () => {
+describe('a mirrored market', function () {
+  // A lost connection is made anew after a wait with jitter.
+  this.timeout(120_000);
   let source: RunningExchange;
   let mirror: RunningExchange;
   const events: string[] = [];
