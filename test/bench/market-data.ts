@@ -1,18 +1,9 @@
-/**
- * How fast frames become books. Run by hand: `npm run build && node dist/test/bench/market-data.js`.
- *
- * 1. Parse and apply, one thread: the shared recording, and small frames of 379 pairs.
- * 2. Apply alone, from numbers, as a backtest from a binary recording does.
- * 3. Socket to book: a server thread sends 20,000 frames/s for 379 pairs over one loopback socket; the feed of the
- *    market-data actor reads them. Measured from the time of sending, inside each frame, to the book it is applied to.
- */
+/** How fast frames become books. */
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import { gunzipSync } from 'node:zlib';
-import { WebSocketServer } from 'ws';
 import { createPublicFrameReader } from '#src/btcturk/public-frames.js';
 import { openSocket } from '#src/btcturk/socket.js';
 import type { Instrument } from '#src/domain/instrument.js';
@@ -22,96 +13,27 @@ import type { PublicFrame } from '#src/domain/public-frame.js';
 import { eventIds } from '#src/domain/step.js';
 import { monoMs, now } from '#src/runtime/clock.js';
 import { instrument } from '../btcturk/fixtures.js';
-import {
-  applyMove,
-  differenceFrame,
-  fullFrame,
-  initialSides,
-  type Window,
-  windowOf,
-} from '../domain/venue-feed.js';
+import { fullFrame } from '../domain/venue-feed.js';
+import { figure, median, percentile } from './figures.js';
+import { cycleFor, type FrameStream, symbolOf } from './frame-cycle.js';
+import type { Section } from './section.js';
 
 const PAIRS = 379;
 const FRAMES_PER_SECOND = 20_000;
 const SECONDS = 20;
 
-const instruments: readonly Instrument[] = Array.from({ length: PAIRS }, (_, index) =>
-  instrument({ symbol: `P${index}USDT`, pairId: index, priceScale: 2, quantityScale: 4 }),
-);
+const instrumentsOf = (pairs: number): readonly Instrument[] =>
+  Array.from({ length: pairs }, (_, pair) =>
+    instrument({ symbol: symbolOf(pair), pairId: pair, priceScale: 2, quantityScale: 4 }),
+  );
 
-/** A cycle of differences for one pair, in frame text without its change set: one to three levels each. */
-const cycleFor = (symbol: string): { readonly first: Window; readonly texts: readonly string[] } => {
-  const sides = initialSides(10_000, 100);
-  const first = windowOf(sides, 100);
-  const texts: string[] = [];
-  let window = first;
-  const step = (ticks: number, lots: number, side: 'bids' | 'asks'): void => {
-    applyMove(sides, { side, ticks, lots });
-    const next = windowOf(sides, 100);
-    texts.push(differenceFrame(symbol, 0, window, next));
-    window = next;
-  };
-  for (let round = 0; round < 10; round++) {
-    step(9_999 - round, 500 + round, 'bids');
-    step(10_001 + round, 0, 'asks');
-    step(10_001 + round, 700 + round, 'asks');
-  }
-  return { first, texts };
-};
-
-const report = (words: string): void => {
-  process.stdout.write(`${words}\n`);
-};
 /** CPU time of this thread, ms: on a busy machine the clock says less. */
 const cpuMs = (): number => {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1_000;
 };
-const rate = (frames: number, ms: number, cpu: number): string =>
-  `${Math.round((frames / ms) * 1_000).toLocaleString('en')} frames/s, ${((cpu / frames) * 1_000).toFixed(2)} µs of CPU each`;
 
-const parseAndApply = (): void => {
-  const path = join(process.env.BTCBOT_SHARED ?? '../shared', 'data/btcusdt-2024-08-08.jsonl.gz');
-  if (existsSync(path)) {
-    const texts = gunzipSync(readFileSync(path))
-      .toString('utf8')
-      .split('\n')
-      .filter(line => line.includes('"frame":[43'))
-      .map(line => JSON.stringify((JSON.parse(line) as { frame: unknown }).frame));
-    const reader = createPublicFrameReader([instrument({ priceScale: 2, quantityScale: 5 })]);
-    const bytes = texts.reduce((sum, text) => sum + text.length, 0);
-    for (const pass of ['cold', 'warm', 'warm']) {
-      const book = initialOrderBook();
-      const [began, cpu] = [monoMs(), cpuMs()];
-      for (const text of texts) apply(book, reader.read(text));
-      report(
-        `recording, ${pass}: ${rate(texts.length, monoMs() - began, cpuMs() - cpu)}, ${Math.round(bytes / texts.length)} bytes a frame`,
-      );
-    }
-    const frames = texts.map(text => reader.read(text));
-    const book = initialOrderBook();
-    let applied = 0;
-    const [began, cpu] = [monoMs(), cpuMs()];
-    for (let pass = 0; pass < 50; pass++) for (const frame of frames) applied += apply(book, frame) ? 1 : 0;
-    report(`recording, from numbers: ${rate(applied, monoMs() - began, cpuMs() - cpu)}`);
-  } else report(`recording: ${path} is not there`);
-  const { first, texts } = cycleFor('P0USDT');
-  const reader = createPublicFrameReader(instruments);
-  const book = initialOrderBook();
-  apply(book, reader.read(fullFrame('P0USDT', 0, first)));
-  let changeSet = 0;
-  const [began, cpu] = [monoMs(), cpuMs()];
-  const total = 200_000;
-  for (let index = 0; index < total; index++) {
-    const text = (texts[index % texts.length] as string).replace('"CS":0', `"CS":${++changeSet}`);
-    apply(book, reader.read(text));
-  }
-  report(
-    `small frames, 1 to 3 levels: ${rate(total, monoMs() - began, cpuMs() - cpu)}, ${texts[0]?.length} bytes a frame`,
-  );
-};
-
-const apply = (book: ReturnType<typeof initialOrderBook>, frame: PublicFrame): boolean => {
+const apply = (book: ReturnType<typeof initialOrderBook>, frame: PublicFrame): void => {
   const verdict =
     frame.type === 'book-snapshot'
       ? applySnapshot(book, frame.changeSet, frame.bids, frame.asks)
@@ -119,62 +41,73 @@ const apply = (book: ReturnType<typeof initialOrderBook>, frame: PublicFrame): b
         ? applyDifference(book, frame.changeSet, frame.bids, frame.asks)
         : 'ignored';
   if (verdict !== 'applied') throw new Error(`a frame was ${verdict}`);
-  return true;
 };
 
-/** The venue's side, in a thread of its own: an even stream, the time of sending inside each frame. */
-const serve = async (): Promise<void> => {
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
-  await once(server, 'listening');
-  parentPort?.postMessage({ port: (server.address() as AddressInfo).port });
-  server.once('connection', socket => {
-    const cycles = instruments.map(({ symbol }) => cycleFor(symbol));
-    const changeSets = instruments.map(() => 1);
-    socket.send('[991,{"type":991}]');
-    let joined = 0;
-    socket.on('message', message => {
-      const [, payload] = JSON.parse(message.toString()) as [
-        number,
-        { channel: string; event: string; join: boolean },
-      ];
-      if (payload.channel !== 'obdiff' || !payload.join) return;
-      const index = Number(payload.event.slice(1, -4));
-      socket.send(fullFrame(payload.event, 1, (cycles[index] as (typeof cycles)[number]).first));
-      joined += 1;
-      // A start is measured nowhere: 379 whole books are read first.
-      if (joined === PAIRS) setTimeout(stream, 1_500);
-    });
-    const stream = (): void => {
-      const beganMs = monoMs();
-      let sent = 0;
-      const timer = setInterval(() => {
-        const due = Math.min(
-          FRAMES_PER_SECOND * SECONDS,
-          Math.floor(((monoMs() - beganMs) * FRAMES_PER_SECOND) / 1_000),
-        );
-        while (sent < due) {
-          const pair = sent % PAIRS;
-          const { texts } = cycles[pair] as (typeof cycles)[number];
-          const place = ((changeSets[pair] as number) - 1) % texts.length;
-          changeSets[pair] = (changeSets[pair] as number) + 1;
-          const text = (texts[place] as string).replace(
-            '"CS":0',
-            `"CS":${changeSets[pair]},"at":${monoMs()}`,
-          );
-          socket.send(text);
-          sent += 1;
-        }
-        if (sent < FRAMES_PER_SECOND * SECONDS) return;
-        clearInterval(timer);
-        socket.send('[999,{"end":true}]');
-      }, 1);
-    };
+/** The shared recording's book frames, or null where it is not. */
+const recordedTexts = (): readonly string[] | null => {
+  const path = join(process.env.BTCBOT_SHARED ?? '../shared', 'data/btcusdt-2024-08-08.jsonl.gz');
+  if (!existsSync(path)) return null;
+  return gunzipSync(readFileSync(path))
+    .toString('utf8')
+    .split('\n')
+    .filter(line => line.includes('"frame":[43'))
+    .map(line => JSON.stringify((JSON.parse(line) as { frame: unknown }).frame));
+};
+
+/** A small pair's book and `total` differences of one to three levels. */
+const smallTexts = (total: number): readonly string[] => {
+  const { first, texts } = cycleFor(symbolOf(0));
+  return [
+    fullFrame(symbolOf(0), 0, first),
+    ...Array.from({ length: total }, (_, n) =>
+      (texts[n % texts.length] as string).replace('"CS":0', `"CS":${n + 1}`),
+    ),
+  ];
+};
+
+/** Parses and applies every text, `rounds` times; µs of CPU a frame. */
+const parseAndApply = (
+  texts: readonly string[],
+  instruments: readonly Instrument[],
+  rounds: number,
+): readonly number[] => {
+  const reader = createPublicFrameReader(instruments);
+  return Array.from({ length: rounds }, () => {
+    const book = initialOrderBook();
+    const cpu = cpuMs();
+    for (const text of texts) apply(book, reader.read(text));
+    return ((cpuMs() - cpu) / texts.length) * 1_000;
   });
 };
 
-const socketToBook = async (): Promise<void> => {
-  const worker = new Worker(new URL(import.meta.url), { workerData: { role: 'venue' } });
+/** Applies frames that were parsed before, as a backtest from a binary recording does; µs of CPU a frame. */
+const applyAlone = (
+  texts: readonly string[],
+  instruments: readonly Instrument[],
+  rounds: number,
+): readonly number[] => {
+  const reader = createPublicFrameReader(instruments);
+  const frames = texts.map(text => reader.read(text));
+  return Array.from({ length: rounds }, () => {
+    const book = initialOrderBook();
+    const cpu = cpuMs();
+    for (const frame of frames) apply(book, frame);
+    return ((cpuMs() - cpu) / frames.length) * 1_000;
+  });
+};
+
+interface SocketRun {
+  readonly latencies: readonly number[];
+  readonly published: number;
+  readonly resyncs: number;
+  readonly cpuShare: number;
+}
+
+/** One thread sends, the market-data actor's feed reads: from the time of sending to the book it is applied to. */
+const socketToBook = async (stream: FrameStream): Promise<SocketRun> => {
+  const worker = new Worker(new URL('./frame-source.js', import.meta.url), { workerData: stream });
   const [{ port }] = (await once(worker, 'message')) as [{ port: number }];
+  const instruments = instrumentsOf(stream.pairs);
   const reader = createPublicFrameReader(instruments);
   let state = initialMarketData(
     {
@@ -187,19 +120,19 @@ const socketToBook = async (): Promise<void> => {
     },
     now(),
   );
-  const latencies = new Float64Array(FRAMES_PER_SECOND * SECONDS);
-  let measured = 0;
+  const latencies: number[] = [];
   let published = 0;
-  let trouble = 0;
+  let resyncs = 0;
   let batch = false;
-  const cpu = cpuMs();
-  await new Promise<void>(resolve => {
+  let firstMs = 0;
+  let firstCpu = 0;
+  await new Promise<void>((resolve, reject) => {
     const step = (input: Parameters<typeof stepMarketData>[1]): void => {
       const stepped = stepMarketData(state, input, now());
       state = stepped.state;
       for (const effect of stepped.effects) {
         if (effect.type === 'tell' && effect.message.type === 'book-updated') published += 1;
-        if (effect.type === 'log' && effect.event === 'book-resync') trouble += 1;
+        if (effect.type === 'log' && effect.event === 'book-resync') resyncs += 1;
         if (effect.type === 'subscribe')
           socket.send(
             JSON.stringify([
@@ -212,9 +145,7 @@ const socketToBook = async (): Promise<void> => {
     const socket = openSocket(`ws://127.0.0.1:${port}`, {
       onOpen: () => step({ type: 'opened' }),
       onPing: () => {},
-      onClosed: detail => {
-        throw new Error(detail);
-      },
+      onClosed: detail => reject(new Error(detail)),
       onText: text => {
         if (text.startsWith('[999')) {
           clearInterval(ticks);
@@ -224,7 +155,10 @@ const socketToBook = async (): Promise<void> => {
         }
         const sentMs = text.startsWith('[432') ? Number(/"at":([\d.]+)/.exec(text)?.[1]) : 0;
         step({ type: 'frame', frame: reader.read(text) });
-        if (sentMs > 0) latencies[measured++] = monoMs() - sentMs;
+        if (sentMs > 0) {
+          if (latencies.length === 0) [firstMs, firstCpu] = [monoMs(), cpuMs()];
+          latencies.push(monoMs() - sentMs);
+        }
         if (batch) return;
         batch = true;
         setImmediate(() => {
@@ -236,19 +170,67 @@ const socketToBook = async (): Promise<void> => {
     step({ type: 'tick' });
     const ticks = setInterval(() => step({ type: 'tick' }), 50);
   });
-  const cpuShare = (cpuMs() - cpu) / (SECONDS * 1_000);
+  const cpuShare = (cpuMs() - firstCpu) / (monoMs() - firstMs);
   await worker.terminate();
-  const sorted = latencies.subarray(0, measured).toSorted();
-  const at = (share: number): string => (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(2);
-  report(
-    `socket to book, ${PAIRS} pairs, ${FRAMES_PER_SECOND.toLocaleString('en')} frames/s for ${SECONDS} s: ` +
-      `${measured.toLocaleString('en')} of ${(FRAMES_PER_SECOND * SECONDS).toLocaleString('en')} applied, ${trouble} resyncs, ` +
-      `${published.toLocaleString('en')} books published; ms p50 ${at(0.5)}, p99 ${at(0.99)}, p99.9 ${at(0.999)}, max ${at(1)}; ` +
-      `this thread used ${(cpuShare * 100).toFixed(0)} % of a core`,
-  );
+  return { latencies, published, resyncs, cpuShare };
 };
 
-if (isMainThread) {
-  parseAndApply();
-  await socketToBook();
-} else if ((workerData as { role?: string } | null)?.role === 'venue') await serve();
+export const marketData: Section = {
+  name: 'market-data',
+  title: 'Frames to books',
+  about: `Parsing and applying book frames on one thread, and ${PAIRS} pairs at ${FRAMES_PER_SECOND.toLocaleString('en')} frames/s over one loopback socket, from the time of sending, written inside each frame by another thread, to the book it is applied to.`,
+  async run({ rounds, tiny }) {
+    const stream: FrameStream = tiny
+      ? { pairs: 3, perSecond: 2_000, frames: 60 }
+      : { pairs: PAIRS, perSecond: FRAMES_PER_SECOND, frames: FRAMES_PER_SECOND * SECONDS };
+    const recorded = recordedTexts()?.slice(0, tiny ? 50 : undefined) ?? null;
+    const small = smallTexts(tiny ? 50 : 100_000);
+    const recordedInstruments = [instrument({ priceScale: 2, quantityScale: 5 })];
+    const passes: (readonly [what: string, samples: readonly number[], texts: readonly string[]])[] = [
+      ['small differences, parsed and applied', parseAndApply(small, instrumentsOf(1), rounds), small],
+      ['small differences, applied', applyAlone(small, instrumentsOf(1), rounds), small],
+    ];
+    if (recorded !== null)
+      passes.push(
+        [
+          'recorded market, parsed and applied',
+          parseAndApply(recorded, recordedInstruments, rounds),
+          recorded,
+        ],
+        ['recorded market, applied', applyAlone(recorded, recordedInstruments, rounds), recorded],
+      );
+    const run = await socketToBook(stream);
+    const bytesOf = (texts: readonly string[]): number =>
+      texts.reduce((sum, text) => sum + text.length, 0) / texts.length;
+    const lost = stream.frames - run.latencies.length;
+    return {
+      tables: [
+        {
+          head: ['What', 'µs of CPU a frame', 'frames/s of one core', 'bytes a frame'],
+          rows: passes.map(([what, samples, texts]) => [
+            what,
+            figure(median(samples)),
+            Math.round(1e6 / median(samples)).toLocaleString('en'),
+            String(Math.round(bytesOf(texts))),
+          ]),
+        },
+        {
+          head: ['Socket to book', 'Measured'],
+          rows: [
+            ['frames sent, and lost', `${stream.frames.toLocaleString('en')}, ${lost}`],
+            [
+              'latency ms: p50, p99, p99.9, longest',
+              [0.5, 0.99, 0.999, 1].map(share => figure(percentile(run.latencies, share))).join(', '),
+            ],
+            ['books published, resyncs', `${run.published.toLocaleString('en')}, ${run.resyncs}`],
+            ['of one core, reading', `${Math.round(run.cpuShare * 100)} %`],
+          ],
+        },
+      ],
+      goals: [
+        { what: 'frames lost', goal: 'none', measured: String(lost), met: lost === 0 && run.resyncs === 0 },
+      ],
+      ...(recorded === null ? { remarks: ['The shared recording was absent.'] } : {}),
+    };
+  },
+};

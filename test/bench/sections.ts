@@ -1,0 +1,7 @@
+/** Every benchmark, in the order of the document. */
+import { journal } from './journal.js';
+import { marketData } from './market-data.js';
+import { recovery } from './recovery.js';
+import type { Section } from './section.js';
+
+export const SECTIONS: readonly Section[] = [journal, recovery, marketData];
