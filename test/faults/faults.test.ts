@@ -1,43 +1,90 @@
 import { expect } from 'chai';
-import { hasStrace, SyncTrace, syncsBeforePosts } from './fsync.js';
-import { sudden } from './kills.js';
-import { faultySubmits } from './submits.js';
+import { SyncTrace } from './fsync.js';
+import { type FaultPart, sizesFor } from './part.js';
+import { PARTS, partsNamed } from './parts.js';
+import { type RunFacts, sectionOf, withSection } from './reliability.js';
 
 /** The first minute of `npm run faults`; the long run writes docs/RELIABILITY.md. */
-describe('the money path through real threads and sockets', function () {
+describe('the whole bot through real threads and sockets, part by part', function () {
   this.timeout(180_000);
 
-  it('sends no intent twice and knows every order while the venue swallows its answers', async () => {
-    const result = await faultySubmits({ submits: 24, bots: 1, seed: 11, probability: 0.1 });
-    expect(result.violations).to.deep.equal([]);
-    expect(result.unresolved).to.equal(0);
-    expect(result.submits).to.be.at.least(24);
-    const struck = Object.values(result.struck).reduce((sum, times) => sum + times, 0);
-    expect(struck, 'faults that struck').to.be.greaterThan(0);
-  });
-
-  it('is killed at random and at named moments, and its ledger equals the exchange after each start', async () => {
-    const result = await sudden({
-      kills: 1,
-      points: ['after-commit', 'mid-request', 'before-response', 'recovery-read'],
-      perPoint: 1,
-      lanes: 1,
-      seed: 5,
+  for (const part of PARTS)
+    it(`shows no contradiction: ${part.name}`, async function () {
+      const missing = part.missing?.() ?? null;
+      if (missing !== null) {
+        console.log(`      skipped: ${missing}`);
+        this.skip();
+      }
+      const { rows, contradictions } = await part.run(part.small, { seed: 11, lanes: 1 });
+      expect(contradictions).to.deep.equal([]);
+      expect(rows).not.to.be.empty;
     });
-    expect(result.violations).to.deep.equal([]);
-    expect(result.deaths).to.have.length(6);
-    expect(result.orders).to.be.greaterThan(0);
+});
+
+describe('the document of the fault runs', () => {
+  const part: FaultPart = {
+    name: 'two',
+    title: 'The second',
+    about: 'What is done.',
+    full: { runs: 10, other: 2 },
+    small: { runs: 1, other: 2 },
+    run: async () => ({ rows: [], contradictions: [] }),
+  };
+  const facts: RunFacts = {
+    date: '2026-01-31',
+    commit: 'abc1234',
+    machine: '2 cores',
+    loadBefore: 0.51,
+    loadAfter: 1.99,
+    tookMs: 12_345,
+  };
+  const sectionWith = (name: string, text: string): string =>
+    `<!-- part: ${name} -->\n${text}\n<!-- end of ${name} -->`;
+  const order = ['one', 'two', 'three'];
+
+  it('says when, where and at which size a section was made, and what was found', () => {
+    const text = sectionOf(part, { runs: 3, other: 2 }, { seed: 4, lanes: 2 }, facts, {
+      rows: [['runs', '10', '3']],
+      contradictions: ['one thing was wrong'],
+      notes: ['A word about it.'],
+    });
+    for (const words of [
+      '2026-01-31, commit abc1234, 2 cores; load average 0.5 before, 2.0 after;',
+      '12 s, seed 4, lanes 2. Smaller than the full size: runs 3 of 10.',
+      '| runs | 10 | 3 |',
+      'A word about it.',
+      '- one thing was wrong',
+    ])
+      expect(text).to.contain(words);
+    expect(sectionOf(part, part.full, { seed: 4, lanes: 2 }, facts, new Error('no disk'))).to.contain(
+      'Full size.\n\nThe run broke off: no disk',
+    );
   });
 
-  it('writes no byte of a POST before the log with its intent is synced, on a fresh and a reopened ledger', async function () {
-    if (!hasStrace()) {
-      console.log('      skipped: strace is absent; the rows below prove the judgement alone');
-      this.skip();
-    }
-    const { fresh, reopened } = await syncsBeforePosts(5, 77);
-    expect(fresh.posts).to.be.at.least(5);
-    expect(reopened.posts).to.be.at.least(5);
-    expect([...fresh.early, ...reopened.early]).to.deep.equal([]);
+  it('replaces one section and leaves every other byte alone', () => {
+    const before = `# Head\n\n${sectionWith('one', 'a')}\n\n${sectionWith('two', 'b')}\n\n## By hand\n`;
+    expect(withSection(before, 'one', sectionWith('one', 'new'), order)).to.equal(
+      before.replace('\na\n', '\nnew\n'),
+    );
+  });
+
+  it('puts a new section behind that of the nearest part before it, or first', () => {
+    const both = `# Head\n\n${sectionWith('one', 'a')}\n\n${sectionWith('three', 'c')}\n`;
+    const marksIn = (text: string): string[] =>
+      [...text.matchAll(/<!-- part: (\w+) -->/g)].map(([, name = '']) => name);
+    expect(marksIn(withSection(both, 'two', sectionWith('two', 'b'), order))).to.deep.equal(order);
+    const later = `# Head\n\n${sectionWith('two', 'b')}\n`;
+    expect(marksIn(withSection(later, 'one', sectionWith('one', 'a'), order))).to.deep.equal(['one', 'two']);
+    const fresh = withSection('', 'three', sectionWith('three', 'c'), order);
+    expect(fresh).to.match(/^# Reliability\n/);
+    expect(marksIn(fresh)).to.deep.equal(['three']);
+  });
+
+  it('takes sizes that belong to a part, and names only parts that are there', () => {
+    expect(sizesFor(part, 'full', { runs: 3, seed: 9 })).to.deep.equal({ runs: 3, other: 2 });
+    expect(partsNamed([])).to.equal(PARTS);
+    expect(partsNamed(['kills,submits']).map(({ name }) => name)).to.deep.equal(['submits', 'kills']);
+    expect(() => partsNamed(['kils'])).to.throw('no part is called kils: there are submits');
   });
 });
 

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { botFolder, databaseIn, removeFolder } from '../support/bot.js';
+import { definePart } from './part.js';
 import { botSettings, FAST_PULSE, openVenue } from './venue.js';
 
 export interface SyncResult {
@@ -129,3 +130,34 @@ export const syncsBeforePosts = async (
     removeFolder(folder);
   }
 };
+
+export const syncs = definePart({
+  name: 'syncs',
+  title: 'The journal before the bytes',
+  about: `strace over the whole process: an fsync or fdatasync of the write-ahead log that holds the intent has returned before
+the first byte of its POST is written.`,
+  full: { posts: 1_000 },
+  small: { posts: 5 },
+  missing: () => (hasStrace() ? null : 'strace is absent'),
+  run: async (size, { seed }) => {
+    const { fresh, reopened } = await syncsBeforePosts(size.posts, seed + 2_000);
+    return {
+      rows: [
+        ['fresh ledger: POSTs behind a sync of their intent', 'all', `${fresh.synced} of ${fresh.posts}`],
+        [
+          'reopened ledger: POSTs behind a sync of their intent',
+          'all',
+          `${reopened.synced} of ${reopened.posts}`,
+        ],
+      ],
+      contradictions: [
+        ...[...fresh.early, ...reopened.early].map(
+          id => `the POST of ${id} left before its intent was synced`,
+        ),
+        ...[fresh, reopened].flatMap(({ posts }) =>
+          posts < size.posts ? [`only ${posts} POSTs were seen`] : [],
+        ),
+      ],
+    };
+  },
+});

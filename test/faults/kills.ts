@@ -6,6 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { botFolder, databaseIn, type RunningBot, removeFolder } from '../support/bot.js';
 import { CRASH_POINTS, type CrashPointName } from './crash-points.js';
+import { ascending, at, definePart, per, type Row, seconds } from './part.js';
 import { impossibilities, missingIn, momentOf, openQuestions } from './proof.js';
 import { finalDifferences, reached } from './submits.js';
 import { FAST_PULSE, type OutsideVenue, openVenue } from './venue.js';
@@ -227,3 +228,74 @@ const lehmer = (seed: number): (() => number) => {
     return state / 2_147_483_647;
   };
 };
+
+const RECOVERED_WITHIN_MS = 10_000;
+
+const rowsOf = (result: KillsResult): Row[] => {
+  const proven = result.deaths.filter(death => death.equalMs !== null);
+  const equal = ascending(proven.map(death => death.equalMs ?? 0));
+  const reading = ascending(proven.map(death => death.readingMs ?? 0));
+  const named = result.deaths.filter(death => death.at.includes(':'));
+  const times = ALL_POINTS.map(
+    point => `${point} ${named.filter(death => death.at.startsWith(`${point}:`)).length}`,
+  ).join(', ');
+  return [
+    ['kills at random moments', '500', String(result.deaths.length - named.length)],
+    ['deaths at named points', '10 each', times],
+    ['orders and trades at the exchange', '', `${result.orders} and ${result.trades}`],
+    ['starts that lived long enough to be judged', '', String(proven.length)],
+    [
+      'ledger equal to the exchange, from the start of the process',
+      'within 10 s plus the reads',
+      `${per(equal.filter(ms => ms <= RECOVERED_WITHIN_MS).length, equal.length)} (median ${seconds(at(equal, 0.5))}, longest ${seconds(equal.at(-1) ?? 0)})`,
+    ],
+    [
+      'of that, reading and comparing the account',
+      '',
+      `median ${seconds(at(reading, 0.5))}, longest ${seconds(reading.at(-1) ?? 0)}`,
+    ],
+    ['intents sent twice', '0', String(result.violations.filter(text => text.includes('two orders')).length)],
+    ['contradictions between ledger and exchange, to the last digit', '0', String(result.violations.length)],
+  ];
+};
+
+/** Of the named points, those that the suite visits. */
+const FEW_POINTS: readonly CrashPointName[] = [
+  'after-commit',
+  'mid-request',
+  'before-response',
+  'recovery-read',
+];
+
+export const kills = definePart({
+  name: 'kills',
+  title: 'Sudden deaths',
+  about: `\`kill -9\` at random moments of starts and of trading, and at named points, each followed by a start on the same ledger
+and account. The exchange's limits on requests are off here: nobody starts a bot ten times a minute.
+
+${Object.entries(CRASH_POINTS)
+  .map(([name, { about }]) => `- \`${name}\`: ${about}.`)
+  .join('\n')}`,
+  full: { kills: 500, perPoint: 10, points: ALL_POINTS.length },
+  small: { kills: 1, perPoint: 1, points: FEW_POINTS.length },
+  run: async (size, { seed, lanes }) => {
+    const points = size.points < ALL_POINTS.length ? FEW_POINTS : ALL_POINTS;
+    const deaths = size.kills + points.length * size.perPoint;
+    const result = await sudden({
+      kills: size.kills,
+      perPoint: size.perPoint,
+      points,
+      lanes: Math.min(lanes, Math.ceil(deaths / 8)),
+      seed: seed + 1_000,
+    });
+    return {
+      rows: rowsOf(result),
+      contradictions: [
+        ...result.violations,
+        // Each lane's first start is after a death, too.
+        ...(result.deaths.length <= deaths ? [`only ${result.deaths.length} deaths were judged`] : []),
+        ...(result.orders === 0 ? ['no order reached the exchange'] : []),
+      ],
+    };
+  },
+});

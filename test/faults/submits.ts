@@ -5,6 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { askVerb, botFolder, databaseIn, type RunningBot, removeFolder } from '../support/bot.js';
+import { at, definePart, per, type Row, seconds } from './part.js';
 import { impossibilities, missingIn, momentOf, openQuestions, unknownTimes } from './proof.js';
 import { botSettings, FAST_PULSE, type OutsideVenue, openVenue } from './venue.js';
 
@@ -161,3 +162,57 @@ export const finalDifferences = async (venue: OutsideVenue, database: string): P
   }
   return { differences: found, lateEnds };
 };
+
+const UNKNOWN_WITHIN_MS = 15_000;
+
+const rowsOf = (result: SubmitsResult): Row[] => {
+  const inTime = result.resolvedMs.filter(ms => ms <= UNKNOWN_WITHIN_MS).length;
+  const struck = SUBMIT_FAULTS.map(name => `${name} ${result.struck[name] ?? 0}`).join(', ');
+  const matching = (pattern: RegExp): string =>
+    String(result.violations.filter(text => pattern.test(text)).length);
+  return [
+    ['submits that reached the exchange', '10000', String(result.submits)],
+    ['of them with a swallowed answer', '5 % of each kind', struck],
+    [
+      'outcomes that became unknown',
+      '',
+      `${result.unknowns} (the private feed answers most questions before they are asked)`,
+    ],
+    [
+      'unknowns resolved within 15 s',
+      '99 %',
+      `${per(inTime, result.unknowns)} (median ${seconds(at(result.resolvedMs, 0.5))}, longest ${seconds(result.resolvedMs.at(-1) ?? 0)}, never: ${result.unresolved})`,
+    ],
+    ['intents sent twice', '0', matching(/^two orders/)],
+    ['orders that the bot does not know', '0', matching(/never intended|not in the ledger|no venue id/)],
+    ['contradictions between ledger and exchange, to the last digit', '0', String(result.violations.length)],
+    ['orders whose end the stop left to the next start to record', '', String(result.lateEnds.length)],
+  ];
+};
+
+export const submits = definePart({
+  name: 'submits',
+  title: 'Swallowed answers',
+  about:
+    'The exchange carries a submit out and then stays silent, resets the connection, or answers with a gateway page.',
+  full: { submits: 10_000, percentOfEach: 5 },
+  small: { submits: 24, percentOfEach: 10 },
+  run: async (size, { seed, lanes }) => {
+    const result = await faultySubmits({
+      submits: size.submits,
+      bots: Math.min(lanes, Math.ceil(size.submits / 24)),
+      seed,
+      probability: size.percentOfEach / 100,
+    });
+    const struck = Object.values(result.struck).reduce((sum, times) => sum + times, 0);
+    return {
+      rows: rowsOf(result),
+      contradictions: [
+        ...result.violations,
+        ...(result.submits < size.submits ? [`only ${result.submits} submits reached the exchange`] : []),
+        ...(struck === 0 ? ['no answer was swallowed'] : []),
+        ...(result.unresolved > 0 ? [`${result.unresolved} outcomes stayed unknown`] : []),
+      ],
+    };
+  },
+});

@@ -1,0 +1,22 @@
+/** Every part of the fault suite, in the order of the document. */
+import { syncs } from './fsync.js';
+import { kills } from './kills.js';
+import type { FaultPart } from './part.js';
+import { submits } from './submits.js';
+
+export const PARTS: readonly FaultPart[] = [submits, kills, syncs];
+
+/**
+ * The parts named on a command line, in the order of the document; all of them when none is named.
+ * @param names each may be several, joined with commas
+ * @throws when there is no such part
+ */
+export const partsNamed = (names: readonly string[]): readonly FaultPart[] => {
+  const wanted = names.flatMap(text => text.split(',')).filter(name => name !== '');
+  const unknown = wanted.filter(name => PARTS.every(part => part.name !== name));
+  if (unknown.length > 0)
+    throw new Error(
+      `no part is called ${unknown.join(' or ')}: there are ${PARTS.map(part => part.name).join(', ')}`,
+    );
+  return wanted.length === 0 ? PARTS : PARTS.filter(part => wanted.includes(part.name));
+};
