@@ -3,6 +3,7 @@
  * (src/domain/execution.ts); this shell asks the ledger what it knows, hands writes to the venue's client and carries
  * the answers back.
  */
+import { createKeySeat } from '#src/btcturk/key-seat.js';
 import { createRestClient } from '#src/btcturk/rest-client.js';
 import {
   type ExecutionEffect,
@@ -49,6 +50,11 @@ hostActor('execution', context => {
   const rest = createRestClient({ endpoints: accountEndpoints, credentials });
   /** Only live may turn to an account that is not on this machine. */
   const venueAllowed = settings.mode === 'live' || isLoopbackHost(new URL(accountEndpoints.baseUrl).hostname);
+  const keySeat = createKeySeat({
+    endpoints: accountEndpoints,
+    adopt: newKey => rest.useKey(newKey),
+    tell: context.toSupervisor,
+  });
   const departures = new Set<Departure>();
   const connected = new Set<ActorName>();
   const pending: ExecutionEffect[] = [];
@@ -259,6 +265,11 @@ hostActor('execution', context => {
           return;
         case 'cancel-all-ordered':
           step({ type: 'cancel-all-ordered', reason: message.reason });
+          return;
+        case 'key-offered':
+        case 'key-adopted':
+        case 'key-dropped':
+          keySeat.take(message);
           return;
         case 'lease-renewed':
           return;

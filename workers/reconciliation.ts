@@ -3,6 +3,7 @@
  * shell asks the ledger what it knows, performs the reads, listens to the private socket, and carries everything there
  * and back.
  */
+import { createKeySeat } from '#src/btcturk/key-seat.js';
 import { openPrivateFeed, type PrivateFeed } from '#src/btcturk/private-feed.js';
 import { createRestClient, type RestClient } from '#src/btcturk/rest-client.js';
 import type { ExecutionReport } from '#src/domain/account-events.js';
@@ -77,6 +78,14 @@ hostActor('reconciliation', context => {
   let rest: RestClient | null = null;
   let signed = false;
   let feed: PrivateFeed | null = null;
+  const keySeat = createKeySeat({
+    endpoints: boot.accountEndpoints,
+    adopt: newKey => {
+      rest?.useKey(newKey);
+      feed?.useKey(newKey);
+    },
+    tell: context.toSupervisor,
+  });
   let state: ReconciliationState | null = null;
   let asked = false;
   let drained = false;
@@ -208,6 +217,11 @@ hostActor('reconciliation', context => {
           if (message.peer === 'ledger') asked = false;
           if (message.peer === 'ledger' || message.peer === 'execution' || message.peer === 'strategy')
             step({ type: 'peer-connected', peer: message.peer });
+          return;
+        case 'key-offered':
+        case 'key-adopted':
+        case 'key-dropped':
+          keySeat.take(message);
           return;
         case 'lease-renewed':
         case 'peer-lost':

@@ -40,6 +40,11 @@ export interface PrivateFeed {
   expectInserted(clientOrderId: string, sentAtMonoMs: number): void;
   /** The feed does not show what it should: replaces the socket, within the bounds on attempts. */
   reconnect(reason: string): void;
+  /**
+   * Logs in with this key from now on: replaces the socket, so that it is known to work before the old key is revoked.
+   * @throws SigningKeyError when it cannot sign; the key in use stays.
+   */
+  useKey(credentials: ApiCredentials): void;
   /** Drops the socket and stops; no callback follows. */
   close(): void;
 }
@@ -50,7 +55,7 @@ export interface PrivateFeed {
  */
 export const openPrivateFeed = (options: PrivateFeedOptions): PrivateFeed => {
   const now = options.now ?? clockNow;
-  const key = prepareSigningKey(options.credentials);
+  let key = prepareSigningKey(options.credentials);
   let session = initialPrivateSession(
     { seed: options.seed, forgottenAttempts: options.forgottenAttempts ?? 0 },
     now().monoMs,
@@ -100,6 +105,10 @@ export const openPrivateFeed = (options: PrivateFeedOptions): PrivateFeed => {
     expectInserted: (clientOrderId, sentAtMonoMs) =>
       step({ type: 'expect-inserted', clientOrderId, sentAtMonoMs }),
     reconnect: reason => step({ type: 'reconnect', reason }),
+    useKey: credentials => {
+      key = prepareSigningKey(credentials);
+      step({ type: 'reconnect', reason: 'the key was rotated' });
+    },
     close: () => {
       closed = true;
       clearInterval(ticks);

@@ -72,6 +72,11 @@ export interface RestClient {
   warmUp(): Promise<number>;
   /** The venue's clock against ours; null before the first `server-time` answer. */
   clock(): ClockOffset | null;
+  /**
+   * Signs with this key from now on; what has left goes on under the key it was signed with.
+   * @throws SigningKeyError when it cannot sign; the key in use stays.
+   */
+  useKey(credentials: ApiCredentials): void;
   /** Ends every request under way (a write that has left becomes unknown) and closes the connections. */
   close(): Promise<void>;
 }
@@ -83,7 +88,7 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
   const now = options.now ?? clockNow;
   const limits: LaneLimits = { ...LANE_LIMITS, ...options.limits };
   const concurrency = { ...CONCURRENCY, ...options.concurrency };
-  const key = options.credentials === null ? null : prepareSigningKey(options.credentials);
+  let key = options.credentials === null ? null : prepareSigningKey(options.credentials);
   const clock = createClockTracker();
   const { baseUrl, graphUrl } = options.endpoints;
   const lanes = {
@@ -151,6 +156,9 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
       return standing[0] + standing[1];
     },
     clock: () => clock.current(),
+    useKey(credentials) {
+      key = prepareSigningKey(credentials);
+    },
     async close() {
       await Promise.all(
         [...Object.values(lanes), ...(charts === null ? [] : [charts])].map(lane => lane.close()),

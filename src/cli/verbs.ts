@@ -41,6 +41,11 @@ export const VERBS: readonly VerbEntry[] = [
     load: () => verbIn(import('./safe-mode.js')),
   },
   {
+    name: 'rotate-key',
+    summary: 'prove a new API key and let the old one go, while the bot runs',
+    load: () => verbIn(import('./rotate-key.js')),
+  },
+  {
     name: 'cancel-all',
     summary: 'cancel every order of our own',
     load: () => verbIn(import('./cancel-all.js')),

@@ -22,6 +22,12 @@ import {
   releaseHold,
   restoreHold,
 } from './hold-set.js';
+import {
+  beginKeyRotation,
+  type KeyRotation,
+  type KeyRotationInput,
+  stepKeyRotation,
+} from './key-rotation.js';
 import type { LedgerRecord } from './ledger-records.js';
 import { countReadiness, type DrillRecord, type ReadinessRecord } from './readiness.js';
 import { type RestartBudget, refill, restartBudget, spend } from './restart-budget.js';
@@ -43,6 +49,8 @@ export interface ChildRule {
   readonly terminable: boolean;
   /** True when the account must be proven again after it was restarted. */
   readonly recoversAccount: boolean;
+  /** True for the workers that sign requests. */
+  readonly signs: boolean;
 }
 
 export interface SupervisorLimits {
@@ -82,7 +90,9 @@ export type OperatorCommand =
     }
   | { readonly type: 'cancel-all'; readonly reason: string }
   /** Kill everything as in an emergency, on an exchange without real money, and report how long it took. */
-  | { readonly type: 'drill-kill' };
+  | { readonly type: 'drill-kill' }
+  /** Read the account's key again from its files, prove it, and let the old one go. */
+  | { readonly type: 'rotate-key' };
 
 export type SupervisorInput =
   | { readonly type: 'boot' }
@@ -126,6 +136,15 @@ export type SupervisorInput =
       readonly facts: Readonly<Record<string, unknown>>;
     }
   | { readonly type: 'holds-restored'; readonly holds: readonly Hold[] }
+  | { readonly type: 'key-read' }
+  | { readonly type: 'key-unreadable'; readonly reason: string }
+  | { readonly type: 'key-verified'; readonly actor: ActorName; readonly incarnation: number }
+  | {
+      readonly type: 'key-refused';
+      readonly actor: ActorName;
+      readonly incarnation: number;
+      readonly reason: string;
+    }
   | { readonly type: 'signal'; readonly signal: string }
   | { readonly type: 'command'; readonly request: number; readonly command: OperatorCommand };
 
@@ -151,6 +170,14 @@ export type SupervisorEffect =
   | { readonly type: 'save-readiness'; readonly record: ReadinessRecord }
   | { readonly type: 'save-drill'; readonly record: DrillRecord }
   | { readonly type: 'cancel-all'; readonly reason: string }
+  /** Look where the key came from for another one; `key-read` or `key-unreadable` follows. */
+  | { readonly type: 'read-key' }
+  /** Hand the key that was read to the workers that sign, to be proven by each. */
+  | { readonly type: 'offer-key' }
+  /** The key that was offered is the key from now on, also for workers that start later. */
+  | { readonly type: 'adopt-key' }
+  /** The key that was read or offered is not wanted any more. */
+  | { readonly type: 'drop-key' }
   | { readonly type: 'answer'; readonly request: number; readonly answer: CommandAnswer }
   /** The end. `forced` leaves without waiting for anybody. */
   | { readonly type: 'exit'; readonly code: number; readonly forced: boolean; readonly reason: string };
@@ -206,6 +233,7 @@ export interface SupervisorState {
   readiness: ReadinessRecord | null;
   readinessSavedAtMonoMs: number;
   drill: Drill | null;
+  keyRotation: KeyRotation | null;
   startedAtMs: number;
 }
 
@@ -266,6 +294,7 @@ export const initialSupervisor = (config: SupervisorConfig): SupervisorState => 
     readiness: config.readiness ?? null,
     readinessSavedAtMonoMs: 0,
     drill: null,
+    keyRotation: null,
     startedAtMs: 0,
   };
 };
@@ -368,6 +397,14 @@ class Turn {
       case 'holds-restored':
         for (const hold of input.holds) if (CAUSES[hold.cause].survivesRestart) this.restore(hold);
         return;
+      case 'key-read':
+      case 'key-unreadable':
+        this.rotateKey(input);
+        return;
+      case 'key-verified':
+      case 'key-refused':
+        if (this.child(input.actor)?.incarnation === input.incarnation) this.rotateKey(input);
+        return;
       case 'signal':
         this.onSignal(input.signal);
         return;
@@ -429,6 +466,7 @@ class Turn {
     this.tellFigures();
     this.countReadiness();
     if (this.state.drill !== null && this.now.monoMs >= this.state.drill.deadlineMonoMs) this.endDrill(false);
+    this.rotateKey({ type: 'tick', monoMs: this.now.monoMs });
     if (this.state.stop !== null && this.now.monoMs >= this.state.stop.deadlineMonoMs)
       this.end(this.state.stop.exitCode, true);
   }
@@ -553,6 +591,7 @@ class Turn {
     child.deadlineMonoMs = Number.POSITIVE_INFINITY;
     if (before === 'given-up') return;
     child.status = 'down';
+    this.rotateKey({ type: 'signer-lost', actor: input.actor });
     if (before === 'draining') {
       this.log('info', 'worker-stopped', { worker: input.actor, code: input.code });
       return;
@@ -754,7 +793,84 @@ class Turn {
         if (refusal !== null) answer(false, `refused: ${refusal}`);
         return;
       }
+      case 'rotate-key': {
+        const refusal = this.startKeyRotation(request);
+        if (refusal !== null) answer(false, `refused: ${refusal}`);
+        return;
+      }
     }
+  }
+
+  /** @returns why the key cannot be rotated now; null when the rotation has begun. */
+  private startKeyRotation(request: number): string | null {
+    const { config, phase, keyRotation } = this.state;
+    if (config.mode !== 'live')
+      return 'this bot signs with the embedded exchange’s own key: only a live bot has a key to rotate';
+    if (keyRotation !== null) return 'a rotation is under way already';
+    const signers = this.state.children.filter(child => child.rule.signs);
+    const missing = signers.filter(child => child.status !== 'up').map(child => child.rule.actor);
+    if (phase !== 'running' || missing.length > 0)
+      return `every worker that signs must be up: ${missing.join(', ') || `the bot is ${phase}`}`;
+    this.state.keyRotation = beginKeyRotation(
+      request,
+      signers.map(child => child.rule.actor),
+      this.now.monoMs,
+    );
+    this.effects.push({ type: 'read-key' });
+    return null;
+  }
+
+  private rotateKey(input: KeyRotationInput): void {
+    const { keyRotation } = this.state;
+    if (keyRotation === null) return;
+    const verdict = stepKeyRotation(keyRotation, input);
+    switch (verdict.type) {
+      case 'wait':
+        return;
+      case 'offer':
+        this.effects.push({ type: 'offer-key' });
+        return;
+      case 'adopt':
+        this.effects.push({ type: 'adopt-key' });
+        this.endKeyRotation(keyRotation, null);
+        return;
+      case 'give-up':
+        this.effects.push({ type: 'drop-key' });
+        this.endKeyRotation(keyRotation, verdict.reason);
+        return;
+    }
+  }
+
+  private endKeyRotation({ request, signers }: KeyRotation, refusal: string | null): void {
+    this.state.keyRotation = null;
+    const event = refusal === null ? 'key-rotated' : 'key-rotation-refused';
+    const provenBy = signers.join(', ');
+    this.log('warn', event, refusal === null ? { provenBy } : { reason: refusal });
+    this.effects.push(
+      {
+        type: 'record',
+        record: {
+          type: 'audit',
+          atMs: this.now.wallMs,
+          actor: 'supervisor',
+          event,
+          id: nextEventId(this.state.ids),
+          cause: 'operator',
+          facts: refusal === null ? { provenBy } : { reason: refusal },
+        },
+      },
+      {
+        type: 'answer',
+        request,
+        answer:
+          refusal === null
+            ? {
+                ok: true,
+                message: `the new key is in use, proven by a signed read of ${provenBy}; the old one may be revoked at the exchange`,
+              }
+            : { ok: false, message: `refused, the old key stays in use: ${refusal}` },
+      },
+    );
   }
 
   /** @returns why no drill can be held now; null when it runs. */

@@ -125,7 +125,8 @@ export interface StaleView {
 export interface Account {
   readonly apiKey: string;
   readonly apiSecret: string;
-  readonly signingKey: KeyObject;
+  /** Every public key that is accepted, with what it signs with: the first is its own, more may be added and revoked. */
+  readonly keys: Map<string, KeyObject>;
   readonly userId: number;
   readonly feeLevel: number;
   readonly holdings: Map<string, Holding>;
@@ -152,7 +153,7 @@ export class AccountError extends Error {
 export const openAccount = (event: Extract<AccountEvent, { type: 'account-opened' }>): Account => ({
   apiKey: event.apiKey,
   apiSecret: event.apiSecret,
-  signingKey: signingKey(event.apiSecret),
+  keys: new Map([[event.apiKey, signingKey(event.apiSecret)]]),
   userId: event.userId,
   feeLevel: event.feeLevel,
   holdings: new Map(),

@@ -1,6 +1,7 @@
 /** What the operator of the exchange may see and do: as commands, and as `/admin` paths on loopback. */
 import { formatDecimal, tryParseDecimal } from '../domain/money.js';
 import { type Account, AccountError, type AccountOrder, openAccount, rememberView } from './accounts.js';
+import { signingKey } from './auth.js';
 import { shockFairPrice } from './fair-values.js';
 import { clearFaults, FAULTS, FaultError, faultFrom, parseFault, setFault } from './faults.js';
 import { FEE_LEVELS } from './fees.js';
@@ -69,6 +70,17 @@ export const carryOut = (venue: VenueState, command: AdminCommand): string | und
       else enterParticipant(venue, market, command.side, command.price, command.quantity);
       return undefined;
     }
+    case 'add-key':
+      return withAccount(venue, command.apiKey, account => {
+        if ([...venue.accounts.values()].some(other => other.keys.has(command.newKey)))
+          return `the key ${command.newKey} exists`;
+        account.keys.set(command.newKey, signingKey(command.newSecret));
+        return undefined;
+      });
+    case 'revoke-key':
+      return withAccount(venue, command.apiKey, account =>
+        account.keys.delete(command.key) ? undefined : `the account has no key ${command.key}`,
+      );
     case 'pull-order':
       return withAccount(venue, command.apiKey, account => {
         const order = account.open.get(command.orderId);
@@ -114,6 +126,17 @@ export const handleAdmin = (venue: VenueState, request: HttpRequest): HttpReply 
         carryOut(venue, { type: 'open-account', apiKey, apiSecret, feeLevel, balances: new Map() }),
       );
     }
+    case 'POST /admin/keys': {
+      const newKey = textField(fields, 'newKey');
+      const newSecret = textField(fields, 'newSecret');
+      if (account === undefined || newKey === undefined || newSecret === undefined)
+        return done('a key needs {"newKey": "…", "newSecret": "<base64>"}');
+      return done(carryOut(venue, { type: 'add-key', apiKey: account.apiKey, newKey, newSecret }));
+    }
+    case 'DELETE /admin/keys':
+      return account === undefined
+        ? done('there is no such account')
+        : done(carryOut(venue, { type: 'revoke-key', apiKey: account.apiKey, key: query.get('key') ?? '' }));
     case 'POST /admin/deposit': {
       const amount = decimal('amount');
       const asset = textField(fields, 'asset')?.toUpperCase();

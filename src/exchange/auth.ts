@@ -14,15 +14,26 @@ export const signingKey = (apiSecret: string): KeyObject => createSecretKey(Buff
 export const signatureOf = (key: KeyObject, publicKey: string, stamp: string): string =>
   createHmac('sha256', key).update(`${publicKey}${stamp}`, 'utf8').digest('base64');
 
-/** What an account needs to be recognised. */
+/** What an account needs to be recognised: each of its public keys with what it signs with. */
 export interface KeyHolder {
-  readonly apiKey: string;
-  readonly signingKey: KeyObject;
+  readonly keys: ReadonlyMap<string, KeyObject>;
 }
 
 export type AuthVerdict<Account> =
   | { readonly ok: true; readonly account: Account }
   | { readonly ok: false; readonly message: string };
+
+/** Whose key this is. An account may have several; the one it was opened with may have been revoked. */
+const holderOf = <Account extends KeyHolder>(
+  accounts: ReadonlyMap<string, Account>,
+  publicKey: string,
+): { readonly account: Account; readonly key: KeyObject } | undefined => {
+  for (const account of accounts.values()) {
+    const key = account.keys.get(publicKey);
+    if (key !== undefined) return { account, key };
+  }
+  return undefined;
+};
 
 /** Checks the four headers of a private request, given with lower-case names. */
 export const checkRequest = <Account extends KeyHolder>(
@@ -35,14 +46,14 @@ export const checkRequest = <Account extends KeyHolder>(
   const signature = headers['x-signature'];
   if (publicKey === undefined || stamp === undefined || signature === undefined)
     return { ok: false, message: 'Unauthorized - Headers are missing' };
-  const account = accounts.get(publicKey);
-  if (account === undefined) return { ok: false, message: 'Unauthorized - Invalid Public key' };
+  const found = holderOf(accounts, publicKey);
+  if (found === undefined) return { ok: false, message: 'Unauthorized - Invalid Public key' };
   const stampMs = /^\d{1,15}$/.test(stamp) ? Number(stamp) : Number.NaN;
   if (!(Math.abs(stampMs - serverMs) <= STAMP_TOLERANCE_MS))
     return { ok: false, message: 'Unauthorized - Invalid Nonce' };
-  if (!equal(signature, signatureOf(account.signingKey, publicKey, stamp)))
+  if (!equal(signature, signatureOf(found.key, publicKey, stamp)))
     return { ok: false, message: 'Unauthorized - Invalid Signature' };
-  return { ok: true, account };
+  return { ok: true, account: found.account };
 };
 
 /** Checks the payload of a 114 login: what is signed is the public key and the nonce, a window in ms. */
@@ -58,12 +69,12 @@ export const checkLogin = <Account extends KeyHolder>(
     return { ok: false, message: 'Unauthorized - Invalid Request' };
   if (timestamp === undefined) return { ok: false, message: 'Unauthorized - Invalid Nonce' };
   if (nonce < NONCE_MIN || nonce > NONCE_MAX) return { ok: false, message: 'Unauthorized - Invalid Request' };
-  const account = accounts.get(publicKey);
-  if (account === undefined) return { ok: false, message: 'Unauthorized - Invalid Public key' };
+  const found = holderOf(accounts, publicKey);
+  if (found === undefined) return { ok: false, message: 'Unauthorized - Invalid Public key' };
   if (Math.abs(timestamp - serverMs) > nonce) return { ok: false, message: 'Unauthorized - Invalid Nonce' };
-  if (!equal(signature, signatureOf(account.signingKey, publicKey, String(payload.nonce))))
+  if (!equal(signature, signatureOf(found.key, publicKey, String(payload.nonce))))
     return { ok: false, message: 'Unauthorized - Invalid Signature' };
-  return { ok: true, account };
+  return { ok: true, account: found.account };
 };
 
 const wholeNumber = (value: unknown): number | undefined => {

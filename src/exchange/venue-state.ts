@@ -115,6 +115,16 @@ export type AdminCommand =
       readonly price: Price | null;
       readonly quantity: Quantity;
     }
+  /** A further key of an account, as its owner makes one to replace another. */
+  | {
+      readonly type: 'add-key';
+      readonly apiKey: string;
+      readonly newKey: string;
+      /** Base64. */
+      readonly newSecret: string;
+    }
+  /** From now on nothing signed with this key is taken. */
+  | { readonly type: 'revoke-key'; readonly apiKey: string; readonly key: string }
   /** An operator takes an order off the book. */
   | { readonly type: 'pull-order'; readonly apiKey: string; readonly orderId: number };
 

@@ -24,7 +24,31 @@ export interface CancelAllOrdered {
   readonly reason: string;
 }
 
-export type ToWorker = ControlState | LeaseRenewed | PeerConnected | PeerLost | CancelAllOrdered;
+/** To the workers that sign, and to nobody else: prove this key by a signed read, and go on with the one in use. */
+export interface KeyOffered {
+  readonly type: 'key-offered';
+  readonly credentials: { readonly apiKey: string; readonly apiSecret: string };
+}
+
+/** The offered key has been proven by every worker that signs: sign with it from now on. */
+export interface KeyAdopted {
+  readonly type: 'key-adopted';
+}
+
+/** Forget the offered key. */
+export interface KeyDropped {
+  readonly type: 'key-dropped';
+}
+
+export type ToWorker =
+  | ControlState
+  | LeaseRenewed
+  | PeerConnected
+  | PeerLost
+  | CancelAllOrdered
+  | KeyOffered
+  | KeyAdopted
+  | KeyDropped;
 
 /** Sign of life, every `BEAT_INTERVAL_MS`. */
 export interface Beat {
@@ -48,7 +72,25 @@ export interface WorkFinished {
   readonly reason: string;
 }
 
-export type FromWorker = Beat | HoldWanted | HoldCleared | StatusReported | WorkFinished;
+/** The venue has answered a read that was signed with the offered key. */
+export interface KeyVerified {
+  readonly type: 'key-verified';
+}
+
+/** It has not, and why. */
+export interface KeyRefused {
+  readonly type: 'key-refused';
+  readonly reason: string;
+}
+
+export type FromWorker =
+  | Beat
+  | HoldWanted
+  | HoldCleared
+  | StatusReported
+  | WorkFinished
+  | KeyVerified
+  | KeyRefused;
 
 /** Exit codes a worker may choose for a first start that fails (design: processes and commands). */
 export type StartExitCode = 1 | 2 | 3 | 5;

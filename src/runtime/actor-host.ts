@@ -119,9 +119,9 @@ export const hostActor = <Self extends ActorName>(
   };
 
   // Only the workers that sign hold secrets, and nothing they write for people may show them.
-  const redact = redactorOf(boot.credentials ?? null);
-  const holdsSecrets = (boot.credentials ?? null) !== null;
-  const shown = <T>(value: T): T => (holdsSecrets ? (redactFacts(redact, value) as T) : value);
+  const secrets = boot.credentials === null ? [] : [boot.credentials];
+  let redact = redactorOf(...secrets);
+  const shown = <T>(value: T): T => (secrets.length === 0 ? value : (redactFacts(redact, value) as T));
 
   const toSupervisor = (message: FromWorker): void => {
     ports.control.postMessage(message.type === 'beat' ? message : shown(message));
@@ -153,6 +153,13 @@ export const hostActor = <Self extends ActorName>(
         peers.get(message.peer)?.port.close();
         peers.delete(message.peer);
         break;
+      case 'key-offered':
+        // Before anything is done with it. An old or refused key stays a secret.
+        secrets.push(message.credentials);
+        redact = redactorOf(...secrets);
+        break;
+      case 'key-adopted':
+      case 'key-dropped':
       case 'cancel-all-ordered':
         break;
     }

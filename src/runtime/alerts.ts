@@ -28,6 +28,7 @@ export const ALERTS = {
     when: 'safe mode was ordered and has taken effect, with what still rests on the exchange',
   },
   'cancel-all': { severity: 'warn', when: 'an operator has ordered every own order canceled' },
+  'key-rotation': { severity: 'warn', when: 'the account’s key was rotated, or a new one was refused' },
   'unknown-order': { severity: 'critical', when: 'an order’s outcome is not known' },
   'foreign-order': { severity: 'critical', when: 'an order or a fill on the account is not ours' },
   residual: { severity: 'critical', when: 'ledger and exchange differ, for longer than a delay explains' },
@@ -143,6 +144,12 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
       break;
     case 'cancel-all-ordered':
       say('cancel-all', `cancel-all is ordered: ${shown(fields.reason)}; ${resting(memory)}`);
+      break;
+    case 'key-rotated':
+      say('key-rotation', `a new key is in use, proven by ${shown(fields.provenBy)}; revoke the old one`);
+      break;
+    case 'key-rotation-refused':
+      say('key-rotation', `a new key was refused, the old one stays in use: ${shown(fields.reason)}`);
       break;
     case 'order-unknown':
       say('unknown-order', `the outcome of ${order()} is not known: it counts at its worst case`);

@@ -43,6 +43,7 @@ export const parseRequest = (line: string): ControlRequest | undefined => {
   switch (type) {
     case 'status':
     case 'drill-kill':
+    case 'rotate-key':
       return { id, type };
     case 'safe-mode-on':
     case 'cancel-all':

@@ -10,6 +10,10 @@ export const SECRET_VARIABLES = ['BTCTURK_API_KEY', 'BTCTURK_API_SECRET'] as con
 /** The dotenv file looked for in the working directory; only the account's own names are taken from it. */
 export const DOTENV_FILE = '.env.live';
 
+/** Whether a secret was given in this environment. */
+export const holdsSecrets = (env: Readonly<Record<string, string | undefined>>): boolean =>
+  SECRET_VARIABLES.some(name => (env[name] ?? '') !== '');
+
 /** Removes the secrets from an environment in place. */
 export const dropSecrets = (env: Record<string, string | undefined>): void => {
   for (const name of SECRET_VARIABLES) delete env[name];
@@ -99,9 +103,9 @@ export const redactor = (secrets: readonly string[]): Redactor => {
   };
 };
 
-/** The redactor for an account's secrets. */
-export const redactorOf = (credentials: ApiCredentials | null): Redactor =>
-  redactor(credentials === null ? [] : [credentials.apiSecret, credentials.apiKey]);
+/** The redactor for the secrets of an account; several, when its key was rotated. */
+export const redactorOf = (...keys: readonly (ApiCredentials | null)[]): Redactor =>
+  redactor(keys.flatMap(key => (key === null ? [] : [key.apiSecret, key.apiKey])));
 
 /** How deep facts are followed; below that they are left out rather than let through. */
 const MAX_DEPTH = 12;

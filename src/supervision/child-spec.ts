@@ -12,8 +12,6 @@ export interface ChildSpec extends ChildRule {
   readonly resourceLimits: Required<
     Pick<ResourceLimits, 'maxOldGenerationSizeMb' | 'maxYoungGenerationSizeMb'>
   >;
-  /** True for the workers that sign requests. */
-  readonly signs: boolean;
   /** True for the workers that write to the venue, and so live under the lease. */
   readonly leased: boolean;
 }

@@ -17,7 +17,7 @@ import type { FromLedger, ToLedger } from '../messages/ledger.js';
 import type { ToTelemetry } from '../messages/telemetry.js';
 import { buildId } from '../runtime/build-id.js';
 import { monoMs, now } from '../runtime/clock.js';
-import { loadSettings, renderProblem } from '../runtime/config.js';
+import { type LoadedConfig, loadSettings, renderProblem } from '../runtime/config.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
 import { makeFolder } from '../runtime/folders.js';
 import { latchPath, readLatch, writeLatch } from '../runtime/latch-file.js';
@@ -38,11 +38,12 @@ import {
   readReadiness,
   writeReadiness,
 } from '../runtime/readiness-file.js';
-import { dropSecrets, redactFacts, redactorOf } from '../runtime/secrets.js';
+import { dropSecrets, holdsSecrets, redactFacts, redactorOf } from '../runtime/secrets.js';
 import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import type { ApiCredentials, Settings } from '../runtime/settings.js';
 import { childSpecs } from './child-spec.js';
 import { type ControlSocket, openControlSocket } from './control-socket.js';
+import { type KeySource, readNewKey } from './key-source.js';
 import { takeSignals } from './signals.js';
 import { WorkerTree } from './tree.js';
 
@@ -79,19 +80,22 @@ export interface Invocation {
 export const main = (invocation: Invocation): void => {
   const { args, env, end } = invocation;
   const configFile = readArguments(args, end);
-  const loaded = loadSettings({
-    env,
-    configFile,
-    cwd: process.cwd(),
-    readFile: path => readFileSync(path, 'utf8'),
-    nowMs: now().wallMs,
-    evidenceRefusals: ({ stateDbPath, ...wanted }) =>
-      readinessRefusals(readReadiness(readinessPath(stateDbPath)), readDrill(drillPath(stateDbPath)), {
-        ...wanted,
-        build: buildId(),
-        nowMs: now().wallMs,
-      }),
-  });
+  const load = (): LoadedConfig =>
+    loadSettings({
+      env,
+      configFile,
+      cwd: process.cwd(),
+      readFile: path => readFileSync(path, 'utf8'),
+      nowMs: now().wallMs,
+      evidenceRefusals: ({ stateDbPath, ...wanted }) =>
+        readinessRefusals(readReadiness(readinessPath(stateDbPath)), readDrill(drillPath(stateDbPath)), {
+          ...wanted,
+          build: buildId(),
+          nowMs: now().wallMs,
+        }),
+    });
+  const loaded = load();
+  const keySource: KeySource = { load, inEnvironment: holdsSecrets(env) };
   dropSecrets(env);
   const problems = loaded.ok ? placeProblems(loaded.settings) : loaded.problems.map(renderProblem);
   if (!loaded.ok || problems.length > 0) {
@@ -99,7 +103,7 @@ export const main = (invocation: Invocation): void => {
     end(EXIT_REFUSED);
     return;
   }
-  supervise(loaded.settings, loaded.credentials, invocation);
+  supervise(loaded.settings, loaded.credentials, keySource, invocation);
 };
 
 const readArguments = (args: readonly string[], end: Invocation['end']): string | undefined => {
@@ -140,10 +144,12 @@ const placeProblems = (settings: Settings): readonly string[] => {
 const supervise = (
   settings: Settings,
   credentials: ApiCredentials | null,
+  keySource: KeySource,
   { end, entryOf }: Invocation,
 ): void => {
   const specs = childSpecs(settings, entryOf);
-  const redact = redactorOf(credentials);
+  const secrets = [credentials];
+  let redact = redactorOf(...secrets);
   const latch = latchPath(settings.stateDbPath);
   const readiness = readinessPath(settings.stateDbPath);
   let state = initialSupervisor({
@@ -253,6 +259,16 @@ const supervise = (
     },
   );
 
+  let newKey: ApiCredentials | null = null;
+  const readKey = (): SupervisorInput => {
+    const found = readNewKey(keySource, tree.keyInUse);
+    if (!found.ok) return { type: 'key-unreadable', reason: found.reason };
+    newKey = found.credentials;
+    secrets.push(newKey);
+    redact = redactorOf(...secrets);
+    return { type: 'key-read' };
+  };
+
   const perform = (effect: SupervisorEffect): void => {
     switch (effect.type) {
       case 'broadcast':
@@ -291,6 +307,20 @@ const supervise = (
         return;
       case 'cancel-all':
         tree.cancelAll(effect.reason);
+        return;
+      case 'read-key':
+        setImmediate(() => feed(readKey()));
+        return;
+      case 'offer-key':
+        if (newKey !== null) tree.offerKey(newKey);
+        return;
+      case 'adopt-key':
+        newKey = null;
+        tree.adoptKey();
+        return;
+      case 'drop-key':
+        newKey = null;
+        tree.dropKey();
         return;
       case 'answer':
         socket?.answer(effect.request, effect.answer);

@@ -6,7 +6,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { ControlState } from '../domain/safety.js';
 import type { ActorName } from '../domain/step.js';
 import type { SupervisorInput } from '../domain/supervisor.js';
-import type { FromWorker } from '../messages/control.js';
+import type { FromWorker, ToWorker } from '../messages/control.js';
 import { ROUTES } from '../messages/routes.js';
 import type { ApiCredentials, Endpoints, Settings, WorkerBoot } from '../runtime/settings.js';
 import type { ChildSpec } from './child-spec.js';
@@ -70,10 +70,14 @@ export class WorkerTree {
   /** Far ends of channels to telemetry, opened before it was up, so that no early log line is lost. */
   private readonly early = new Map<ActorName, MessagePort>();
   private control: ControlState | null = null;
+  private credentials: ApiCredentials | null;
+  /** A new key that the signers are proving. */
+  private offered: ApiCredentials | null = null;
 
   constructor(config: TreeConfig, events: TreeEvents) {
     this.config = config;
     this.events = events;
+    this.credentials = config.credentials;
     this.seats = new Map(config.specs.map(spec => [spec.actor, { spec, link: null, incarnation: 0 }]));
     this.connectEarly('supervisor');
   }
@@ -136,6 +140,35 @@ export class WorkerTree {
       if (spec.leased) link?.tell({ type: 'cancel-all-ordered', reason });
   }
 
+  /** Hands a new key to the workers that sign, to be proven by each. */
+  offerKey(credentials: ApiCredentials): void {
+    this.offered = credentials;
+    this.tellSigners({ type: 'key-offered', credentials });
+  }
+
+  /** The offered key is the key from now on, also for workers that start later. */
+  adoptKey(): void {
+    if (this.offered === null) return;
+    this.credentials = this.offered;
+    this.offered = null;
+    this.tellSigners({ type: 'key-adopted' });
+  }
+
+  dropKey(): void {
+    if (this.offered === null) return;
+    this.offered = null;
+    this.tellSigners({ type: 'key-dropped' });
+  }
+
+  /** The key that workers are started with. */
+  get keyInUse(): ApiCredentials | null {
+    return this.credentials;
+  }
+
+  private tellSigners(message: ToWorker): void {
+    for (const { link, spec } of this.seats.values()) if (spec.signs) link?.tell(message);
+  }
+
   /** The workers whose threads have not ended. */
   get alive(): readonly ActorName[] {
     return [...this.seats.values()]
@@ -162,7 +195,7 @@ export class WorkerTree {
 
   private bootOf(spec: ChildSpec, incarnation: number): WorkerBoot {
     const facts = Object.assign({}, ...this.facts.values()) as Readonly<Record<string, string>>;
-    const places = placesOf(this.config.settings, this.config.credentials, facts);
+    const places = placesOf(this.config.settings, this.credentials, facts);
     return {
       actor: spec.actor,
       incarnation,
@@ -203,6 +236,12 @@ export class WorkerTree {
         return;
       case 'work-finished':
         this.events.onInput({ type: 'work-finished', actor, reason: message.reason });
+        return;
+      case 'key-verified':
+        this.events.onInput({ type: 'key-verified', actor, incarnation });
+        return;
+      case 'key-refused':
+        this.events.onInput({ type: 'key-refused', actor, incarnation, reason: message.reason });
         return;
     }
   }

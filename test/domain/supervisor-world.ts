@@ -211,6 +211,10 @@ export class World {
       case 'save-readiness':
       case 'save-drill':
       case 'cancel-all':
+      case 'read-key':
+      case 'offer-key':
+      case 'adopt-key':
+      case 'drop-key':
         return;
     }
   }

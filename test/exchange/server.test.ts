@@ -184,6 +184,22 @@ describe('the exchange as a server', () => {
     expect(exchange.account().holdings.get('ADA')).to.equal(undefined);
   });
 
+  it('takes a further key of an account until it is revoked, on the admin paths', async () => {
+    const other = { apiKey: 'second-key', apiSecret: Buffer.from('second-secret').toString('base64') };
+    const read = async (): Promise<number> =>
+      (await request({ url: exchange.url, ...other }, 'GET', '/api/v1/users/balances')).status;
+    expect(await read()).to.equal(401);
+    const added = { newKey: other.apiKey, newSecret: other.apiSecret };
+    expect((await request(exchange, 'POST', '/admin/keys', added)).text).to.equal('{"ok":true}');
+    expect((await request(exchange, 'POST', '/admin/keys', added)).status).to.equal(400);
+    expect(await read()).to.equal(200);
+    expect((await request(exchange, 'DELETE', `/admin/keys?key=${other.apiKey}`)).text).to.equal(
+      '{"ok":true}',
+    );
+    expect(await read()).to.equal(401);
+    expect((await request(exchange, 'DELETE', `/admin/keys?key=${other.apiKey}`)).status).to.equal(400);
+  });
+
   it('pulls orders, trades as a participant and moves a market on the admin paths', async () => {
     const placed = await request(exchange, 'POST', '/api/v1/order', {
       pairSymbol: 'BTCUSDT',

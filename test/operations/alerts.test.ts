@@ -50,6 +50,14 @@ describe('alerts', () => {
       ['hold-placed', 'hold-released'],
     ],
     ['a cancel-all', [line('cancel-all-ordered', { reason: 'x' })], ['cancel-all']],
+    [
+      'a rotated key and a refused one',
+      [
+        line('key-rotated', { provenBy: 'reconciliation, execution' }),
+        line('key-rotation-refused', { reason: 'Unauthorized' }),
+      ],
+      ['key-rotation', 'key-rotation'],
+    ],
     ['an unknown order', [line('order-unknown', { clientOrderId: 'bb-1' })], ['unknown-order']],
     [
       'foreign orders and fills',

@@ -104,6 +104,14 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
   ],
   'scopes-and-age': [MODE, 'accept a key on its last day'],
   'bad-key-found-first': [DOCTOR, 'doctor does not pass with a key the venue refuses'],
+  'rotation-proves-first': [
+    'test/operations/key-rotation.test.ts',
+    'that is good is taken up by every signer, and trading goes on after the old one is revoked',
+  ],
+  'bad-key-changes-nothing': [
+    'test/operations/key-rotation.test.ts',
+    'is refused: the old one stays in use, orders rest, reconciliation goes on',
+  ],
   'no-secret-in-config-file': [CONFIG, 'say that a secret does not belong in a file'],
   'revoked-key-stops': [
     `${RECONCILIATION}/upkeep.test.ts`,
