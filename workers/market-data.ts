@@ -7,7 +7,7 @@ import type { Listener } from '#src/domain/market-data.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
 
-/** Connections an incarnation that crashed may just have made. */
+/** Connections that earlier incarnations may just have made. */
 const FORGOTTEN_ATTEMPTS = 2;
 
 hostActor('market-data', context => {
@@ -33,7 +33,7 @@ hostActor('market-data', context => {
             maxAgeMs: boot.settings.maxMarketDataAgeMs,
             idleReconnectMs: boot.settings.wsIdleReconnectMs,
             seed: randomInt(2 ** 32),
-            forgottenAttempts: boot.incarnation > 1 ? FORGOTTEN_ATTEMPTS : 0,
+            forgottenAttempts: (boot.earlierStarts ?? boot.incarnation - 1) > 0 ? FORGOTTEN_ATTEMPTS : 0,
             ids: context.ids,
           },
           perform: effect => {

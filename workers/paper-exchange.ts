@@ -38,6 +38,7 @@ hostActor('paper-exchange', context => {
         context.toSupervisor({ type: 'work-finished', reason });
       });
       return {
+        exchangeStartedAtMs: String(context.now().wallMs),
         baseUrl: exchange.url,
         graphUrl: exchange.url,
         wsUrl: exchange.wsUrl,

@@ -63,6 +63,7 @@ const configOf = (
     reconcileIntervalMs: settings.reconcileIntervalMs,
     reconcileMaxLagMs: settings.reconcileMaxLagMs,
     ...VENUE_DELAYS[isLoopback(boot.accountEndpoints.baseUrl) ? 'loopback' : 'remote'],
+    venueStartedAtMs: settings.mode === 'live' ? null : Number(boot.facts.exchangeStartedAtMs ?? Number.NaN),
     graceMs: settings.reconcileMaxLagMs,
     balanceLagMs: BALANCE_LAG_MS,
     feedMaxDownMs: settings.wsIdleReconnectMs,
@@ -153,7 +154,7 @@ hostActor('reconciliation', context => {
       onProblem: problem => context.log('warn', 'private-frame-unreadable', { problem }),
       seed: boot.incarnation,
       // A worker that is replaced again and again must not make connections as if it were the first.
-      forgottenAttempts: Math.min(FORGOTTEN_ATTEMPTS_MAX, boot.incarnation - 1),
+      forgottenAttempts: Math.min(FORGOTTEN_ATTEMPTS_MAX, boot.earlierStarts ?? boot.incarnation - 1),
       clockOffsetMs: () => rest?.clock()?.offsetMs ?? 0,
     });
   };

@@ -6,7 +6,7 @@
  */
 import { pairFromSymbol } from './accounting.js';
 import { min, notional } from './money.js';
-import type { ClientOrderId, OrderTerms } from './order.js';
+import type { ClientOrderId, Order, OrderTerms } from './order.js';
 import { isEnded } from './order-watch.js';
 import { ALL_ORDERS_LIMIT, partAsOf, type ReadGroup, startGroup } from './read-group.js';
 import {
@@ -41,12 +41,16 @@ export const searchFor = (state: ReconciliationState, tracked: TrackedOrder, now
   tracked.search = {
     fromWallMs: (order.sentAtMs ?? order.intendedAtMs) - MARGIN_MS,
     // From now, not from the submit: by the time its fate is in question, its bytes have left or never will.
-    provableMonoMs: now.monoMs + state.config.absenceWindowMs,
+    provableMonoMs: now.monoMs + windowOf(state, order),
     nextMonoMs: now.monoMs + FIRST_POLL_MS,
     polls: 0,
     objection: null,
   };
 };
+
+/** None for a submit whose bytes went to an exchange of this machine that has ended since. */
+const windowOf = ({ config }: ReconciliationState, order: Order): number =>
+  order.intendedAtMs < (config.venueStartedAtMs ?? Number.NEGATIVE_INFINITY) ? 0 : config.absenceWindowMs;
 
 /** Starts the polls that are due, one for all searched orders of a symbol. */
 export const stepSearches = (state: ReconciliationState, now: Now): void => {
@@ -161,7 +165,7 @@ const declareAbsent = (
   const { clientOrderId, terms } = tracked.order;
   const evidence =
     `open orders, all orders and trades of ${terms.symbol} and the balances, all read more than ` +
-    `${Math.round(state.config.absenceWindowMs / 1_000)} s after the submit, show nothing of it`;
+    `${Math.round(windowOf(state, tracked.order) / 1_000)} s after the submit, show nothing of it`;
   tracked.search = null;
   log(effects, 'info', 'absence-proven', { clientOrderId, evidence });
   audit(state, effects, now, 'absence-proven', { clientOrderId, evidence });

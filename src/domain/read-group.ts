@@ -124,6 +124,12 @@ export const failedParts = (group: ReadGroup): string[] =>
     .filter(([, part]) => part.failure !== null)
     .map(([name, part]) => `${name} (${describeFailure(part.failure)})`);
 
+/** Not one part was answered: there is no connection to be had. */
+export const isUnreachable = (group: ReadGroup): boolean =>
+  [...group.parts.values()].every(
+    ({ failure }) => failure?.type === 'unavailable' && failure.cause === 'disconnect',
+  );
+
 const describeFailure = (failure: ReadFailure | null): string => {
   switch (failure?.type) {
     case undefined:

@@ -9,7 +9,7 @@ import { askAboutForeignOrders } from './foreign-orders.js';
 import { formatDecimal } from './money.js';
 import { isTerminal } from './order.js';
 import { outOfLine, watchOrder } from './order-watch.js';
-import { failedParts, partAsOf, type ReadGroup, startGroup } from './read-group.js';
+import { failedParts, isUnreachable, partAsOf, type ReadGroup, startGroup } from './read-group.js';
 import {
   append,
   audit,
@@ -127,6 +127,8 @@ export const passAnswered = (
   const failed = failedParts(group);
   if (failed.length > 0) {
     log(effects, 'warn', 'pass-failed', { reason: pass.reason, failed });
+    // A last look at a venue that nobody reaches would show nothing the next time either.
+    if (state.phase === 'draining' && isUnreachable(group)) state.drainDeadlineMonoMs = now.monoMs;
     again(state, now);
     return;
   }

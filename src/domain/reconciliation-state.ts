@@ -42,6 +42,11 @@ export interface ReconciliationConfig {
   readonly reconcileMaxLagMs: number;
   /** Longer than the venue's worst delay between taking a submit in and showing it anywhere (protocol section 12 rule 2). */
   readonly absenceWindowMs: number;
+  /**
+   * Unix ms of the start of an embedded exchange: what was sent before went to one that has ended, and can no longer be
+   * carried out. Null, absent or NaN for a venue whose life is not ours to know.
+   */
+  readonly venueStartedAtMs?: number | null;
   /** How long the account must stand still before its balances may open a ledger. */
   readonly openingQuietMs: number;
   /** How long a difference may last, while reads may merely be late, before it is called one. */

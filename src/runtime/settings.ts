@@ -107,6 +107,11 @@ export interface ApiCredentials {
 export interface WorkerBoot {
   readonly actor: string;
   readonly incarnation: number;
+  /**
+   * How often this actor was started before on the venue it talks to: its connections of then still count there. An
+   * embedded exchange that was restarted itself remembers none. Absent: every earlier incarnation.
+   */
+  readonly earlierStarts?: number;
   readonly settings: Settings;
   /** Where market data comes from. */
   readonly publicEndpoints: Endpoints;

@@ -70,6 +70,8 @@ export class WorkerTree {
   /** Far ends of channels to telemetry, opened before it was up, so that no early log line is lost. */
   private readonly early = new Map<ActorName, MessagePort>();
   private control: ControlState | null = null;
+  /** Starts of each actor since the embedded exchange was started last. */
+  private readonly startsOnEmbedded = new Map<ActorName, number>();
   private credentials: ApiCredentials | null;
   /** A new key that the signers are proving. */
   private offered: ApiCredentials | null = null;
@@ -97,6 +99,8 @@ export class WorkerTree {
     });
     seat.link = link;
     seat.incarnation = incarnation;
+    if (actor === 'paper-exchange') this.startsOnEmbedded.clear();
+    this.startsOnEmbedded.set(actor, (this.startsOnEmbedded.get(actor) ?? 0) + 1);
     if (this.control !== null) link.tell(this.control);
     this.connect(seat);
     void link.start(seat.spec.readyWithinMs).then(outcome => {
@@ -199,12 +203,20 @@ export class WorkerTree {
     return {
       actor: spec.actor,
       incarnation,
+      earlierStarts: this.talksToEmbedded(spec.actor)
+        ? (this.startsOnEmbedded.get(spec.actor) ?? 0)
+        : incarnation - 1,
       settings: this.config.settings,
       ...places,
       credentials: spec.signs ? places.credentials : null,
       facts: Object.fromEntries(Object.entries(facts).filter(([name]) => !SECRET_FACTS.includes(name))),
       terminal: this.config.terminal,
     };
+  }
+
+  private talksToEmbedded(actor: ActorName): boolean {
+    const { mode } = this.config.settings;
+    return mode === 'paper' || (mode === 'dry-run' && actor !== 'market-data');
   }
 
   private onMessage(seat: Seat, incarnation: number, message: FromWorker): void {

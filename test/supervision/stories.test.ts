@@ -81,6 +81,20 @@ describe('the supervisor over worker threads', function () {
     expect(starting).to.deep.equal(['hold-released', 'hold-placed', 'hold-released']);
   });
 
+  it('counts the earlier connections of a worker against the exchange that saw them, not against its successor', async () => {
+    const started = (bot: BotProcess, actor: string) =>
+      bot.heard('fake-started', line => line.actor === actor && line.incarnation === 2);
+    const bot = startBot({ faults: { 'paper-exchange': { fault: 'exit-0', incarnations: 1 } } });
+    const onNewExchange = await started(bot, 'market-data');
+    bot.signal('SIGTERM');
+    await bot.exited;
+    const other = startBot({ faults: { 'market-data': { fault: 'exit-0', incarnations: 1 } } });
+    const onSameExchange = await started(other, 'market-data');
+    other.signal('SIGTERM');
+    await other.exited;
+    expect([onNewExchange.earlierStarts, onSameExchange.earlierStarts]).to.deep.equal([0, 1]);
+  });
+
   it('latches when a worker keeps crashing, keeps control and telemetry up, and remembers it', async () => {
     const bot = startBot({ faults: { strategy: { fault: 'exit-0', incarnations: 99 } } });
     const latched = await bot.heard('hold-placed', line => line.key === 'restart-storm:strategy');

@@ -147,6 +147,28 @@ describe('an unknown submit that never reached the venue', () => {
       );
   });
 
+  it('is proven absent by the first reads when it went to an exchange that has ended since', () => {
+    const venue = new TinyVenue(OPENING);
+    const ledger = openedLedger(venue);
+    const bench = new Bench({ venue, ledger, config: { venueStartedAtMs: Number.POSITIVE_INFINITY } });
+    bench.give({ type: 'private-state', feed: 'live', reason: 'logged in' });
+    bench.runUntil(() => bench.state.phase === 'running', 20_000, 'recovery');
+    loseTrackOf(bench, 1, terms);
+    bench.run(3_000);
+    expect(bench.messages('absence-proven')).to.have.length(1);
+  });
+
+  it('keeps its window when it went to the exchange that still runs', () => {
+    const venue = new TinyVenue(OPENING);
+    const ledger = openedLedger(venue);
+    const bench = new Bench({ venue, ledger, config: { venueStartedAtMs: 0 } });
+    bench.give({ type: 'private-state', feed: 'live', reason: 'logged in' });
+    bench.runUntil(() => bench.state.phase === 'running', 20_000, 'recovery');
+    loseTrackOf(bench, 1, terms);
+    bench.run(WINDOW_MS - 100);
+    expect(bench.messages('absence-proven')).to.deep.equal([]);
+  });
+
   it('starts its window anew after a restart', () => {
     const bench = running();
     loseTrackOf(bench, 1, terms);

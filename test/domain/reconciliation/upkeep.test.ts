@@ -340,6 +340,16 @@ describe('the last look', () => {
     expect(bench.reads.length).to.equal(before);
   });
 
+  it('ends with the first answer that there is nobody to ask', () => {
+    const bench = running();
+    bench.failWith = () => ({ type: 'unavailable', cause: 'disconnect' });
+    bench.give({ type: 'drain', deadlineMonoMs: bench.monoMs + 60_000 });
+    const since = bench.monoMs;
+    bench.runUntil(() => bench.drained !== null, 10_000, 'the end', 20);
+    expect(bench.drained).to.equal(false);
+    expect(bench.monoMs - since).to.be.lessThan(5_000);
+  });
+
   it('is not taken where nothing can be proven', () => {
     const bench = new Bench({ venue: new TinyVenue(OPENING), config: { signed: false } });
     bench.run(1_000);

@@ -63,7 +63,11 @@ hostActor(self, context => ({
       case 'ends-before-ready':
         process.exit(0);
     }
-    context.log('info', 'fake-started', { incarnation: boot.incarnation, signs: boot.credentials !== null });
+    context.log('info', 'fake-started', {
+      incarnation: boot.incarnation,
+      earlierStarts: boot.earlierStarts,
+      signs: boot.credentials !== null,
+    });
     if (self === 'reconciliation') {
       const id = nextEventId(context.ids);
       context.toSupervisor({
