@@ -46,6 +46,12 @@ const tag = (text: string, length: number): string => {
   return safe === '' ? 'x' : safe;
 };
 
+/** How a strategy's name appears in a label: strategies that run side by side must differ in it. */
+export const strategyTag = (name: string): string => tag(name, STRATEGY_LENGTH);
+
+/** The strategy of a label of ours, or null: without the other parts, for long lists of them. */
+export const strategyTagIn = (label: string): string | null => PATTERN.exec(label)?.[3] ?? null;
+
 /** The label of one order; at most {@link CLIENT_ORDER_ID_MAX_LENGTH} characters of `a-z`, `0-9` and `-`. */
 export const makeClientOrderId = (parts: ClientOrderIdParts): ClientOrderId => {
   const id = `bb-${tag(parts.instance, INSTANCE_LENGTH)}-${parts.epoch.toString(36)}-${tag(parts.strategy, STRATEGY_LENGTH)}-${parts.sequence.toString(36)}`;

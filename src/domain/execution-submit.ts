@@ -83,6 +83,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     }),
     intentId: intent.intentId,
     strategy: intent.strategy,
+    ...(intent.tag === undefined ? {} : { tag: intent.tag }),
     terms: intent.terms,
     configHash: state.config.configHash,
     cause: intent.cause,

@@ -1,4 +1,5 @@
 import type { BookView } from './book-view.js';
+import type { Candle, CandleInterval } from './candles.js';
 import type { Instrument, Side } from './instrument.js';
 import type { Price, Quantity } from './money.js';
 import type { Traced } from './step.js';
@@ -40,5 +41,61 @@ export interface InstrumentsListed extends Traced {
   readonly instruments: readonly Instrument[];
 }
 
+/** A candle that was closed elsewhere: backtests on candles have no trades to build from. Never sent live. */
+export interface CandleClosed extends Traced {
+  readonly type: 'candle-closed';
+  readonly candle: Candle;
+}
+
+/** What the venue's charts have of a series, oldest first; or why it could not be read. */
+export interface CandlesRead extends Traced {
+  readonly type: 'candles-read';
+  readonly symbol: string;
+  readonly interval: CandleInterval;
+  readonly candles: readonly Candle[];
+  readonly problem: string | null;
+}
+
+/** Facts that choose among symbols, from the venue's 24-hour ticker (protocol section 4.3). */
+export interface TickersRead extends Traced {
+  readonly type: 'tickers-read';
+  readonly tickers: readonly MarketTicker[];
+}
+
+/** One symbol's last 24 hours. Amounts in quote. */
+export interface MarketTicker {
+  readonly symbol: string;
+  readonly bid: Price;
+  readonly ask: Price;
+  readonly last: Price;
+  /** Base traded in 24 hours. */
+  readonly volume: Quantity;
+  readonly atMs: number;
+}
+
 /** What market-data tells strategy and execution. */
-export type MarketEvent = BookUpdated | PublicTrade | FeedStatusChanged | InstrumentsListed;
+export type MarketEvent =
+  | BookUpdated
+  | PublicTrade
+  | FeedStatusChanged
+  | InstrumentsListed
+  | CandleClosed
+  | CandlesRead
+  | TickersRead;
+
+/** A strategy's warm-up needs the newest `count` closed candles of a series. Answered by `candles-read`. */
+export interface CandlesWanted extends Traced {
+  readonly type: 'candles-wanted';
+  readonly symbol: string;
+  readonly interval: CandleInterval;
+  readonly count: number;
+}
+
+/** A universe is chosen from tickers: they are wanted from now on, every `everyMs`. */
+export interface TickersWanted extends Traced {
+  readonly type: 'tickers-wanted';
+  readonly everyMs: number;
+}
+
+/** What strategy asks of market-data. */
+export type MarketWish = CandlesWanted | TickersWanted;

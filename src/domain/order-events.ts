@@ -12,6 +12,8 @@ export interface PlaceOrder extends Traced {
   readonly validUntilMonoMs: number;
   /** The book version the decision was made on. */
   readonly bookVersion: number;
+  /** Why the strategy wants it, in its own words: the entry and exit reasons of reports. */
+  readonly tag?: string;
 }
 
 /** What a strategy wants: the end of one of its orders. */

@@ -64,7 +64,10 @@ export interface OrderTerms {
 export interface Order {
   readonly clientOrderId: ClientOrderId;
   readonly intentId: string;
+  /** Name of the running strategy: its own, or the one it has in `STRATEGIES`. */
   readonly strategy: string;
+  /** Why the strategy wanted it, in its own words; absent for none. */
+  readonly tag?: string;
   readonly terms: OrderTerms;
   readonly configHash: string;
   /** The event that led to the intent. */

@@ -1,6 +1,13 @@
 /** Whether something a user wrote is a strategy: its author's compiler may never have seen our types. */
+import { CANDLE_INTERVALS } from './candles.js';
 import { tryParseDecimal } from './money.js';
-import { STRATEGY_PORT_VERSION } from './strategy.js';
+import {
+  type CandleWish,
+  type ParameterValues,
+  STRATEGY_PORT_VERSION,
+  STRATEGY_PORT_VERSIONS,
+  type StrategyDefinition,
+} from './strategy.js';
 
 const KINDS = ['number', 'integer', 'decimal', 'boolean', 'choice'];
 
@@ -9,14 +16,14 @@ export const definitionProblems = (value: unknown): readonly string[] => {
   if (typeof value !== 'object' || value === null) return ['it is not an object made by defineStrategy'];
   const given = value as { readonly [field: string]: unknown };
   const problems: string[] = [];
-  if (given.portVersion !== STRATEGY_PORT_VERSION)
+  if (!(STRATEGY_PORT_VERSIONS as readonly unknown[]).includes(given.portVersion))
     problems.push(`portVersion must be ${STRATEGY_PORT_VERSION}, not ${shown(given.portVersion)}`);
   if (typeof given.name !== 'string' || !/^[a-z][a-z0-9-]{0,19}$/.test(given.name))
     problems.push(
       `name must be 1 to 20 lower-case letters, digits and dashes, starting with a letter, not ${shown(given.name)}`,
     );
   if (typeof given.about !== 'string') problems.push('about must be a sentence');
-  for (const optional of ['timerMs', 'check'])
+  for (const optional of ['timerMs', 'check', 'candles', 'warmUpMs'])
     if (given[optional] !== undefined && typeof given[optional] !== 'function')
       problems.push(`${optional} must be a function`);
   if (typeof given.create !== 'function') problems.push('create must be a function');
@@ -26,6 +33,43 @@ export const definitionProblems = (value: unknown): readonly string[] => {
     for (const [name, spec] of Object.entries(given.parameters))
       problems.push(...specProblems(spec).map(problem => `parameter ${name}: ${problem}`));
   return problems;
+};
+
+/** What a strategy needs before it may trade. */
+export interface StrategyNeeds {
+  readonly candles: readonly CandleWish[];
+  readonly warmUpMs: number;
+}
+
+const MAX_SERIES = 8;
+/** The venue answers about three days of minutes at once (protocol section 4.8). */
+export const MAX_WARM_UP = 4_000;
+const MAX_WARM_UP_MS = 86_400_000;
+
+/** Asks a definition what it needs. @throws Error with everything that is wrong with the answer */
+export const needsOf = (definition: StrategyDefinition, parameters: ParameterValues): StrategyNeeds => {
+  const candles: unknown = definition.candles?.(parameters) ?? [];
+  const warmUpMs: unknown = definition.warmUpMs?.(parameters) ?? 0;
+  const problems: string[] = [];
+  const intervals: unknown[] = [];
+  if (!Array.isArray(candles) || candles.length > MAX_SERIES)
+    problems.push(`candles must be a list of at most ${MAX_SERIES} series, not ${shown(candles)}`);
+  else
+    for (const wish of candles as readonly Partial<CandleWish>[]) {
+      const { interval, warmUp } = wish ?? {};
+      if (!(CANDLE_INTERVALS as readonly unknown[]).includes(interval))
+        problems.push(
+          `a candle interval must be one of ${CANDLE_INTERVALS.join(', ')}, not ${shown(interval)}`,
+        );
+      else if (intervals.includes(interval)) problems.push(`candles of ${interval} are declared twice`);
+      if (!Number.isInteger(warmUp) || (warmUp as number) < 0 || (warmUp as number) > MAX_WARM_UP)
+        problems.push(`a candle warm-up must be a whole number of 0 to ${MAX_WARM_UP}, not ${shown(warmUp)}`);
+      intervals.push(interval);
+    }
+  if (typeof warmUpMs !== 'number' || !(warmUpMs >= 0 && warmUpMs <= MAX_WARM_UP_MS))
+    problems.push(`warmUpMs must be a number of 0 to ${MAX_WARM_UP_MS}, not ${shown(warmUpMs)}`);
+  if (problems.length > 0) throw new Error(`strategy ${definition.name}: ${problems.join('; ')}`);
+  return { candles: candles as readonly CandleWish[], warmUpMs: warmUpMs as number };
 };
 
 const specProblems = (value: unknown): readonly string[] => {

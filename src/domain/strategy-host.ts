@@ -5,18 +5,28 @@
  * Invariants:
  * - nothing a strategy returns is forwarded unless the whole return value of that call is sound;
  * - every intent id is used once, also across restarts of the process;
- * - while submitting is forbidden no place intent leaves, cancels always do;
+ * - while submitting is forbidden, or the declared warm-up is not over, no place intent leaves; cancels always do;
  * - a strategy that keeps failing is named, its resting orders are canceled, and nothing else is sent.
  */
 import type { AccountReport, AccountUpdated } from './account-events.js';
+import { type Accounting, bookFill, initialAccounting, pairFromSymbol, positionView } from './accounting.js';
 import type { BookView } from './book-view.js';
+import type { Candle } from './candles.js';
+import { strategyTag, strategyTagIn } from './client-order-id.js';
 import type { CommonEffect, Tell } from './effects.js';
 import type { FeeRates } from './fees.js';
 import { type Instrument, lotSize, tickSize } from './instrument.js';
 import type { LedgerReply } from './ledger-records.js';
-import type { FeedState, InstrumentsListed, MarketEvent } from './market-events.js';
+import type {
+  CandlesRead,
+  FeedState,
+  InstrumentsListed,
+  MarketEvent,
+  MarketWish,
+  TickersRead,
+} from './market-events.js';
 import { formatDecimal } from './money.js';
-import { filledQuantity, isTerminal, type Order } from './order.js';
+import { type Fill, filledQuantity, isTerminal, type Order } from './order.js';
 import type { Denial, OrderEvent, OrderIntent } from './order-events.js';
 import type { ControlState } from './safety.js';
 import {
@@ -40,6 +50,28 @@ import type {
   StrategyOrderEvent,
   StrategyView,
 } from './strategy.js';
+import {
+  type CandleDesk,
+  candleDesk,
+  forming,
+  historyDue,
+  onClosedCandle,
+  onFeed,
+  onHistory,
+  onTime,
+  onTrade,
+  seriesOf,
+  warmUpLeft,
+} from './strategy-candles.js';
+import { needsOf } from './strategy-definition.js';
+import {
+  chooseUniverse,
+  initialUniverseMemory,
+  type Universe,
+  type UniverseMemory,
+  type UniverseRules,
+  wholeUniverse,
+} from './universe.js';
 import type { Balance } from './venue-port.js';
 
 /** How long execution may act on an intent when the configuration does not say, ms. */
@@ -57,11 +89,15 @@ export const CANCEL_AGAIN_MS = 3_000;
 /** State is saved this often when it changed, and is at most this long. */
 export const SAVE_INTERVAL_MS = 30_000;
 export const MAX_SAVED_LENGTH = 262_144;
+/** Tickers for the universe are wanted this often. */
+export const UNIVERSE_INTERVAL_MS = 60_000;
 const STATUS_INTERVAL_MS = 1_000;
 const MAX_NOTES = 200;
 
 export interface StrategyHostConfig {
   readonly definition: StrategyDefinition;
+  /** What it is called in ids and in the ledger; the definition's name unless several strategies run. */
+  readonly name?: string;
   readonly parameters: ParameterValues;
   readonly symbols: readonly string[];
   readonly incarnation: number;
@@ -72,8 +108,22 @@ export interface StrategyHostConfig {
   readonly maxOpenOrdersPerSymbol: number;
   /** By quote asset. */
   readonly feesOf: (quote: string) => FeeRates;
-  /** What an earlier run left behind, from the ledger. */
-  readonly restored: { readonly saved: string | null; readonly openOrders: readonly Order[] };
+  /** Whether somebody answers `candles-wanted`; false, or absent, and the warm-up is fed by the market alone. */
+  readonly candleHistory?: boolean;
+  /** Rules of the universe; null or absent for every symbol. */
+  readonly universe?: UniverseRules | null;
+  /** Why it must not run at all: it is named, its open orders are canceled, and not a line of it is called. */
+  readonly disabled?: string | null;
+  /** First number of its batches for the ledger: those of several strategies must differ. */
+  readonly firstBatch?: number;
+  /** Open orders of the other strategies of the bot. */
+  readonly others?: () => readonly OwnOrder[];
+  /** What an earlier run left behind, from the ledger. Fills of other strategies are left out here. */
+  readonly restored: {
+    readonly saved: string | null;
+    readonly openOrders: readonly Order[];
+    readonly fills?: readonly Fill[];
+  };
 }
 
 export type StrategyHostInput =
@@ -86,7 +136,10 @@ export type StrategyHostInput =
   /** The actor is stopping: the last call, the last save. */
   | { readonly type: 'stopping' };
 
-export type StrategyHostEffect = CommonEffect | Tell<'execution', OrderIntent>;
+export type StrategyHostEffect =
+  | CommonEffect
+  | Tell<'execution', OrderIntent>
+  | Tell<'market-data', MarketWish>;
 
 /** One of our orders with what the host keeps beside the view of it. */
 interface Tracked {
@@ -99,9 +152,20 @@ interface Tracked {
 
 export interface StrategyHostState {
   readonly config: StrategyHostConfig;
+  readonly name: string;
   readonly ids: EventIds;
   readonly host: HostView;
   readonly strategy: Strategy;
+  readonly candles: CandleDesk;
+  /** The fills of its own orders. */
+  readonly own: Accounting;
+  universe: Universe;
+  universeMemory: UniverseMemory;
+  nextTickersMonoMs: number;
+  /** Until then no order is let through, whatever the candles; Infinity before the start. */
+  warmFromMonoMs: number;
+  readonly warmUpMs: number;
+  warm: boolean;
   /** Why the strategy is not running; null while it may. */
   stopped: string | null;
   started: boolean;
@@ -136,36 +200,50 @@ export interface StrategyHostState {
 }
 
 const NO_INTENTS: StrategyIntents = [];
+const NO_NEEDS = { candles: [], warmUpMs: 0 };
 
 /** @throws Error when the strategy cannot even be created. */
 export const initialStrategyHost = (config: StrategyHostConfig): StrategyHostState => {
   const { definition, incarnation, startedAt } = config;
+  const name = config.name ?? definition.name;
+  const disabled = config.disabled ?? null;
+  const needs = disabled === null ? needsOf(definition, config.parameters) : NO_NEEDS;
   const tables: ViewTables = {
     config,
+    candles: candleDesk(config.symbols, needs.candles, config.candleHistory === true),
+    own: initialAccounting(null),
     instruments: new Map(),
     books: new Map(),
     positions: new Map(),
     balances: new Map(),
     orders: new Map(),
   };
-  const timerMs = definition.timerMs?.(config.parameters) ?? Number.POSITIVE_INFINITY;
+  const timerMs =
+    (disabled === null ? definition.timerMs?.(config.parameters) : undefined) ?? Number.POSITIVE_INFINITY;
   const state: StrategyHostState = {
     ...tables,
+    name,
     ids: eventIds('strategy', incarnation),
     host: createHostView(tables, startedAt),
-    strategy: definition.create(config.parameters),
-    stopped: null,
+    strategy: disabled === null ? definition.create(config.parameters) : {},
+    universe: wholeUniverse((config.universe ?? null) === null ? config.symbols : []),
+    universeMemory: initialUniverseMemory,
+    nextTickersMonoMs: startedAt.monoMs,
+    warmFromMonoMs: Number.POSITIVE_INFINITY,
+    warmUpMs: needs.warmUpMs,
+    warm: false,
+    stopped: disabled,
     started: false,
     feeds: new Map(),
     marketCauses: new Map(),
     nextIntent: 1,
     // The start time keeps ids of different runs apart: an order of an earlier run may still be open.
-    intentPrefix: `${definition.name}:${incarnation}-${startedAt.wallMs.toString(36)}:`,
+    intentPrefix: `${name}:${incarnation}-${startedAt.wallMs.toString(36)}:`,
     timerMs,
     nextTimerMonoMs: startedAt.monoMs + timerMs,
     faultTimes: [],
     intentTimes: { sinceMonoMs: startedAt.monoMs, count: 0 },
-    nextBatch: 1,
+    nextBatch: config.firstBatch ?? 1,
     savedText: config.restored.saved,
     nextSaveMonoMs: startedAt.monoMs + SAVE_INTERVAL_MS,
     nextStatusMonoMs: startedAt.monoMs,
@@ -173,7 +251,10 @@ export const initialStrategyHost = (config: StrategyHostConfig): StrategyHostSta
     counts: { placed: 0, canceled: 0, suppressed: 0, denied: 0, faults: 0, unanswered: 0 },
   };
   for (const order of config.restored.openOrders)
-    if (order.strategy === definition.name && !isTerminal(order.state)) track(state, order, startedAt);
+    if (order.strategy === name && !isTerminal(order.state)) track(state, order, startedAt);
+  const tag = strategyTag(name);
+  for (const fill of config.restored.fills ?? [])
+    if (fill.clientOrderId !== null && strategyTagIn(fill.clientOrderId) === tag) bookOwn(state, fill);
   return state;
 };
 
@@ -195,7 +276,19 @@ export const stepStrategyHost = (
     case 'public-trade':
       if (!isTraded(state, input.symbol)) break;
       state.marketCauses.set(input.symbol, input.id);
+      showCandles(turn, onTrade(state.candles, input, now.wallMs), input.id);
       call(turn, 'onTrade', input.id, (strategy, view) => strategy.onTrade?.(view, input));
+      break;
+    case 'candle-closed':
+      if (!isTraded(state, input.candle.symbol)) break;
+      state.marketCauses.set(input.candle.symbol, input.id);
+      showCandles(turn, onClosedCandle(state.candles, input.candle), input.id);
+      break;
+    case 'candles-read':
+      onCandlesRead(turn, input);
+      break;
+    case 'tickers-read':
+      onTickers(turn, input);
       break;
     case 'feed-status-changed':
       onFeedStatus(turn, input.symbol, input.state, input.id);
@@ -239,7 +332,15 @@ interface Turn {
   readonly effects: StrategyHostEffect[];
 }
 
-type Callback = 'onStart' | 'onBook' | 'onTrade' | 'onOrder' | 'onTimer' | 'onStop';
+type Callback =
+  | 'onStart'
+  | 'onBook'
+  | 'onTrade'
+  | 'onCandle'
+  | 'onUniverse'
+  | 'onOrder'
+  | 'onTimer'
+  | 'onStop';
 
 const isTraded = (state: StrategyHostState, symbol: string): boolean =>
   state.started && state.config.symbols.includes(symbol);
@@ -249,15 +350,102 @@ const onInstruments = (turn: Turn, listed: InstrumentsListed): void => {
   for (const instrument of listed.instruments) state.instruments.set(instrument.symbol, instrument);
   if (state.started || !state.config.symbols.every(symbol => state.instruments.has(symbol))) return;
   state.started = true;
+  if (state.stopped !== null) {
+    log(turn, 'error', 'strategy-stopped', { strategy: state.name, reason: state.stopped });
+    for (const intentId of state.orders.keys()) cancel(turn, intentId, listed.id);
+    return;
+  }
+  state.warmFromMonoMs = turn.now.monoMs + state.warmUpMs;
   const { saved } = state.config.restored;
   if (saved !== null) {
     try {
       state.strategy.load?.(saved);
     } catch (error) {
-      fault(turn, 'load', problemOf(error));
+      // Going on without what it knew could mean to buy again what it has: a person has to look.
+      state.counts.faults += 1;
+      stop(
+        turn,
+        `it refused the state that it saved earlier: ${problemOf(error)}. Run it under another name, or correct it`,
+      );
+      return;
     }
   }
+  watchWarmUp(turn);
   call(turn, 'onStart', listed.id, (strategy, view) => strategy.onStart?.(view));
+  askForHistory(turn);
+};
+
+/** Shows closed candles to the strategy, each once and in order. */
+const showCandles = (turn: Turn, candles: readonly Candle[], cause: EventId | null): void => {
+  for (const candle of candles) {
+    call(turn, 'onCandle', cause, (strategy, view) => strategy.onCandle?.(view, candle));
+    if (!turn.state.warm) watchWarmUp(turn);
+  }
+};
+
+const onCandlesRead = (turn: Turn, answer: CandlesRead): void => {
+  if (!isTraded(turn.state, answer.symbol)) return;
+  const { candles, problem } = onHistory(turn.state.candles, answer);
+  const { symbol, interval } = answer;
+  if (problem !== null) log(turn, 'warn', 'candle-history-problem', { symbol, interval, problem });
+  showCandles(turn, candles, answer.id);
+};
+
+const askForHistory = (turn: Turn): void => {
+  const { state, now } = turn;
+  const { asks, candles } = historyDue(state.candles, now.monoMs);
+  for (const { builder, warmUp } of asks) {
+    const id = nextEventId(state.ids);
+    const { symbol, interval } = builder;
+    turn.effects.push({
+      type: 'tell',
+      to: 'market-data',
+      message: { type: 'candles-wanted', id, cause: 'start', symbol, interval, count: warmUp },
+    });
+  }
+  showCandles(turn, candles, null);
+};
+
+const watchWarmUp = (turn: Turn): void => {
+  const { state, now } = turn;
+  if (state.warm || !state.started || now.monoMs < state.warmFromMonoMs) return;
+  if (warmUpLeft(state.candles) !== null) return;
+  state.warm = true;
+  state.host.setWarm();
+  const waited = state.warmUpMs > 0 || [...state.candles.values()].some(all => all.length > 0);
+  if (waited) log(turn, 'info', 'strategy-warm', { strategy: state.name });
+};
+
+const onTickers = (turn: Turn, { tickers, id }: TickersRead): void => {
+  const { state, now } = turn;
+  const rules = state.config.universe ?? null;
+  if (rules === null || !state.started) return;
+  const chosen = chooseUniverse(state.config.symbols, rules, tickers, state.universeMemory, now.wallMs);
+  state.universeMemory = chosen.memory;
+  state.universe = chosen.universe;
+  state.host.setUniverse(chosen.universe);
+  const { symbols, entered, left } = chosen.universe;
+  if (entered.length === 0 && left.length === 0) return;
+  log(turn, 'info', 'universe-changed', { strategy: state.name, symbols, entered, left });
+  call(turn, 'onUniverse', id, (strategy, view) => strategy.onUniverse?.(view, chosen.universe));
+};
+
+/** Rules without tickers leave nothing to trade: what is not known is not traded. */
+const wantTickers = (turn: Turn): void => {
+  const { state, now } = turn;
+  if ((state.config.universe ?? null) === null || !state.started || now.monoMs < state.nextTickersMonoMs)
+    return;
+  state.nextTickersMonoMs = now.monoMs + UNIVERSE_INTERVAL_MS;
+  const id = nextEventId(state.ids);
+  turn.effects.push({
+    type: 'tell',
+    to: 'market-data',
+    message: { type: 'tickers-wanted', id, cause: 'universe', everyMs: UNIVERSE_INTERVAL_MS },
+  });
+};
+
+const bookOwn = (state: Pick<StrategyHostState, 'own' | 'instruments'>, fill: Fill): void => {
+  bookFill(state.own, fill, state.instruments.get(fill.symbol) ?? pairFromSymbol(fill.symbol, fill.feeAsset));
 };
 
 const onBook = (turn: Turn, received: BookView, id: EventId): void => {
@@ -273,6 +461,7 @@ const onBook = (turn: Turn, received: BookView, id: EventId): void => {
 const onFeedStatus = (turn: Turn, symbol: string, feed: FeedState, id: EventId): void => {
   const { state } = turn;
   state.feeds.set(symbol, feed);
+  onFeed(state.candles, symbol, feed !== 'disconnected' && feed !== 'connecting');
   const book = state.books.get(symbol);
   if (feed === 'live' || book === undefined || !book.trusted) return;
   onBook(turn, book, id);
@@ -280,7 +469,12 @@ const onFeedStatus = (turn: Turn, symbol: string, feed: FeedState, id: EventId):
 
 const onOrder = (turn: Turn, order: Order, event: StrategyOrderEvent, id: EventId): void => {
   const { state } = turn;
-  if (order.strategy !== state.config.definition.name) return;
+  if (order.strategy !== state.name) return;
+  if (event.type === 'order' && event.fill !== null) {
+    bookOwn(state, event.fill);
+    // What a strategy remembers of its fills must not be older than they are.
+    state.nextSaveMonoMs = turn.now.monoMs;
+  }
   if (isTerminal(order.state)) {
     if (order.state.status === 'denied') state.counts.denied += 1;
     state.orders.delete(order.intentId);
@@ -328,6 +522,14 @@ const onTick = (turn: Turn): void => {
     log(turn, 'warn', 'intent-unanswered', { intentId });
     onDenied(turn, intentId, { code: 'intent-expired', context: { waitedMs: UNANSWERED_MS } }, 'tick');
   }
+  if (state.started && state.stopped === null) {
+    showCandles(turn, onTime(state.candles, now.wallMs), null);
+    if (!state.warm) {
+      askForHistory(turn);
+      watchWarmUp(turn);
+    }
+    wantTickers(turn);
+  }
   if (state.started && now.monoMs >= state.nextTimerMonoMs) {
     state.nextTimerMonoMs += state.timerMs;
     if (state.nextTimerMonoMs <= now.monoMs) state.nextTimerMonoMs = now.monoMs + state.timerMs;
@@ -355,9 +557,19 @@ const onStopping = (turn: Turn): void => {
 
 /** The actor's part of `btcbot status`; plain JSON. */
 export const statusFacts = (state: StrategyHostState): Readonly<Record<string, unknown>> => ({
-  strategy: state.config.definition.name,
-  state: state.stopped === null ? (state.started ? 'running' : 'waiting for instruments') : 'stopped',
+  strategy: state.name,
+  ...(state.name === state.config.definition.name ? {} : { kind: state.config.definition.name }),
+  state:
+    state.stopped !== null
+      ? 'stopped'
+      : !state.started
+        ? 'waiting for instruments'
+        : state.warm
+          ? 'running'
+          : 'warming up',
   reason: state.stopped,
+  ...warmUpFacts(state),
+  ...((state.config.universe ?? null) === null ? {} : { universe: state.universe.symbols }),
   parameters: Object.fromEntries(
     Object.entries(state.config.parameters).map(([name, value]) => [
       name,
@@ -367,6 +579,15 @@ export const statusFacts = (state: StrategyHostState): Readonly<Record<string, u
   openOrders: state.orders.size,
   ...state.counts,
 });
+
+/** How far the warm-up is, while it lasts. */
+const warmUpFacts = (state: StrategyHostState): Readonly<Record<string, unknown>> => {
+  if (state.warm || state.stopped !== null || !state.started) return {};
+  const left = warmUpLeft(state.candles);
+  return left === null
+    ? { warmUp: 'waiting for time to pass' }
+    : { warmUp: `${left.symbol} ${left.interval}: ${left.seen} of ${left.needed} candles` };
+};
 
 /** Takes an order's newest word into the view of it. */
 const track = (state: StrategyHostState, order: Order, now: Now): void => {
@@ -448,6 +669,8 @@ const problemWith = (state: StrategyHostState, now: Now, returned: unknown): str
   return null;
 };
 
+const TAG = /^[a-z0-9][a-z0-9-]{0,31}$/;
+
 const problemWithIntent = (state: StrategyHostState, given: unknown): string | null => {
   if (typeof given !== 'object' || given === null) return `returned ${typeof given} as an intent`;
   // Typed by its author, who may have written JavaScript: every field is looked at.
@@ -473,6 +696,8 @@ const problemWithIntent = (state: StrategyHostState, given: unknown): string | n
         return `an order with the price ${shown(price)}, which is not a positive multiple of ${formatDecimal(tickSize(instrument))}`;
       if (typeof quantity !== 'bigint' || quantity <= 0n || quantity % lotSize(instrument) !== 0n)
         return `an order with the quantity ${shown(quantity)}, which is not a positive multiple of ${formatDecimal(lotSize(instrument))}`;
+      if (intent.tag !== undefined && (typeof intent.tag !== 'string' || !TAG.test(intent.tag)))
+        return `an order with the tag ${String(intent.tag)}, which is not 1 to 32 lower-case letters, digits and dashes`;
       return null;
     }
     default:
@@ -484,7 +709,7 @@ const shown = (value: unknown): string => (typeof value === 'bigint' ? formatDec
 
 const forward = (turn: Turn, intent: StrategyIntent, cause: EventId | null): void => {
   const { state, now, effects } = turn;
-  const strategy = state.config.definition.name;
+  const strategy = state.name;
   switch (intent.type) {
     case 'note':
       if (state.notes.has(intent.text) || state.notes.size >= MAX_NOTES) return;
@@ -530,6 +755,7 @@ const forward = (turn: Turn, intent: StrategyIntent, cause: EventId | null): voi
           terms: { symbol, side, method, price, quantity, quoteQuantity: null, stopPrice: null },
           validUntilMonoMs,
           bookVersion: state.books.get(symbol)?.version ?? 0,
+          ...(intent.tag === undefined ? {} : { tag: intent.tag }),
         },
       });
       return;
@@ -552,7 +778,7 @@ const cancel = (turn: Turn, intentId: string, cause: EventId | null): void => {
       type: 'cancel-order',
       id: nextEventId(state.ids),
       cause: cause ?? state.marketCauses.get(tracked.view.symbol) ?? 'timer',
-      strategy: state.config.definition.name,
+      strategy: state.name,
       intentId,
     },
   });
@@ -562,12 +788,18 @@ const fault = (turn: Turn, callback: Callback | 'load' | 'save', problem: string
   const { state, now } = turn;
   state.counts.faults += 1;
   state.faultTimes = [...state.faultTimes.filter(at => now.monoMs - at < FAULT_WINDOW_MS), now.monoMs];
-  const strategy = state.config.definition.name;
+  const strategy = state.name;
   log(turn, 'error', 'strategy-fault', { strategy, callback, problem, faults: state.faultTimes.length });
   turn.effects.push({ type: 'metric', kind: 'counter', name: 'btcbot_strategy_faults_total', value: 1 });
   if (state.faultTimes.length < MAX_FAULTS || state.stopped !== null) return;
-  state.stopped = `${MAX_FAULTS} faults within ${FAULT_WINDOW_MS / 1_000} s, the last in ${callback}: ${problem}`;
-  log(turn, 'error', 'strategy-stopped', { strategy, reason: state.stopped });
+  stop(turn, `${MAX_FAULTS} faults within ${FAULT_WINDOW_MS / 1_000} s, the last in ${callback}: ${problem}`);
+};
+
+/** The strategy is not called any more; what it has in the market is taken out. */
+const stop = (turn: Turn, reason: string): void => {
+  const { state } = turn;
+  state.stopped = reason;
+  log(turn, 'error', 'strategy-stopped', { strategy: state.name, reason });
   for (const intentId of state.orders.keys()) cancel(turn, intentId, null);
 };
 
@@ -596,7 +828,7 @@ const save = (turn: Turn, durable: boolean): void => {
       records: [
         {
           type: 'strategy-saved',
-          strategy: state.config.definition.name,
+          strategy: state.name,
           state: text,
           atMs: now.wallMs,
         },
@@ -615,7 +847,7 @@ const problemOf = (error: unknown): string =>
 /** The tables a view reads; the host writes them. */
 type ViewTables = Pick<
   StrategyHostState,
-  'config' | 'instruments' | 'books' | 'positions' | 'balances' | 'orders'
+  'config' | 'instruments' | 'books' | 'positions' | 'balances' | 'orders' | 'candles' | 'own'
 >;
 
 /** The one view object of a host, and what only the host may do to it. */
@@ -623,6 +855,8 @@ interface HostView {
   readonly view: StrategyView;
   setNow(now: Now): void;
   setControl(control: ControlState): void;
+  setWarm(): void;
+  setUniverse(universe: Universe): void;
   /** Forgets the list made of the orders. */
   ordersChanged(): void;
 }
@@ -632,6 +866,9 @@ const createHostView = (tables: ViewTables, startedAt: Now): HostView => {
   let now = startedAt;
   let control: ControlState | null = null;
   let orders: readonly OwnOrder[] | null = null;
+  let warm = false;
+  // With rules, nothing is chosen before the first tickers.
+  let universe = wholeUniverse((config.universe ?? null) === null ? config.symbols : []);
 
   const instrumentOf = (symbol: string): Instrument => {
     const instrument = instruments.get(symbol);
@@ -649,14 +886,27 @@ const createHostView = (tables: ViewTables, startedAt: Now): HostView => {
     symbols: config.symbols,
     instrument: instrumentOf,
     book: symbol => books.get(symbol),
-    position: symbol => positions.get(symbol) ?? flatPosition(symbol),
+    candles: (symbol, interval) => seriesOf(tables.candles, symbol, interval)?.closed ?? [],
+    formingCandle: (symbol, interval) => forming(tables.candles, symbol, interval),
+    get isWarm() {
+      return warm;
+    },
+    get universe() {
+      return universe;
+    },
+    position: symbol => positionView(tables.own, symbol),
+    accountPosition: symbol => positions.get(symbol) ?? flatPosition(symbol),
     balance: asset => balances.get(asset),
     openOrders: symbol => {
       orders ??= allOrders();
       return symbol === undefined ? orders : orders.filter(order => order.symbol === symbol);
     },
+    otherOrders: symbol => {
+      const others = config.others?.() ?? [];
+      return symbol === undefined ? others : others.filter(order => order.symbol === symbol);
+    },
     fees: symbol => config.feesOf(instrumentOf(symbol).quote),
-    maySubmit: symbol => control?.maySubmit === true && !control.blockedSymbols.includes(symbol),
+    maySubmit: symbol => warm && control?.maySubmit === true && !control.blockedSymbols.includes(symbol),
     maxOpenOrders: config.maxOpenOrders,
     maxOpenOrdersPerSymbol: config.maxOpenOrdersPerSymbol,
   };
@@ -668,11 +918,20 @@ const createHostView = (tables: ViewTables, startedAt: Now): HostView => {
     setControl: state => {
       control = state;
     },
+    setWarm: () => {
+      warm = true;
+    },
+    setUniverse: chosen => {
+      universe = chosen;
+    },
     ordersChanged: () => {
       orders = null;
     },
   };
 };
+
+/** Orders of a strategy that have not ended, as the others see them. */
+export const openOrdersOf = (state: StrategyHostState): readonly OwnOrder[] => state.host.view.openOrders();
 
 const flatPosition = (symbol: string): PositionView => ({
   symbol,

@@ -1,5 +1,5 @@
 /**
- * The strategy port, version 1. A strategy sees events and read-only views and returns intents; it performs no I/O and
+ * The strategy port, version 2. A strategy sees events and read-only views and returns intents; it performs no I/O and
  * reads no clock and no randomness (a seed is a parameter). The same definition runs in backtest, on the paper
  * exchange, in dry run and live.
  *
@@ -7,6 +7,7 @@
  * `quantityFromNumber` of instrument.ts put a number on the instrument's grid.
  */
 import type { BookView } from './book-view.js';
+import type { Candle, CandleInterval } from './candles.js';
 import type { FeeRates } from './fees.js';
 import type { Instrument, Side } from './instrument.js';
 import type { PublicTrade } from './market-events.js';
@@ -14,14 +15,18 @@ import type { Amount, Price, Quantity } from './money.js';
 import type { Fill, Order } from './order.js';
 import type { Denial } from './order-events.js';
 import type { Now } from './step.js';
+import type { Universe } from './universe.js';
 import type { Balance } from './venue-port.js';
 
-export const STRATEGY_PORT_VERSION = 1;
+/** What this program offers. Version 2 added candles, warm-up, tags, the universe and the orders of others. */
+export const STRATEGY_PORT_VERSION = 2;
+/** Every version whose strategies still run, unchanged. */
+export const STRATEGY_PORT_VERSIONS = [1, 2] as const;
 
 /** A position and its accounts, in quote of the symbol. */
 export interface PositionView {
   readonly symbol: string;
-  /** Signed base quantity traded by the bot since the ledger began. */
+  /** Signed base quantity traded since the ledger began. */
   readonly quantity: Quantity;
   /** Average entry price; null when flat. */
   readonly averagePrice: Price | null;
@@ -112,15 +117,28 @@ export interface StrategyView {
    * is anything but live: do not quote on it.
    */
   book(symbol: string): BookView | undefined;
+  /** Closed candles of a declared series, oldest first: at least the newest 500, or as many as its warm-up needs. */
+  candles(symbol: string, interval: CandleInterval): readonly Candle[];
+  /** The candle under construction, `closed: false`: it still changes, so decide on closed ones. */
+  formingCandle(symbol: string, interval: CandleInterval): Candle | undefined;
+  /** False until the declared warm-up is over: no order is let through before. */
+  readonly isWarm: boolean;
+  /** The strategy's own position: of the fills of its own orders, in this run and earlier ones, under its name. */
   position(symbol: string): PositionView;
+  /** The whole bot's position, as last proven; flat before the first account update. */
+  accountPosition(symbol: string): PositionView;
   /** The account's balance as last proven; undefined before the first account update or for an unknown asset. */
   balance(asset: string): Balance | undefined;
   /** Own orders that have not ended, including those still on their way, oldest first. */
   openOrders(symbol?: string): readonly OwnOrder[];
+  /** Open orders of the other strategies of this bot: they share the limits and the balances. */
+  otherOrders(symbol?: string): readonly OwnOrder[];
+  /** The symbols worth trading now, by the universe's rules; all of them without rules. */
+  readonly universe: Universe;
   fees(symbol: string): FeeRates;
   /** Whether a new order on this symbol would be forwarded now; cancels always are. */
   maySubmit(symbol: string): boolean;
-  /** Most own orders that may be open at once. */
+  /** Most orders that may be open at once, those of other strategies included. */
   readonly maxOpenOrders: number;
   readonly maxOpenOrdersPerSymbol: number;
 }
@@ -134,6 +152,11 @@ export type StrategyIntent =
       readonly method: 'limit';
       readonly price: Price;
       readonly quantity: Quantity;
+      /**
+       * Why, for reports and the ledger: 1 to 32 lower-case letters, digits and dashes. The tag of an order that opens a
+       * position is its entry reason, of one that closes it its exit reason.
+       */
+      readonly tag?: string;
     }
   | { readonly type: 'cancel'; readonly intentId: string }
   /** A sentence for the log; the same sentence is written once. */
@@ -154,20 +177,34 @@ export interface Strategy {
   /** A new picture of a book, or the same book no longer to be trusted. */
   onBook?(view: StrategyView, book: BookView): StrategyIntents;
   onTrade?(view: StrategyView, trade: PublicTrade): StrategyIntents;
+  /**
+   * A closed candle of a declared series, each once and in order; those of the warm-up too, while `view.isWarm` is
+   * false. An interval without trades comes as an empty candle.
+   */
+  onCandle?(view: StrategyView, candle: Candle): StrategyIntents;
+  /** The universe has changed: what came in and what went out. */
+  onUniverse?(view: StrategyView, universe: Universe): StrategyIntents;
   onOrder?(view: StrategyView, event: StrategyOrderEvent): StrategyIntents;
   /** Called every `timerMs` of the definition. */
   onTimer?(view: StrategyView): StrategyIntents;
   /** Called once at a stop; only cancels are forwarded. */
   onStop?(view: StrategyView): StrategyIntents;
-  /** State to keep across restarts, as text. Called now and then, and at a stop. */
+  /** State to keep across restarts, as text. Called every 30 s, after a fill, and at a stop. */
   save?(): string;
-  /** What `save` last returned. Called before `onStart`. */
+  /** What `save` last returned. Called before `onStart`. Throws when it cannot go on from it: the strategy stops then. */
   load?(state: string): void;
+}
+
+/** A series of candles a strategy wants, on each of its symbols. */
+export interface CandleWish {
+  readonly interval: CandleInterval;
+  /** Closed candles it must have seen before an order is let through; read from the venue's charts at a start. */
+  readonly warmUp: number;
 }
 
 /** A strategy as it is found, listed and started. Make one with {@link defineStrategy}. */
 export interface StrategyDefinition {
-  readonly portVersion: typeof STRATEGY_PORT_VERSION;
+  readonly portVersion: (typeof STRATEGY_PORT_VERSIONS)[number];
   /** Kebab-case, at most 20 characters: part of every intent id. */
   readonly name: string;
   readonly about: string;
@@ -176,6 +213,10 @@ export interface StrategyDefinition {
   check?(parameters: ParameterValues): readonly string[];
   /** Interval of `onTimer`, ms, at least 50; absent for no timer. */
   timerMs?(parameters: ParameterValues): number;
+  /** The candles it wants; at most 8 series. */
+  candles?(parameters: ParameterValues): readonly CandleWish[];
+  /** Time after the start before an order is let through, ms, beside the candles it waits for. */
+  warmUpMs?(parameters: ParameterValues): number;
   create(parameters: ParameterValues): Strategy;
 }
 
@@ -186,6 +227,10 @@ export interface TypedStrategyDefinition<Specs extends ParameterSpecs> {
   readonly parameters: Specs;
   check?(parameters: ParametersOf<Specs>): readonly string[];
   timerMs?(parameters: ParametersOf<Specs>): number;
+  /** The candles it wants; at most 8 series. */
+  candles?(parameters: ParametersOf<Specs>): readonly CandleWish[];
+  /** Time after the start before an order is let through, ms, beside the candles it waits for. */
+  warmUpMs?(parameters: ParametersOf<Specs>): number;
   create(parameters: ParametersOf<Specs>): Strategy;
 }
 

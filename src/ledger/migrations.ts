@@ -5,7 +5,7 @@
 import type { Database } from 'better-sqlite3';
 import { LedgerRefused } from '../messages/ledger-refusal.js';
 import { copyOut } from './backup.js';
-import { SCHEMA_V1 } from './schema.js';
+import { SCHEMA_V1, SCHEMA_V2 } from './schema.js';
 
 /** One step, from the version before to `version`. Runs inside a transaction; must not commit. */
 export interface Migration {
@@ -17,6 +17,7 @@ export interface Migration {
 /** Every step, oldest first; versions count up from 1 without gaps. */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, about: 'orders, fills, balances, holds, audit', up: db => void db.exec(SCHEMA_V1) },
+  { version: 2, about: 'the reason an order was wanted for', up: db => void db.exec(SCHEMA_V2) },
 ];
 
 /** What `PRAGMA user_version` says: 0 for a file without a ledger. */

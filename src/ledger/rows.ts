@@ -22,6 +22,7 @@ export interface OrderRow extends StateColumns {
   readonly client_order_id: string;
   readonly intent_id: string;
   readonly strategy: string;
+  readonly tag: string | null;
   readonly symbol: string;
   readonly side: string;
   readonly method: string;
@@ -60,7 +61,7 @@ export interface HoldRow {
 
 /** Columns of {@link OrderRow}, joined; for every query that reads orders. */
 export const SELECT_ORDERS = `
-  SELECT o.client_order_id, o.intent_id, o.strategy, o.symbol, o.side, o.method, o.price, o.quantity,
+  SELECT o.client_order_id, o.intent_id, o.strategy, o.tag, o.symbol, o.side, o.method, o.price, o.quantity,
          o.quote_quantity, o.stop_price, o.config_hash, o.cause, o.intended_at_ms,
          s.status, s.venue_order_id, s.filled, s.moment_ms, s.reason, s.sent_at_ms, s.settled_at_ms
   FROM orders o JOIN order_states s ON s.order_seq = o.seq`;
@@ -155,6 +156,7 @@ export const orderFrom = (row: OrderRow): Order => {
     clientOrderId: row.client_order_id,
     intentId: row.intent_id,
     strategy: row.strategy,
+    ...(row.tag === null ? {} : { tag: row.tag }),
     terms: {
       symbol: row.symbol,
       side: sideFrom(row.side, `order ${row.client_order_id}`),

@@ -5,7 +5,7 @@
  */
 
 /** Schema version this program writes; `PRAGMA user_version` and `meta.schema_version` say what a file has. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** `PRAGMA application_id`: tells our files from other SQLite databases ("btcl"). */
 export const APPLICATION_ID = 0x6274636c;
@@ -223,5 +223,12 @@ BEGIN SELECT RAISE(ABORT, '${table} is append-only'); END;
 `,
 ).join('');
 
-/** Everything a new file gets. */
+/** The first version's tables, views and triggers. */
 export const SCHEMA_V1 = TABLES + VIEWS + TRIGGERS;
+
+/** Each order with the strategy that wanted it and the reason that strategy gave. */
+export const SCHEMA_V2 = `
+ALTER TABLE orders ADD COLUMN tag TEXT;
+CREATE VIEW v_order_reasons AS
+SELECT client_order_id, strategy, tag FROM orders ORDER BY seq;
+`;

@@ -48,8 +48,8 @@ export const writerFor = (db: Database, run: number): Writer => {
   );
   const insertOrder = db.prepare(
     `INSERT INTO orders (client_order_id, intent_id, strategy, symbol, side, method, price, quantity, quote_quantity,
-                         stop_price, config_hash, cause, run, intended_at_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+                         stop_price, config_hash, cause, run, intended_at_ms, tag)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const insertEvent = db.prepare(
     `INSERT INTO order_events (client_order_id, run, at_ms, status, venue_order_id, filled, moment_ms, reason, cause, detail)
@@ -201,6 +201,7 @@ export const writerFor = (db: Database, run: number): Writer => {
       order.cause,
       run,
       order.intendedAtMs,
+      order.tag ?? null,
     );
     const columns = stateColumns(order.state);
     writeEvent(order.clientOrderId, order.intendedAtMs, columns, order.cause, '');

@@ -1,8 +1,13 @@
-/** market-data → strategy, market-data → execution. */
+/** market-data → strategy, market-data → execution; strategy → market-data. */
 export type {
   BookUpdated,
+  CandlesRead,
+  CandlesWanted,
   FeedStatusChanged,
   InstrumentsListed,
   MarketEvent,
+  MarketWish,
   PublicTrade,
+  TickersRead,
+  TickersWanted,
 } from '../domain/market-events.js';

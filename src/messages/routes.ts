@@ -3,13 +3,14 @@
 import type { ActorName } from '../domain/step.js';
 import type { AccountReport, ExecutionReport } from './account.js';
 import type { FromLedger, ToLedger } from './ledger.js';
-import type { MarketEvent } from './market.js';
+import type { MarketEvent, MarketWish } from './market.js';
 import type { OrderEvent, OrderIntent } from './orders.js';
 import type { ToTelemetry } from './telemetry.js';
 
 /** Every message type by direction, `sender>receiver`. `*` stands for any worker. */
 export interface Conversations {
   'market-data>strategy': MarketEvent;
+  'strategy>market-data': MarketWish;
   'market-data>execution': MarketEvent;
   'strategy>execution': OrderIntent;
   'execution>strategy': OrderEvent;

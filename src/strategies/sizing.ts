@@ -35,7 +35,7 @@ export const tooSmall = (value: Amount, instrument: Instrument): string | null =
     : `orders of ${formatDecimal(value)} ${instrument.quote} are below the least order value of ${instrument.symbol}, ${formatDecimal(instrument.minNotional)}: nothing is quoted there`;
 
 /**
- * What an order may still use of the account: the total less what own orders other than those on `except` tie up.
+ * What an order may still use of the account: the total less what orders other than own ones on `except` tie up.
  * Buys tie up quote with the taker's fee on top, as the venue reserves it (protocol section 6.7); sells tie up base.
  * Zero before the first account update.
  */
@@ -47,7 +47,7 @@ export const spendable = (
   const balance = view.balance(asset);
   if (balance === undefined) return 0n;
   let left: bigint = balance.total;
-  for (const order of view.openOrders()) {
+  for (const order of [...view.openOrders(), ...view.otherOrders()]) {
     if (order.symbol === except.symbol && order.side === except.side) continue;
     const instrument = view.instrument(order.symbol);
     if ((order.side === 'buy' ? instrument.quote : instrument.base) !== asset) continue;
@@ -74,6 +74,6 @@ export const affordable = (view: StrategyView, symbol: string, side: Side, price
 /** How many more orders may be opened on a symbol. */
 export const roomFor = (view: StrategyView, symbol: string): number =>
   Math.min(
-    view.maxOpenOrders - view.openOrders().length,
-    view.maxOpenOrdersPerSymbol - view.openOrders(symbol).length,
+    view.maxOpenOrders - view.openOrders().length - view.otherOrders().length,
+    view.maxOpenOrdersPerSymbol - view.openOrders(symbol).length - view.otherOrders(symbol).length,
   );

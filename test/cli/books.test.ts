@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import SqliteDatabase from 'better-sqlite3';
 import { expect } from 'chai';
 import { parseDecimal } from '#src/domain/money.js';
+import { SCHEMA_VERSION } from '#src/ledger/schema.js';
 import { type Ledger, openLedger } from '#src/ledger/store.js';
 import { AT, audited, filled, intended, moved, order, scratch } from '../ledger/fixtures.js';
 import { run } from './run.js';
@@ -483,7 +484,7 @@ describe('btcbot reading the books', () => {
       const { code, err } = await read('orders');
       expect([code, err.includes('schema version 99')]).to.deep.equal([2, true]);
       const back = new SqliteDatabase(dir.file('a.sqlite'));
-      back.pragma('user_version = 1');
+      back.pragma(`user_version = ${SCHEMA_VERSION}`);
       back.close();
       ledger = openLedger({ path: dir.file('a.sqlite'), mode: 'paper' });
     });

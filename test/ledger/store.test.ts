@@ -303,6 +303,7 @@ describe('ledger store', () => {
         'settled_at',
         'cause',
       ],
+      v_order_reasons: ['client_order_id', 'strategy', 'tag'],
       v_fills: [
         'trade_id',
         'client_order_id',

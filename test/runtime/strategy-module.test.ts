@@ -57,13 +57,13 @@ describe("a user's strategy file", () => {
   });
 
   it('is refused with everything that is wrong with it', async () => {
-    const text = `export default { portVersion: 2, name: 'My Strategy', about: 1, timerMs: 5, parameters: {
+    const text = `export default { portVersion: 3, name: 'My Strategy', about: 1, timerMs: 5, parameters: {
       a: { type: 'float' }, b: { type: 'number', default: 'x', min: 0, max: 1 },
       c: { type: 'choice', default: 'z', choices: ['x'] }, d: { type: 'decimal', default: 1, min: '0', max: '1' } } };`;
     expect(
       (await refusal(write('wrong.mjs', text))).split(': ').slice(1).join(': ').split('; '),
     ).to.deep.equal([
-      'portVersion must be 1, not 2',
+      'portVersion must be 2, not 3',
       'name must be 1 to 20 lower-case letters, digits and dashes, starting with a letter, not "My Strategy"',
       'about must be a sentence',
       'timerMs must be a function',

@@ -155,6 +155,53 @@ export const working = (place: PlaceOrder, filled = 0n): OrderUpdated =>
 export const canceled = (place: PlaceOrder, filled = 0n): OrderUpdated =>
   updated(place, { status: 'canceled', venueOrderId: '1', filled });
 
+/** A fill of an order under a strategy's name, at 1 quote a unit and without costs: it makes a position. */
+export const filledFor = (strategy: string, symbol: string, signed: string): OrderUpdated => {
+  const quantity = parseDecimal(signed.replace('-', ''));
+  const side = signed.startsWith('-') ? 'sell' : 'buy';
+  const terms = {
+    symbol,
+    side,
+    method: 'limit',
+    price: parseDecimal('1'),
+    quantity,
+    quoteQuantity: null,
+    stopPrice: null,
+  } as const;
+  const tradeId = `${strategy} ${symbol} ${signed} ${fills++}`;
+  return {
+    type: 'order-updated',
+    id: 'execution:0:3',
+    cause: tradeId,
+    order: {
+      clientOrderId: `bb-test-1-${strategy}-${fills}`,
+      intentId: tradeId,
+      strategy,
+      terms,
+      configHash: 'hash',
+      cause: tradeId,
+      intendedAtMs: 0,
+      sentAtMs: 0,
+      settledAtMs: 0,
+      state: { status: 'filled', venueOrderId: '1', filled: quantity },
+    },
+    fill: {
+      tradeId,
+      venueOrderId: '1',
+      clientOrderId: `bb-test-1-${strategy}-${fills}`,
+      symbol,
+      side,
+      price: terms.price,
+      quantity,
+      fee: 0n,
+      tax: 0n,
+      feeAsset: symbol === 'BTCTRY' ? 'TRY' : 'USDT',
+      executedAtMs: fills,
+    },
+  };
+};
+let fills = 0;
+
 export const denied = (
   place: PlaceOrder,
   code: IntentDenied['denial']['code'] = 'book-stale',
@@ -217,7 +264,9 @@ export const hostOf = (definition: StrategyDefinition, options: HostOptions = {}
         return stepped.effects;
       }),
     told: (...inputs) =>
-      host.step(...inputs).flatMap(effect => (effect.type === 'tell' ? [effect.message] : [])),
+      host
+        .step(...inputs)
+        .flatMap(effect => (effect.type === 'tell' && effect.to === 'execution' ? [effect.message] : [])),
     after: ms => {
       host.now = { monoMs: host.now.monoMs + ms, wallMs: host.now.wallMs + ms };
       return host.told({ type: 'tick' });

@@ -14,6 +14,7 @@ import {
   cancels,
   control,
   denied,
+  filledFor,
   type HostOptions,
   hostOf,
   listed,
@@ -147,7 +148,7 @@ describe('maker', () => {
   it('shifts its quotes against its position, and at the limit quotes only the way back', () => {
     const quotes = (position: string): string[] => {
       const host = begin();
-      host.step(account({ TRY: '100000', BTC: '1' }, { BTCTRY: position }));
+      host.step(account({ TRY: '100000', BTC: '1' }), filledFor('maker', 'BTCTRY', position));
       return shape(host.told(bookEvent(book)));
     };
     expect(quotes('0.0003333333')).to.deep.equal(['buy 3748500', 'sell 3750000']);
@@ -182,7 +183,10 @@ describe('maker', () => {
     expect(more).to.deep.equal([]);
     expect(bid.terms.side).to.equal('buy');
     host.step(working(bid));
-    host.step(account({ TRY: '99750', BTC: '1' }, { BTCTRY: formatDecimal(bid.terms.quantity) }));
+    host.step(
+      account({ TRY: '99750', BTC: '1' }),
+      filledFor('maker', 'BTCTRY', formatDecimal(bid.terms.quantity)),
+    );
     const told = host.told(canceled(bid, bid.terms.quantity));
     expect(places(told).map(({ terms }) => terms.side)).to.deep.equal(['sell']);
   });

@@ -1,5 +1,6 @@
-/** Opens a ledger with a second schema version whose step kills the process in the middle. Argument: file. */
+/** Opens a ledger with a schema version of the future whose step kills the process in the middle. Argument: file. */
 import { MIGRATIONS } from '#src/ledger/migrations.js';
+import { SCHEMA_VERSION } from '#src/ledger/schema.js';
 import { openLedger } from '#src/ledger/store.js';
 
 openLedger({
@@ -8,7 +9,7 @@ openLedger({
   migrations: [
     ...MIGRATIONS,
     {
-      version: 2,
+      version: SCHEMA_VERSION + 1,
       about: 'a step that does not survive',
       up(db) {
         db.exec("ALTER TABLE marks ADD COLUMN source TEXT NOT NULL DEFAULT ''");
