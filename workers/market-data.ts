@@ -38,7 +38,7 @@ hostActor('market-data', context => {
           },
           perform: effect => {
             if (effect.type === 'status') facts = effect.facts;
-            if (effect.type === 'tell') context.send(effect.to, effect.message);
+            if (effect.type === 'tell') context.sendTogether(effect.to, effect.message);
             else performCommon(context, effect);
           },
         });

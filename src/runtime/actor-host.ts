@@ -56,6 +56,11 @@ export interface ActorContext<Self extends ActorName> {
   now(): Now;
   /** Sends to a peer. Returns false, and sends nothing, while there is no channel to it. */
   send<To extends ActorName>(to: To, message: Outgoing<Self, To>): boolean;
+  /**
+   * As {@link send}, for what comes in numbers: everything said to a peer in one turn of the loop travels as one message
+   * when the turn ends, since most of a message's cost is waking the other thread.
+   */
+  sendTogether<To extends ActorName>(to: To, message: Outgoing<Self, To>): boolean;
   toSupervisor(message: FromWorker): void;
   log(level: LogLevel, event: string, fields?: Readonly<Record<string, unknown>>): void;
   metric(metric: MetricEffect): void;
@@ -84,6 +89,8 @@ interface Peer {
   readonly port: MessagePort;
   readonly inbox: Mailbox<unknown>;
   readonly rule: MailboxRule;
+  /** What was said in this turn and has not been posted. */
+  together: unknown[];
 }
 
 /** The ports a worker is born with, beside its boot data. */
@@ -174,6 +181,12 @@ export const hostActor = <Self extends ActorName>(
     }
   };
 
+  /** Takes in what came on a port: a message, or several that travelled together. */
+  const receive = (from: ActorName, peer: Peer, arrived: unknown): void => {
+    if (Array.isArray(arrived)) for (const message of arrived) accept(from, peer, message);
+    else accept(from, peer, arrived);
+  };
+
   const accept = (from: ActorName, peer: Peer, message: unknown): void => {
     const verdict = peer.inbox.put(message);
     if (verdict === 'refused') handlers.onRefused?.(from, message as never);
@@ -191,10 +204,10 @@ export const hostActor = <Self extends ActorName>(
   const connect = (name: ActorName, port: MessagePort): void => {
     peers.get(name)?.port.close();
     const { rule, limit } = routeOf(name);
-    const peer: Peer = { port, rule, inbox: createMailbox(rule, limit) };
+    const peer: Peer = { port, rule, inbox: createMailbox(rule, limit), together: [] };
     peers.set(name, peer);
     port.on('message', message => {
-      accept(name, peer, message);
+      receive(name, peer, message);
       scheduleTurn();
     });
   };
@@ -211,7 +224,7 @@ export const hostActor = <Self extends ActorName>(
       for (let count = 0; count < MAILBOX_TURN; count++) {
         const received = receiveMessageOnPort(peer.port);
         if (received === undefined) break;
-        accept(name, peer, received.message);
+        receive(name, peer, received.message);
       }
     }
     // One message of each peer in turn, so that a flood from one of them holds nobody else up.
@@ -231,6 +244,13 @@ export const hostActor = <Self extends ActorName>(
     if (progressed) scheduleTurn();
   };
 
+  const postTogether = (peer: Peer): void => {
+    if (peer.together.length === 0) return;
+    const messages = peer.together;
+    peer.together = [];
+    peer.port.postMessage(messages.length === 1 ? messages[0] : messages);
+  };
+
   const context: ActorContext<Self> = {
     boot,
     ids,
@@ -238,8 +258,16 @@ export const hostActor = <Self extends ActorName>(
     send: (to, message) => {
       const peer = peers.get(to);
       if (peer === undefined) return false;
+      postTogether(peer);
       // The books are read by people too, and a venue's words are kept in them.
       peer.port.postMessage(to === 'ledger' ? shown(message) : message);
+      return true;
+    },
+    sendTogether: (to, message) => {
+      const peer = peers.get(to);
+      if (peer === undefined) return false;
+      peer.together.push(to === 'ledger' ? shown(message) : message);
+      if (peer.together.length === 1) queueMicrotask(() => postTogether(peer));
       return true;
     },
     toSupervisor,

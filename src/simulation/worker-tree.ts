@@ -122,6 +122,7 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
         channel.send(message);
         return true;
       },
+      sendTogether: (to, message) => context.send(to, message),
       toSupervisor: message => worker().toSupervisor.send(message),
       log: (level, event, fields = {}) => options.log(actor, level, event, fields),
       metric: metric => options.metric(actor, metric),

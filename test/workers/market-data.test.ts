@@ -1,14 +1,11 @@
 /** The market-data worker on a real thread, against the embedded exchange. */
-import { once } from 'node:events';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { expect } from 'chai';
-import * as Comlink from 'comlink';
 import type { MarketEvent } from '#src/domain/market-events.js';
-import type { ActorName } from '#src/domain/step.js';
 import { parseFault } from '#src/exchange/faults.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
-import type { FromWorker, ToWorker, WorkerControl } from '#src/messages/control.js';
+import type { FromWorker } from '#src/messages/control.js';
 import { eventsOf } from '../btcturk/collected.js';
+import { startMarketDataThread } from './market-data-thread.js';
 
 const SYMBOL = 'BTCTRY';
 
@@ -16,44 +13,19 @@ const startThread = (
   exchange: { readonly url: string; readonly wsUrl: string },
   symbols: readonly string[],
 ) => {
-  const control = new MessageChannel();
-  const surface = new MessageChannel();
-  const endpoints = { baseUrl: exchange.url, graphUrl: exchange.url, wsUrl: exchange.wsUrl };
-  const worker = new Worker(new URL('../../workers/market-data.js', import.meta.url), {
-    workerData: {
-      boot: {
-        actor: 'market-data',
-        incarnation: 1,
-        settings: { symbols, maxMarketDataAgeMs: 5_000, wsIdleReconnectMs: 30_000 },
-        publicEndpoints: endpoints,
-        facts: {},
-        terminal: false,
-      },
-      ports: { control: control.port2, surface: surface.port2 },
-    },
-    transferList: [control.port2, surface.port2],
-  });
   const said = eventsOf<FromWorker>();
-  control.port1.on('message', said.add);
-  const ports: MessagePort[] = [];
-  return {
-    said,
-    control: Comlink.wrap<WorkerControl>(surface.port1 as unknown as Comlink.Endpoint),
-    connect(peer: ActorName) {
-      const channel = new MessageChannel();
-      const message: ToWorker = { type: 'peer-connected', peer, incarnation: 1, port: channel.port2 };
-      control.port1.postMessage(message, [channel.port2]);
-      const heard = eventsOf<MarketEvent>();
-      channel.port1.on('message', heard.add);
-      ports.push(channel.port1);
-      return heard;
-    },
-    exited: once(worker, 'exit').then(([code]) => {
-      for (const port of [control.port1, surface.port1, ...ports]) port.close();
-      return code as number;
-    }),
-    terminate: () => worker.terminate(),
+  const thread = startMarketDataThread({
+    baseUrl: exchange.url,
+    wsUrl: exchange.wsUrl,
+    symbols,
+    onSaid: said.add,
+  });
+  const connect = (peer: 'strategy' | 'execution') => {
+    const heard = eventsOf<MarketEvent>();
+    thread.connect(peer, heard.add);
+    return heard;
   };
+  return { thread, said, connect };
 };
 
 const isBook = (event: MarketEvent): event is Extract<MarketEvent, { type: 'book-updated' }> =>
@@ -69,10 +41,10 @@ describe('market-data worker', function () {
   afterEach(() => exchange.close());
 
   it('tells its listeners instruments, states and books, comes back after a cut, and ends when drained', async () => {
-    const thread = startThread(exchange, [SYMBOL]);
-    const early = thread.connect('strategy');
+    const { thread, said, connect } = startThread(exchange, [SYMBOL]);
+    const early = connect('strategy');
     await thread.control.start();
-    const late = thread.connect('execution');
+    const late = connect('execution');
     for (const heard of [early, late]) {
       const listed = await heard.find(event => event.type === 'instruments-listed');
       expect(listed).to.have.nested.property('instruments[0].symbol', SYMBOL);
@@ -80,7 +52,7 @@ describe('market-data worker', function () {
       expect(book.symbol).to.equal(SYMBOL);
       expect(book.levels).to.be.instanceOf(Float64Array);
     }
-    const cleared = await thread.said.find(
+    const cleared = await said.find(
       message => message.type === 'hold-cleared' && message.holdCause === 'book-untrusted',
     );
     expect(cleared).to.have.property('subject', SYMBOL);
@@ -90,14 +62,14 @@ describe('market-data worker', function () {
       event => event.type === 'feed-status-changed' && event.state === 'disconnected',
     );
     await early.find(event => isBook(event) && early.items.indexOf(event) > early.items.indexOf(lost));
-    const status = await thread.said.find(message => message.type === 'status-reported');
+    const status = await said.find(message => message.type === 'status-reported');
     expect(status).to.have.nested.property('facts.books[0].symbol', SYMBOL);
     await thread.control.drain();
     expect(await thread.exited).to.equal(0);
   });
 
   it('does not start for a symbol the venue does not list, and says which', async () => {
-    const thread = startThread(exchange, [SYMBOL, 'NOPETRY']);
+    const { thread } = startThread(exchange, [SYMBOL, 'NOPETRY']);
     let message = '';
     await thread.control.start().catch((error: Error) => {
       message = error.message;

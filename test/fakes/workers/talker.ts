@@ -1,0 +1,30 @@
+/** A worker that shows how messages travel: as market-data it talks to its strategy at once, as strategy it says what it heard. */
+import { workerData } from 'node:worker_threads';
+import type { MarketEvent } from '#src/domain/market-events.js';
+import { hostActor } from '#src/runtime/actor-host.js';
+import type { WorkerBoot } from '#src/runtime/settings.js';
+
+const { boot } = workerData as { readonly boot: WorkerBoot };
+
+const named = (id: string): MarketEvent => ({ type: 'instruments-listed', id, cause: id, instruments: [] });
+
+const nothing = { start: async () => ({}), onMessage: () => {}, drain: async () => {}, snapshot: () => null };
+
+if (boot.actor === 'market-data')
+  hostActor('market-data', context => ({
+    ...nothing,
+    onControl(message) {
+      if (message.type !== 'peer-connected') return;
+      context.sendTogether('strategy', named('first'));
+      context.sendTogether('strategy', named('second'));
+      context.send('strategy', named('third'));
+      context.sendTogether('strategy', named('fourth'));
+    },
+  }));
+else
+  hostActor('strategy', context => ({
+    ...nothing,
+    onMessage(from, message: MarketEvent) {
+      context.toSupervisor({ type: 'status-reported', facts: { from, id: message.id } });
+    },
+  }));

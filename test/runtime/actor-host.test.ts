@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { expect } from 'chai';
+import type { ActorName } from '#src/domain/step.js';
+import type { FromWorker, ToWorker } from '#src/messages/control.js';
+
+describe('what actors say to each other', function () {
+  this.timeout(60_000);
+  const ends: (() => Promise<unknown>)[] = [];
+  afterEach(async () => {
+    for (const end of ends.splice(0)) await end();
+  });
+
+  const startTalker = (actor: ActorName, peer: ActorName): { control: MessagePort; port: MessagePort } => {
+    const control = new MessageChannel();
+    const surface = new MessageChannel();
+    const worker = new Worker(new URL('../fakes/workers/talker.js', import.meta.url), {
+      workerData: {
+        boot: { actor, incarnation: 1 },
+        ports: { control: control.port2, surface: surface.port2 },
+      },
+      transferList: [control.port2, surface.port2],
+    });
+    const channel = new MessageChannel();
+    const message: ToWorker = { type: 'peer-connected', peer, incarnation: 1, port: channel.port2 };
+    control.port1.postMessage(message, [channel.port2]);
+    ends.push(async () => {
+      await worker.terminate();
+      for (const port of [control.port1, surface.port1, channel.port1]) port.close();
+    });
+    return { control: control.port1, port: channel.port1 };
+  };
+
+  it('travels together when it is said together, and keeps its order with what is said alone', async () => {
+    const { port } = startTalker('market-data', 'strategy');
+    const arrived: unknown[] = [];
+    while (arrived.length < 3) arrived.push((await once(port, 'message'))[0]);
+    const ids = (arrivedAtOnce: unknown): unknown =>
+      Array.isArray(arrivedAtOnce)
+        ? arrivedAtOnce.map(({ id }: { id: string }) => id)
+        : (arrivedAtOnce as { id: string }).id;
+    expect(arrived.map(ids)).to.deep.equal([['first', 'second'], 'third', 'fourth']);
+  });
+
+  it('is heard one by one, however it travelled', async () => {
+    const { control, port } = startTalker('strategy', 'market-data');
+    const heard: unknown[] = [];
+    const all = new Promise<void>(resolve => {
+      control.on('message', (message: FromWorker) => {
+        if (message.type !== 'status-reported') return;
+        heard.push(message.facts.id);
+        if (heard.length === 4) resolve();
+      });
+    });
+    const named = (id: string): object => ({ type: 'instruments-listed', id, cause: id, instruments: [] });
+    port.postMessage(named('a'));
+    port.postMessage([named('b'), named('c')]);
+    port.postMessage(named('d'));
+    await all;
+    expect(heard).to.deep.equal(['a', 'b', 'c', 'd']);
+  });
+});
