@@ -1,10 +1,13 @@
 /**
- * The real bot as an entry of its own, with two differences: its venue is an exchange outside of it that outlives it
- * (FAULTS_VENUE), and it may kill itself at a named moment (FAULTS_CRASH_AT).
+ * The real bot as an entry of its own, with these differences: its venue is an exchange outside of it that outlives it
+ * (FAULTS_VENUE), it may kill itself at a named moment (FAULTS_CRASH_AT), and whoever started it with a channel may make
+ * any of its threads fail (seam.ts).
  */
 import '#src/supervision/signals.js';
 import { main } from '#src/supervision/main.js';
+import { openSeam } from './seam.js';
 
+openSeam();
 main({
   args: process.argv.slice(2),
   env: process.env,

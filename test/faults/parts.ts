@@ -1,10 +1,12 @@
 /** Every part of the fault suite, in the order of the document. */
+import { freeze } from './freeze.js';
 import { syncs } from './fsync.js';
 import { kills } from './kills.js';
 import type { FaultPart } from './part.js';
+import { signals } from './signals.js';
 import { submits } from './submits.js';
 
-export const PARTS: readonly FaultPart[] = [submits, kills, syncs];
+export const PARTS: readonly FaultPart[] = [submits, kills, syncs, signals, freeze];
 
 /**
  * The parts named on a command line, in the order of the document; all of them when none is named.

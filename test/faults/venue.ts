@@ -40,6 +40,8 @@ export interface OutsideVenue {
   clearFaults(): void;
   /** A bot that trades here. `crashAt` as `point:count` (see crash-points.ts). */
   startBot(databasePath: string, strategy: BotStrategy, crashAt?: string): RunningBot;
+  /** The same with settings of its own and with a seam (seam.ts) through its channel. */
+  startSeamed(databasePath: string, settings: Readonly<Record<string, string>>): RunningBot;
 }
 
 export interface BotStrategy {
@@ -53,6 +55,17 @@ export const FAST_PULSE: BotStrategy = {
   STRATEGY: 'pulse',
   STRATEGY_CONFIG: JSON.stringify({ intervalMs: 260, notional: '300', offsetBps: 3, maxOpen: 3 }),
   SYMBOLS: SYMBOLS.join(','),
+};
+
+/** Ten orders a second on one pair, each resting until the next one is there. */
+export const STEADY_PULSE: BotStrategy & Readonly<Record<string, string>> = {
+  STRATEGY: 'pulse',
+  STRATEGY_CONFIG: JSON.stringify({ intervalMs: 100, notional: '300', offsetBps: 3, maxOpen: 1 }),
+  SYMBOLS: 'BTCTRY',
+  MAX_OPEN_ORDERS: '240',
+  MAX_OPEN_ORDERS_PER_SYMBOL: '240',
+  BTCTURK_RATE_LIMIT_RPS: '10',
+  BTCTURK_RATE_LIMIT_BURST: '10',
 };
 
 export const botSettings = (databasePath: string, strategy: BotStrategy): Record<string, string> => ({
@@ -91,6 +104,18 @@ export const openVenue = async (seed: number): Promise<OutsideVenue> => {
         },
         [],
         BOT,
+      ),
+    startSeamed: (databasePath, settings) =>
+      startBot(
+        {
+          ...botSettings(databasePath, STEADY_PULSE),
+          ...settings,
+          FAULTS_VENUE: JSON.stringify({ baseUrl: url, graphUrl: url, wsUrl, apiKey, apiSecret }),
+          FAULTS_SEAM: 'open',
+        },
+        [],
+        BOT,
+        true,
       ),
   };
 };

@@ -1,9 +1,10 @@
-/** One entry for every actor of `bot.ts`: the real worker, armed with a crash point, or the door to the outside venue. */
+/** One entry for every actor of `bot.ts`: the real worker, armed with a crash point and a seam, or the door to the outside venue. */
 import { workerData } from 'node:worker_threads';
 import type { ActorName } from '#src/domain/step.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import type { WorkerBoot } from '#src/runtime/settings.js';
 import { armCrashPoint } from './crash-points.js';
+import { openWorkerSeam } from './seam.js';
 
 const { boot } = workerData as { readonly boot: WorkerBoot };
 const actor = boot.actor as ActorName;
@@ -18,5 +19,6 @@ if (actor === 'paper-exchange') {
   }));
 } else {
   armCrashPoint(actor, process.env.FAULTS_CRASH_AT);
+  openWorkerSeam(actor);
   await import(new URL(`../../workers/${actor}.js`, import.meta.url).href);
 }

@@ -26,6 +26,8 @@ export interface RunningBot {
   until(fits: (line: LogEvent) => boolean): Promise<LogEvent>;
   kill(signal: NodeJS.Signals): void;
   readonly ended: Promise<BotEnd>;
+  /** Node's channel to the process, where one was asked for. */
+  readonly channel: Pick<ChildProcess, 'send' | 'on' | 'off'>;
 }
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
@@ -47,11 +49,12 @@ export const startBot = (
   settings: Readonly<Record<string, string>>,
   args: readonly string[] = [],
   entry = join(ROOT, 'dist', 'supervisor.js'),
+  withChannel = false,
 ): RunningBot => {
   const child: ChildProcess = spawn(process.execPath, [entry, ...args], {
     cwd: ROOT,
     env: { ...cleanEnvironment(), ...settings },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(withChannel ? (['ipc'] as const) : [])],
   });
   const events: LogEvent[] = [];
   const waiting = new Set<(line: LogEvent | null) => void>();
@@ -90,6 +93,7 @@ export const startBot = (
       }),
     kill: signal => child.kill(signal),
     ended,
+    channel: child,
   };
 };
 

@@ -1,0 +1,164 @@
+/**
+ * SIGUSR2 at the worst moment: ten orders a second, a thousand intents at execution's door, the strategy spinning, and
+ * then also with execution itself in a tight loop. What counts is what still reaches the exchange.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { Stage, timeOf } from './harness.js';
+import { ascending, at, definePart, millis, spread } from './part.js';
+import { preciseMs } from './seam.js';
+
+const QUEUED = 1_000;
+const STRATEGY_SPINS_MS = 700;
+const EXECUTION_SPINS_MS = 300;
+/** Everything that is on its way when safe mode falls is at the exchange after this. */
+const SETTLE_MS = 400;
+/** One run in so many is watched for longer before safe mode is released. */
+const LONG_WATCH_EVERY = 20;
+const LONG_WATCH_MS = 2_000;
+const GOAL_MS = 50;
+
+interface SignalRun {
+  /** From the signal to the last write's first byte at the exchange; 0 when none came. */
+  readonly lastWriteMs: number;
+  readonly writesAfterSignal: number;
+  /** From the flood to the signal. */
+  readonly writesBeforeSignal: number;
+  /** From the signal to the supervisor's word, by the log. */
+  readonly heldMs: number;
+}
+
+/** One signal to a trading bot, and the silence after it. The bot is left in safe mode. */
+const oneSignal = async (
+  stage: Stage,
+  kind: 'queued' | 'blocked',
+  waitMs: number,
+  watchMs: number,
+  contradictions: string[],
+): Promise<SignalRun> => {
+  await stage.trading();
+  const fromIndex = stage.bot.events.length;
+  const { atMs: floodedAtMs } = await stage.command({
+    to: 'strategy',
+    act: 'flood',
+    count: QUEUED,
+    ms: STRATEGY_SPINS_MS,
+  });
+  if (kind === 'blocked') await stage.command({ to: 'execution', act: 'busy', ms: EXECUTION_SPINS_MS });
+  await pause(waitMs);
+  const signaledAtMs = preciseMs();
+  stage.bot.kill('SIGUSR2');
+  const held = await stage.heard('trading-state-changed', fromIndex, line => line.to === 'observe-only');
+  await pause(SETTLE_MS);
+  const after = stage.writes(signaledAtMs);
+  await pause(watchMs);
+  const later = stage.writes(signaledAtMs).slice(after.length);
+  if (later.length > 0)
+    contradictions.push(
+      `${later.length} writes came ${Math.round((later[0]?.atMs ?? 0) - signaledAtMs)} ms and more after the signal`,
+    );
+  return {
+    lastWriteMs: Math.max(0, (after.at(-1)?.atMs ?? signaledAtMs) - signaledAtMs),
+    writesAfterSignal: after.length,
+    writesBeforeSignal: stage.writes(floodedAtMs).length - after.length - later.length,
+    heldMs: Math.max(0, timeOf(held) - signaledAtMs),
+  };
+};
+
+/** `kill -9` in safe mode, and a start: nothing may be written by either. */
+const restartInSafeMode = async (stage: Stage, contradictions: string[]): Promise<void> => {
+  const killedAtMs = preciseMs();
+  stage.bot.kill('SIGKILL');
+  await stage.bot.ended;
+  const bot = stage.start();
+  await bot.until(line => line.event === 'recovered');
+  await bot.until(line => line.event === 'all-workers-ready');
+  await pause(SETTLE_MS);
+  const { state, maySubmit } = await stage.status();
+  if (state !== 'observe-only' || maySubmit) contradictions.push(`after kill -9 the state is ${state}`);
+  const writes = stage.writes(killedAtMs).length;
+  if (writes > 0) contradictions.push(`${writes} writes came after kill -9 in safe mode and a start`);
+};
+
+export const signals = definePart({
+  name: 'signals',
+  title: 'The operator’s signal',
+  about: `SIGUSR2 to a bot that sends 10 orders and 10 cancels a second, with 1,000 more intents put at execution's door and the
+strategy in a loop; and the same with execution in a tight loop at the moment of the signal. Counted at the exchange: the
+time from the signal to the first byte of the last write, the exchange's own reading included. The bot is reused:
+\`btcbot safe-mode off\` lets go between two signals; now and then \`kill -9\` and a start come instead, in safe mode.`,
+  full: { signals: 200, blockedSignals: 200, restarts: 5 },
+  small: { signals: 2, blockedSignals: 1, restarts: 1 },
+  run: async (size, { seed }) => {
+    const stage = await Stage.open(seed + 3_000);
+    // Ten a second for minutes is more than the venue allows one account; its limits are not what is asked here.
+    stage.venue.fault('no-rate-limits');
+    const contradictions: string[] = [];
+    const runs = { queued: [] as SignalRun[], blocked: [] as SignalRun[] };
+    const total = size.signals + size.blockedSignals;
+    try {
+      await stage.start().until(line => line.event === 'recovered');
+      let restarts = 0;
+      for (let index = 0; index < total; index++) {
+        // The kinds take turns, so that a busy minute of the machine meets both.
+        const kind =
+          index % 2 === 0 || runs.blocked.length === size.blockedSignals
+            ? runs.queued.length < size.signals
+              ? 'queued'
+              : 'blocked'
+            : 'blocked';
+        const waitMs = kind === 'queued' ? (index * 37) % 600 : 40 + ((index * 37) % 150);
+        const watchMs = index % LONG_WATCH_EVERY === 0 ? LONG_WATCH_MS : 0;
+        runs[kind].push(await oneSignal(stage, kind, waitMs, watchMs, contradictions));
+        if (restarts < size.restarts && (index + 1) * size.restarts >= (restarts + 1) * total) {
+          restarts += 1;
+          await restartInSafeMode(stage, contradictions);
+        }
+        await stage.release();
+      }
+      await stage.trading();
+      contradictions.push(...(await stage.finish()));
+      const times = (kind: keyof typeof runs): number[] => runs[kind].map(run => run.lastWriteMs);
+      const row = (kind: keyof typeof runs): string => {
+        const sorted = ascending(times(kind));
+        const none = sorted.filter(ms => ms === 0).length;
+        return `p99 ${millis(at(sorted, 0.99))}, longest ${millis(sorted.at(-1) ?? 0)}; no write at all after ${none} of ${sorted.length}`;
+      };
+      const missed = [...times('queued'), ...times('blocked')].filter(ms => ms > GOAL_MS).length;
+      return {
+        rows: [
+          [
+            '1,000 intents queued, strategy spinning: signal to last write',
+            'p99 ≤ 50 ms of 200',
+            row('queued'),
+          ],
+          ['execution in a tight loop: signal to last write', 'p99 ≤ 50 ms of 200', row('blocked')],
+          [
+            'writes between the thousand intents and the signal',
+            '',
+            `in ${[...runs.queued, ...runs.blocked].filter(run => run.writesBeforeSignal > 0).length} of ${total} runs`,
+          ],
+          [
+            'writes that were on their way at the signal, most',
+            '',
+            String(Math.max(0, ...[...runs.queued, ...runs.blocked].map(run => run.writesAfterSignal))),
+          ],
+          [
+            'signal to the supervisor’s word, by the log',
+            '',
+            spread([...runs.queued, ...runs.blocked].map(run => run.heldMs)),
+          ],
+          ['runs beyond 50 ms', '1 % of them', String(missed)],
+          ['restarts after kill -9 in safe mode', '', String(restarts)],
+          [
+            'writes afterwards, also after kill -9 and a start; books against the exchange',
+            '0',
+            String(contradictions.length),
+          ],
+        ],
+        contradictions,
+      };
+    } finally {
+      await stage.close();
+    }
+  },
+});
