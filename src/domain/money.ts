@@ -27,6 +27,8 @@ export class MoneyError extends Error {
 }
 
 const PLAIN_DECIMAL = /^-?\d{1,24}(?:\.\d{1,40})?$/;
+/** The character code of `0`. */
+const ZERO = 48;
 const POWERS = Array.from({ length: DECIMALS + 1 }, (_, exponent) => 10n ** BigInt(exponent));
 
 /**
@@ -62,9 +64,11 @@ export const fromInteger = (units: number | bigint): bigint => BigInt(units) * O
 export const formatDecimal = (value: bigint): string => {
   const negative = value < 0n;
   const digits = (negative ? -value : value).toString().padStart(DECIMALS + 1, '0');
-  const whole = digits.slice(0, -DECIMALS);
-  const fraction = digits.slice(-DECIMALS).replace(/0+$/, '');
-  return `${negative ? '-' : ''}${whole}${fraction === '' ? '' : `.${fraction}`}`;
+  const dot = digits.length - DECIMALS;
+  let end = digits.length;
+  while (end > dot && digits.charCodeAt(end - 1) === ZERO) end -= 1;
+  const fraction = end === dot ? '' : `.${digits.slice(dot, end)}`;
+  return `${negative ? '-' : ''}${digits.slice(0, dot)}${fraction}`;
 };
 
 /** Text with exactly `decimals` digits after the dot (0 to 16), rounded; for wires and tables that want padding. */

@@ -62,6 +62,10 @@ export const carryOut = (venue: VenueState, command: AdminCommand): string | und
       shockFairPrice(venue.fair, market.listing, 1 + command.bps / 10_000);
       return undefined;
     }
+    case 'market-pace':
+      if (!(command.pace > 0)) return 'a pace is above 0';
+      venue.marketPace = command.pace;
+      return undefined;
     case 'participant': {
       const market = venue.markets.get(command.symbol);
       if (market === undefined) return unknownPair(command.symbol);

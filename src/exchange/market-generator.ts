@@ -64,7 +64,7 @@ export const beginMarket = (venue: VenueState, market: Market, busy: boolean): v
 
 /** Begins the movement of fair values. */
 export const beginFairValues = (venue: VenueState): void =>
-  later(venue, FAIR_STEP_MS, { type: 'fair-values' });
+  later(venue, FAIR_STEP_MS / venue.marketPace, { type: 'fair-values' });
 
 /** One step of every fair value; what is then priced through it gets taken. */
 export const moveFairValues = (venue: VenueState): void => {
@@ -85,7 +85,7 @@ export const stepFlow = (venue: VenueState, market: Market): void => {
 };
 
 const nextFlowMs = (venue: VenueState, flow: Flow): number =>
-  exponential(venue.fair.random, 1_000 / (CALM_EVENTS_PER_S * flow.activity));
+  exponential(venue.fair.random, 1_000 / (CALM_EVENTS_PER_S * flow.activity * venue.marketPace));
 
 const addOrder = (venue: VenueState, flow: Flow, side: Side): void => {
   const { market } = flow;
@@ -139,7 +139,7 @@ const trade = (venue: VenueState, flow: Flow): void => {
   const { market } = flow;
   const side: Side = uniform(random) < SAME_SIDE ? flow.lastSide : flow.lastSide === 'buy' ? 'sell' : 'buy';
   flow.lastSide = side;
-  excite(flow, venue.now.monoMs);
+  excite(flow, venue.now.monoMs, venue.marketPace);
   const best = touch(market.book, side === 'buy' ? 'sell' : 'buy');
   if (best === undefined) return;
   const sweeps = uniform(random) < SWEEP_SHARE;
@@ -154,8 +154,9 @@ const trade = (venue: VenueState, flow: Flow): void => {
   takeAsParticipant(venue, market, side, limit, orderSize(venue, flow, times));
 };
 
-const excite = (flow: Flow, nowMs: number): void => {
-  const faded = (flow.activity - 1) * Math.exp(-(nowMs - flow.activityAtMs) / EXCITEMENT_FADES_MS);
+const excite = (flow: Flow, nowMs: number, pace: number): void => {
+  const passedMs = (nowMs - flow.activityAtMs) * pace;
+  const faded = (flow.activity - 1) * Math.exp(-passedMs / EXCITEMENT_FADES_MS);
   flow.activity = Math.min(MOST_ACTIVITY, 1 + faded + EXCITEMENT);
   flow.activityAtMs = nowMs;
 };

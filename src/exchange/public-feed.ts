@@ -19,7 +19,7 @@ import {
 import { exact, toJson } from './wire.js';
 
 /** Pace of the ticker and of the full book, ms. */
-const SLOW_INTERVAL_MS = 750;
+export const SLOW_INTERVAL_MS = 750;
 const TAPE_LENGTH = 50;
 const CHANNELS: readonly string[] = ['obdiff', 'orderbook', 'trade', 'ticker', 'tradeview'];
 
@@ -148,7 +148,7 @@ const greet = (venue: VenueState, market: Market | null, subscription: Subscript
 const scheduleSlow = (venue: VenueState): void => {
   if (venue.slowDue) return;
   venue.slowDue = true;
-  later(venue, SLOW_INTERVAL_MS, { type: 'publish-slow' });
+  later(venue, venue.config.slowIntervalMs ?? SLOW_INTERVAL_MS, { type: 'publish-slow' });
 };
 
 const dropSubscription = (venue: VenueState, subscription: Subscription): void => {

@@ -44,6 +44,8 @@ export interface VenueConfig {
   readonly latency: VenueLatency;
   /** Least time between two 432s of a market, ms; 0 for one per change. */
   readonly bookIntervalMs: number;
+  /** Pace of the ticker and of the full book, ms; the venue's usual one when absent. */
+  readonly slowIntervalMs?: number;
   /** Events of accounts that existed before, oldest first. */
   readonly accounts: readonly (readonly AccountEvent[])[];
   /** Where generated markets go on from; absent ones start at their usual price. */
@@ -106,6 +108,8 @@ export type AdminCommand =
   | { readonly type: 'clear-faults'; readonly name?: string }
   /** Moves the fair price of a generated market. */
   | { readonly type: 'shock'; readonly symbol: string; readonly bps: number }
+  /** How fast time goes for generated markets: 1 as usual, 0.1 for a tenth of the events. */
+  | { readonly type: 'market-pace'; readonly pace: number }
   /** Somebody trades against the book: as a participant, nobody's account. */
   | {
       readonly type: 'participant';
@@ -281,6 +285,8 @@ export interface VenueState {
   /** Consecutive refused signatures by address (protocol section 3.2). */
   readonly refusals: Map<string, number>;
   started: boolean;
+  /** How fast time goes for generated markets. */
+  marketPace: number;
   /** A `publish-slow` is scheduled. */
   slowDue: boolean;
   nextOrderId: number;

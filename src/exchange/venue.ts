@@ -59,6 +59,7 @@ export const initialVenue = (config: VenueConfig): VenueState => {
     tickerSubscribers: new Set(),
     refusals: new Map(),
     started: false,
+    marketPace: 1,
     slowDue: false,
     nextOrderId: FIRST_ORDER_ID,
     nextUserTradeId: config.faults.some(fault => fault.name === 'small-ids')

@@ -278,6 +278,17 @@ export const createFaultPlan = (
       },
     },
     {
+      name: 'busy market',
+      weight: 6,
+      happen: () => {
+        const { marketPace } = world().tempo;
+        world().venue.admin({ type: 'market-pace', pace: Math.max(1, marketPace) });
+        after(duration(), 'market calms', () =>
+          world().venue.admin({ type: 'market-pace', pace: marketPace }),
+        );
+      },
+    },
+    {
       name: 'market shock',
       weight: 6,
       happen: () => {

@@ -31,7 +31,9 @@ export interface Invariants {
   /** A message between actors; appends and their answers are looked at. */
   onMessage(from: ActorName, to: ActorName, message: unknown): void;
   onLease(untilMonoMs: number): void;
-  /** Between any two things that happen. */
+  /** The exchange's account or execution's state may have changed. */
+  touch(): void;
+  /** Between any two things that happen; looks only after a {@link Invariants.touch}. */
   check(): void;
 }
 
@@ -44,6 +46,7 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
   const venueOrders = new Map<string, number>();
   const judged = new Set<number>();
   let leaseUntilMonoMs = Number.NEGATIVE_INFINITY;
+  let touched = true;
   let readExecution: () => ExecutionState | null = () => null;
 
   const violated = (words: string): never => {
@@ -141,13 +144,21 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
         // Batches are numbered by incarnation; answers to the last one are not for this one.
         appending.clear();
       },
+      onStep: () => {
+        touched = true;
+      },
       onWrite,
     },
     onMessage,
     onLease: untilMonoMs => {
       leaseUntilMonoMs = untilMonoMs;
     },
+    touch: () => {
+      touched = true;
+    },
     check: () => {
+      if (!touched) return;
+      touched = false;
       const account = facts.account();
       checkIdentity(account);
       checkExposure(account);

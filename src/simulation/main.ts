@@ -1,6 +1,7 @@
 /**
- * `npm run simulate -- [--seed N] [--runs K] [--hours H] [--every S] [--strategy NAME] [--symbols A,B] [--trace]`:
- * K simulated runs of H hours with faults, from seed N on. With `--every 0` nothing goes wrong. With
+ * `npm run simulate -- [--seed N] [--runs K] [--hours H] [--every S] [--strategy NAME] [--symbols A,B] [--live] [--trace]`:
+ * K simulated runs of H hours with faults, from seed N on. With `--every 0` nothing goes wrong. `--live` has the market
+ * and routine work as busy as live; otherwise the seed draws a quieter tempo. With
  * `--recording FILE` one quiet run over a recording. Ends with 1 when a promise was broken.
  */
 import { availableParallelism } from 'node:os';
@@ -91,6 +92,7 @@ const main = async (): Promise<boolean> => {
       strategy: { type: 'string', default: 'maker' },
       symbols: { type: 'string', default: 'BTCTRY' },
       recording: { type: 'string' },
+      live: { type: 'boolean', default: false },
       trace: { type: 'boolean', default: false },
     },
   });
@@ -103,7 +105,14 @@ const main = async (): Promise<boolean> => {
   const symbols = values.symbols.split(',');
   const plans = Array.from(
     { length: runs },
-    (_, run): SeedPlan => ({ seed: seed + run, strategy: strategy.name, symbols, hours, everyS }),
+    (_, run): SeedPlan => ({
+      seed: seed + run,
+      strategy: strategy.name,
+      symbols,
+      hours,
+      everyS,
+      ...(values.live ? { tempo: 'live' } : {}),
+    }),
   );
   const coverage = new Map<string, number>();
   let broken = 0;

@@ -1,9 +1,13 @@
 /** One seed's run as a pure computation: the task of the pool that runs many seeds, and the whole of a run of one. */
 import { createHash } from 'node:crypto';
+import { randomStream } from '../exchange/random.js';
 import { monoMs } from '../runtime/clock.js';
 import { findStrategy } from '../strategies/catalogue.js';
 import { SimulationFailure, type SimulationReport, simulate } from './simulation.js';
+import { drawTempo, LIVE_TEMPO } from './tempo.js';
 
+/** Stream of the world's seed from which the tempo is drawn. */
+const TEMPO_STREAM = 22;
 const HOUR_MS = 3_600_000;
 const MEAN_DURATION_MS = 8_000;
 /** Trace lines of a failure that are kept without a trace. */
@@ -16,6 +20,8 @@ export interface SeedPlan {
   readonly strategy: string;
   readonly symbols: readonly string[];
   readonly hours: number;
+  /** `live` for the full rate of market and routine work; drawn from the seed when absent. */
+  readonly tempo?: 'live';
   /** Mean seconds between faults; 0 for none. */
   readonly everyS: number;
 }
@@ -47,6 +53,7 @@ export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedR
       strategy,
       symbols: plan.symbols,
       durationMs: plan.hours * HOUR_MS,
+      tempo: plan.tempo === 'live' ? LIVE_TEMPO : drawTempo(randomStream(plan.seed, TEMPO_STREAM)),
       faults:
         plan.everyS === 0 ? null : { meanIntervalMs: plan.everyS * 1_000, meanDurationMs: MEAN_DURATION_MS },
       ...(onTrace === undefined ? {} : { onTrace, traceLevel: 'debug' }),

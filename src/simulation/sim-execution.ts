@@ -34,6 +34,8 @@ interface Departure {
 export interface ExecutionWitness {
   /** A new incarnation; `read` gives its state, or null before it has one and after its end. */
   onIncarnation(read: () => ExecutionState | null): void;
+  /** It has taken a step. */
+  onStep(): void;
   /** A write whose bytes leave now. */
   onWrite(write: VenueWrite): void;
 }
@@ -60,6 +62,7 @@ export const simExecution =
       }
       const stepped = stepExecution(state, input, context.now());
       state = stepped.state;
+      witness.onStep();
       pending.push(...stepped.effects);
       if (performing) return;
       performing = true;

@@ -17,7 +17,6 @@ import {
 } from '../domain/reconciliation.js';
 import type { ActorName } from '../domain/step.js';
 import type { FromLedger } from '../messages/ledger.js';
-import { TICK_MS } from '../runtime/limits.js';
 import { performCommon } from '../runtime/perform.js';
 import type { SimRest } from './sim-rest.js';
 import type { SimSocket, SocketListener } from './sim-socket.js';
@@ -29,7 +28,6 @@ const LAST_LOOK_MS = 1_500;
 const DRAIN_TICK_MS = 20;
 const VENUE_DELAYS = { absenceWindowMs: 10_000, openingQuietMs: 300 };
 const BALANCE_LAG_MS = 30_000;
-const MARK_INTERVAL_MS = 2_000;
 
 export interface ReconciliationNetwork {
   rest(isAlive: () => boolean): SimRest;
@@ -37,7 +35,7 @@ export interface ReconciliationNetwork {
 }
 
 export const simReconciliation =
-  (network: ReconciliationNetwork): SimActor =>
+  (network: ReconciliationNetwork, markIntervalMs: number): SimActor =>
   context => {
     const { boot } = context;
     const { settings, incarnation, credentials } = boot;
@@ -132,7 +130,7 @@ export const simReconciliation =
           graceMs: settings.reconcileMaxLagMs,
           balanceLagMs: BALANCE_LAG_MS,
           feedMaxDownMs: settings.wsIdleReconnectMs,
-          markIntervalMs: MARK_INTERVAL_MS,
+          markIntervalMs,
         },
         snapshot,
         now,
@@ -182,6 +180,7 @@ export const simReconciliation =
           step({ type: 'peer-connected', peer });
       },
       onTick: () => {
+        feed?.tick();
         if (state !== null) step({ type: 'tick' });
         else if (!asked) asked = context.send('ledger', { type: 'snapshot-wanted', request: 1 } as never);
       },
@@ -197,6 +196,7 @@ export const simReconciliation =
   };
 
 interface SimPrivateFeed {
+  tick(): void;
   expectInserted(clientOrderId: string, sentAtMonoMs: number): void;
   reconnect(reason: string): void;
   close(): void;
@@ -270,14 +270,9 @@ const openSimPrivateFeed = (
     }
   };
 
-  const keepTicking = (delayMs: number): void =>
-    context.after(delayMs, 'private feed tick', () => {
-      if (closed) return;
-      step({ type: 'tick' });
-      keepTicking(TICK_MS);
-    });
-  keepTicking(0);
+  context.after(0, 'private feed begins', () => step({ type: 'tick' }));
   return {
+    tick: () => step({ type: 'tick' }),
     expectInserted: (clientOrderId, sentAtMonoMs) =>
       step({ type: 'expect-inserted', clientOrderId, sentAtMonoMs }),
     reconnect: reason => step({ type: 'reconnect', reason }),

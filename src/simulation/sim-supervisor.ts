@@ -28,7 +28,10 @@ import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import type { Settings } from '../runtime/settings.js';
 import { childSpecs } from '../supervision/child-spec.js';
 import type { VirtualTime } from './virtual-time.js';
-import { createSimTree, type SimTree, type TreeOptions } from './worker-tree.js';
+import { createSimTree, nextTickMs, type SimTree, type TreeOptions } from './worker-tree.js';
+
+/** An idle supervisor's ticks thin out to this; its lease is renewed as often as it must be. */
+const IDLE_TICK_MS = LEASE_RENEW_MS;
 
 /** What survives the end of a process beside its ledger: the latch file. */
 export interface LatchFile {
@@ -67,6 +70,8 @@ export const startSimProcess = (options: SimProcessOptions): SimProcess => {
   /** Inputs that came while the loop stood still. */
   let frozen: SupervisorInput[] | null = null;
   let exitCode: number | null = null;
+  let busy = true;
+  let tickMs = TICK_MS;
   let batch = 0;
   let request = 0;
   let holdsAsked = false;
@@ -103,6 +108,7 @@ export const startSimProcess = (options: SimProcessOptions): SimProcess => {
 
   const feed = (input: SupervisorInput): void => {
     if (exitCode !== null) return;
+    if (input.type !== 'tick' && input.type !== 'beat' && input.type !== 'status-reported') busy = true;
     if (frozen !== null) {
       frozen.push(input);
       return;
@@ -169,14 +175,14 @@ export const startSimProcess = (options: SimProcessOptions): SimProcess => {
     }
   };
 
-  const keepTicking = (): void => {
-    time.after(TICK_MS, 'supervisor tick', () => {
-      if (exitCode !== null) return;
-      if (frozen === null) feed({ type: 'tick' });
-      keepTicking();
-    });
+  const tick = (): void => {
+    if (exitCode !== null) return;
+    if (frozen === null) feed({ type: 'tick' });
+    tickMs = nextTickMs(tickMs, busy, IDLE_TICK_MS);
+    busy = false;
+    time.after(tickMs, 'supervisor tick', tick);
   };
-  keepTicking();
+  time.after(tickMs, 'supervisor tick', tick);
   feed({ type: 'boot' });
 
   return {

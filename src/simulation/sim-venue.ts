@@ -23,7 +23,11 @@ export interface SimVenue extends VenueHttp, VenueSockets {
   readonly state: VenueState;
 }
 
-export const createSimVenue = (time: VirtualTime, config: VenueConfig): SimVenue => {
+export const createSimVenue = (
+  time: VirtualTime,
+  config: VenueConfig,
+  onAccountEvent: () => void = () => {},
+): SimVenue => {
   let state = initialVenue(config);
   const requests = new Map<string, (reply: HttpReply | null) => void>();
   const sockets = new Map<string, VenueSocketPeer>();
@@ -81,6 +85,7 @@ export const createSimVenue = (time: VirtualTime, config: VenueConfig): SimVenue
         sockets.delete(effect.socketId);
         return;
       case 'account-event':
+        onAccountEvent();
         return;
       case 'refused':
         throw new Error(`the simulated exchange refuses a command: ${effect.reason}`);

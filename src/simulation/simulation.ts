@@ -10,6 +10,7 @@ import { randomStream } from '../exchange/random.js';
 import { bookDifferences } from './books.js';
 import { createFaultPlan, type FaultRates, releaseLatched } from './fault-plan.js';
 import { createInvariants, InvariantViolation } from './invariants.js';
+import { LIVE_TEMPO, type Tempo } from './tempo.js';
 import { START_MONO_MS } from './virtual-time.js';
 import { createWorld, type World } from './world.js';
 
@@ -23,6 +24,8 @@ export interface SimulationOptions {
   /** How often things go wrong meanwhile; null for never. */
   readonly faults: FaultRates | null;
   readonly env?: Readonly<Record<string, string>>;
+  /** How busy it is; as live unless told otherwise. */
+  readonly tempo?: Tempo;
   /** Least severity of log lines in the trace. */
   readonly traceLevel?: LogLevel;
   /** Told of each line of the trace as it is made. */
@@ -111,17 +114,20 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     strategy: options.strategy,
     strategyConfig: options.strategyConfig ?? {},
     env: options.env ?? {},
+    tempo: options.tempo ?? LIVE_TEMPO,
     watcher: {
       onHappening: invariants.check,
       onMessage: invariants.onMessage,
       beforeSend: plan.beforeSend,
       onLease: invariants.onLease,
+      onAccountEvent: invariants.touch,
       onLog: (actor, level, event, fields) => {
         count(`${actor}: ${event}${typeof fields.key === 'string' ? ` ${fields.key.split(':')[0]}` : ''}`);
         if (LEVELS.indexOf(level) >= least) note(`${actor} ${level} ${event} ${textOf(fields)}`);
       },
       execution: {
         onIncarnation: invariants.execution.onIncarnation,
+        onStep: invariants.execution.onStep,
         onWrite: write => {
           note(`WRITE ${write.type} ${write.clientOrderId}`);
           invariants.execution.onWrite(write);

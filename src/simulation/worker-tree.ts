@@ -73,12 +73,26 @@ interface Worker {
   readonly incarnation: number;
   readonly handlers: SimHandlers;
   readonly control: Link<SimToWorker>;
-  readonly toSupervisor: Link<FromWorker>;
+  readonly toSupervisor: Link<Exclude<FromWorker, { readonly type: 'beat' }>>;
   /** Ways to the peers it has a channel with. */
   readonly channels: Map<ActorName, Link<unknown>>;
   started: boolean;
   alive: boolean;
+  /** Something came to it or left it since its last tick. */
+  busy: boolean;
 }
+
+/** Beats here come less often than the real ones, and often enough that one more lost is not missed. */
+const SIM_BEAT_MS = 2 * BEAT_INTERVAL_MS;
+/**
+ * An idle worker's ticks thin out to this: a loop that turns late is a loop the bot must live with, and most ticks of
+ * an idle worker change nothing.
+ */
+const IDLE_TICK_MS = 16 * TICK_MS;
+
+/** When the next tick comes, given how long the last one took to come. */
+export const nextTickMs = (lastMs: number, busy: boolean, mostMs: number): number =>
+  busy ? TICK_MS : Math.min(4 * lastMs, mostMs);
 
 export interface SimTree {
   start(actor: ActorName, incarnation: number): void;
@@ -100,6 +114,7 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
   const workers = new Map<ActorName, Worker>();
   const facts = new Map<ActorName, Readonly<Record<string, string>>>();
   let control: ControlState | null = null;
+  let over = false;
 
   const link = <Message>(what: string, deliver: (message: Message) => void): Link<Message> =>
     createLink(time, what, latencies.hop, random, deliver);
@@ -117,13 +132,17 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
         if (!worker().alive) return false;
         options.beforeSend(actor, to);
         if (!worker().alive) return false;
+        worker().busy = true;
         const channel = worker().channels.get(to);
         if (channel === undefined) return false;
         channel.send(message);
         return true;
       },
       sendTogether: (to, message) => context.send(to, message),
-      toSupervisor: message => worker().toSupervisor.send(message),
+      toSupervisor: message => {
+        // The tree beats for everybody.
+        if (message.type !== 'beat') worker().toSupervisor.send(message);
+      },
       log: (level, event, fields = {}) => options.log(actor, level, event, fields),
       metric: metric => options.metric(actor, metric),
       control: () => {
@@ -137,8 +156,12 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
         }),
       hear: message => {
         if (message.type === 'control-state') newest = message;
-        if (message.type === 'lease-renewed') leaseUntilMonoMs = message.untilMonoMs;
-        else worker().handlers.onControl?.(message);
+        if (message.type === 'lease-renewed') {
+          leaseUntilMonoMs = message.untilMonoMs;
+          return;
+        }
+        worker().busy = true;
+        worker().handlers.onControl?.(message);
       },
     };
     return context;
@@ -154,6 +177,7 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
         to.actor,
         link(`${from.actor}>${to.actor}`, message => {
           if (!to.alive) return;
+          to.busy = true;
           options.onMessage(from.actor, to.actor, message);
           to.control.drain();
           to.handlers.onMessage(from.actor, message as never);
@@ -187,35 +211,35 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
     });
   };
 
-  const keepBeating = (worker: Worker): void => {
-    time.after(BEAT_INTERVAL_MS, `${worker.actor} beat`, () => {
-      if (!worker.alive) return;
-      worker.toSupervisor.send({
-        type: 'beat',
-        monoMs: time.now().monoMs,
-        queued: 0,
-        dropped: 0,
-        eventLoopDelayMs: 0,
-      });
-      keepBeating(worker);
+  /** All workers beat in one event: what each of them would say is the same. */
+  const keepBeating = (): void => {
+    time.after(SIM_BEAT_MS, 'beats', () => {
+      if (over) return;
+      for (const { actor, incarnation } of [...workers.values()])
+        options.onInput({ type: 'beat', actor, incarnation, queued: 0, dropped: 0, eventLoopDelayMs: 0 });
+      keepBeating();
     });
   };
+  keepBeating();
 
   const keepTicking = (worker: Worker, delayMs: number): void => {
-    time.after(delayMs, `${worker.actor} tick`, () => {
+    if (worker.handlers.onTick === undefined) return;
+    const what = `${worker.actor} tick`;
+    const tick = (): void => {
       if (!worker.alive) return;
       worker.control.drain();
       if (worker.started) worker.handlers.onTick?.();
-      keepTicking(worker, TICK_MS);
-    });
+      afterMs = nextTickMs(afterMs, worker.busy, IDLE_TICK_MS);
+      worker.busy = false;
+      time.after(afterMs, what, tick);
+    };
+    let afterMs = delayMs;
+    time.after(delayMs, what, tick);
   };
 
-  const fromWorker = (worker: Worker, message: FromWorker): void => {
-    const { actor, incarnation } = worker;
+  const fromWorker = (worker: Worker, message: Exclude<FromWorker, { readonly type: 'beat' }>): void => {
+    const { actor } = worker;
     switch (message.type) {
-      case 'beat':
-        options.onInput({ ...message, actor, incarnation });
-        return;
       case 'hold-wanted':
       case 'hold-cleared':
         options.onInput({ ...message, actor });
@@ -243,6 +267,7 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
       channels: new Map(),
       started: false,
       alive: true,
+      busy: true,
     };
     workers.set(actor, worker);
     if (control !== null) worker.control.send(control);
@@ -267,7 +292,6 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
         },
       ),
     );
-    keepBeating(worker);
     keepTicking(worker, TICK_MS);
   };
 
@@ -306,6 +330,7 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
     },
     isUp: actor => workers.get(actor)?.started === true,
     killAll: () => {
+      over = true;
       for (const worker of workers.values()) {
         worker.alive = false;
         worker.control.cut();

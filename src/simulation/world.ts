@@ -27,6 +27,7 @@ import { openSimSocket, type SimSocket, type SocketListener } from './sim-socket
 import { simStrategy } from './sim-strategy.js';
 import { type LatchFile, type SimProcess, startSimProcess } from './sim-supervisor.js';
 import { createSimVenue, type SimVenue } from './sim-venue.js';
+import { LIVE_TEMPO, type Tempo } from './tempo.js';
 import { createVirtualTime, type VirtualTime } from './virtual-time.js';
 import type { SimActor, TreeLatencies } from './worker-tree.js';
 
@@ -60,6 +61,8 @@ export interface WorldOptions {
   /** Absent for the generated market. */
   readonly recording?: WorldRecording;
   readonly latencies?: Partial<WorldLatencies>;
+  /** How busy it is; as live unless told otherwise. */
+  readonly tempo?: Tempo;
   /** Settings beside those of a paper run, by their environment names. */
   readonly env?: Readonly<Record<string, string>>;
   /** Unix ms at which the world begins. */
@@ -75,11 +78,14 @@ export interface Watcher {
   onLog(actor: ActorName, level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void;
   onMetric(actor: ActorName, metric: MetricEffect): void;
   onLease(untilMonoMs: number): void;
+  /** Something has happened to the bot's account at the exchange. */
+  onAccountEvent(): void;
   readonly execution: ExecutionWitness;
   fateOf(request: HttpRequest): Fate;
 }
 
 export interface World {
+  readonly tempo: Tempo;
   readonly time: VirtualTime;
   readonly venue: SimVenue;
   readonly settings: Settings;
@@ -123,27 +129,33 @@ const STREAMS = { workers: 11, network: 12 } as const;
 
 /** @throws Error when the settings are refused */
 export const createWorld = (options: WorldOptions): World => {
+  const tempo = options.tempo ?? LIVE_TEMPO;
   const latencies: WorldLatencies = { ...DEFAULT_LATENCIES, ...options.latencies };
   const watcher: Watcher = { ...BLIND, ...options.watcher };
   const startWallMs = options.startWallMs ?? options.recording?.entries[0]?.atMs ?? START_WALL_MS;
   const time = createVirtualTime(startWallMs, (what, now) => watcher.onHappening(what, now.monoMs));
-  const settings = settingsOf(options, startWallMs);
+  const settings = settingsOf(options, tempo, startWallMs);
   const listings = listingsOf(options);
-  const venue = createSimVenue(time, {
-    seed: options.seed,
-    listings,
-    sources: new Map(
-      options.symbols.map(symbol => [symbol, options.recording === undefined ? 'generated' : 'recorded']),
-    ),
-    authentication: 'check',
-    keepalive: 'ping',
-    latency: DEFAULT_LATENCY,
-    bookIntervalMs: 100,
-    accounts: [],
-    prices: new Map(),
-    history: false,
-    faults: [],
-  });
+  const venue = createSimVenue(
+    time,
+    {
+      seed: options.seed,
+      listings,
+      sources: new Map(
+        options.symbols.map(symbol => [symbol, options.recording === undefined ? 'generated' : 'recorded']),
+      ),
+      authentication: 'check',
+      keepalive: 'ping',
+      latency: DEFAULT_LATENCY,
+      bookIntervalMs: 100,
+      slowIntervalMs: tempo.slowIntervalMs,
+      accounts: [],
+      prices: new Map(),
+      history: false,
+      faults: [],
+    },
+    watcher.onAccountEvent,
+  );
   venue.admin({
     type: 'open-account',
     apiKey: CREDENTIALS.apiKey,
@@ -151,6 +163,7 @@ export const createWorld = (options: WorldOptions): World => {
     feeLevel: 1,
     balances: settings.paper.balances,
   });
+  venue.admin({ type: 'market-pace', pace: tempo.marketPace });
   const kept = createKeptLedger(settings.mode, instanceOf(options.seed));
   const latch: LatchFile = { holds: [] };
   const networkRandom = randomStream(options.seed, STREAMS.network);
@@ -186,7 +199,7 @@ export const createWorld = (options: WorldOptions): World => {
     ['ledger', simLedger(kept.open)],
     ['telemetry', () => ({ start: ready => ready({}), onMessage: () => {}, drain: done => done() })],
     ['market-data', simMarketData({ rest, socket })],
-    ['reconciliation', simReconciliation({ rest, socket })],
+    ['reconciliation', simReconciliation({ rest, socket }, tempo.markIntervalMs)],
     ['execution', simExecution(rest, watcher.execution)],
     ['strategy', simStrategy(options.strategy)],
   ]);
@@ -223,6 +236,7 @@ export const createWorld = (options: WorldOptions): World => {
   const isRunning = (): boolean => process !== null && process.exitCode === null;
 
   return {
+    tempo,
     time,
     venue,
     settings,
@@ -279,11 +293,12 @@ const BLIND: Watcher = {
   onLog: () => {},
   onMetric: () => {},
   onLease: () => {},
-  execution: { onIncarnation: () => {}, onWrite: () => {} },
+  onAccountEvent: () => {},
+  execution: { onIncarnation: () => {}, onStep: () => {}, onWrite: () => {} },
   fateOf: () => NORMAL,
 };
 
-const settingsOf = (options: WorldOptions, nowMs: number): Settings => {
+const settingsOf = (options: WorldOptions, tempo: Tempo, nowMs: number): Settings => {
   const loaded = loadSettings({
     env: {
       VENUE: 'paper',
@@ -293,7 +308,11 @@ const settingsOf = (options: WorldOptions, nowMs: number): Settings => {
       MAX_OPEN_ORDERS_PER_SYMBOL: '2',
       SYMBOLS: options.symbols.join(','),
       STRATEGY: options.strategy.name,
-      STRATEGY_CONFIG: JSON.stringify(options.strategyConfig ?? {}),
+      STRATEGY_CONFIG: JSON.stringify({
+        ...('refreshMs' in options.strategy.parameters ? { refreshMs: tempo.refreshMs } : {}),
+        ...options.strategyConfig,
+      }),
+      RECONCILE_INTERVAL_MS: String(tempo.reconcileIntervalMs),
       PAPER_SEED: String(options.seed),
       ...options.env,
     },

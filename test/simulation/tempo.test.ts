@@ -1,0 +1,49 @@
+import { expect } from 'chai';
+import { randomStream } from '#src/exchange/random.js';
+import { drawTempo } from '#src/simulation/tempo.js';
+import { nextTickMs } from '#src/simulation/worker-tree.js';
+import { createWorld } from '#src/simulation/world.js';
+import { observe } from '#src/strategies/observe.js';
+
+describe('a tempo', () => {
+  it('is drawn from its seed, and quiet at the median', () => {
+    const draw = (seed: number) => drawTempo(randomStream(seed, 1));
+    expect(draw(5)).to.deep.equal(draw(5));
+    const paces = Array.from({ length: 401 }, (_, seed) => draw(seed).marketPace).sort(
+      (left, right) => left - right,
+    );
+    expect(paces[200]).to.be.within(0.01, 0.04);
+    expect(paces[0]).to.be.greaterThan(0);
+    expect(paces[400]).to.be.at.most(0.1);
+  });
+
+  it('makes the generated market slower, in proportion', () => {
+    const tradesAt = (marketPace: number): number => {
+      const tempo = { ...drawTempo(randomStream(1, 1)), marketPace };
+      const world = createWorld({ seed: 1, symbols: ['BTCTRY'], strategy: observe, tempo });
+      let frames = 0;
+      world.venue.request('eavesdropper', {
+        accepted: () => {},
+        refused: () => {},
+        frame: text => {
+          if (text.startsWith('[422')) frames += 1;
+        },
+        ping: () => {},
+        closed: () => {},
+      });
+      world.venue.frame('eavesdropper', '[151,{"type":151,"channel":"trade","event":"BTCTRY","join":true}]');
+      world.run(60_000);
+      return frames;
+    };
+    expect(tradesAt(1)).to.be.greaterThan(5 * tradesAt(0.05));
+  });
+});
+
+describe('the ticks of a simulated worker', () => {
+  it('come at their usual pace while something happens, and thin out while nothing does', () => {
+    expect(nextTickMs(800, true, 800)).to.equal(50);
+    expect(nextTickMs(50, false, 800)).to.equal(200);
+    expect(nextTickMs(200, false, 800)).to.equal(800);
+    expect(nextTickMs(800, false, 800)).to.equal(800);
+  });
+});
