@@ -51,7 +51,8 @@ export const cancelDirectly = async (
   }
 };
 
-const instanceOf = (path: string): string => {
+/** The id that every label of this ledger carries. */
+export const instanceOf = (path: string): string => {
   const books = openReader(path);
   try {
     return books.instance;
@@ -112,7 +113,7 @@ const sweep = async (
 };
 
 /** What this ledger's bot put there, also long ago; orders of people and of other bots stay as they are. */
-const ownOpenOrders = async (
+export const ownOpenOrders = async (
   client: RestClient,
   symbols: readonly string[],
   instance: string,

@@ -1,4 +1,3 @@
-import { existsSync, writeFileSync } from 'node:fs';
 import { pairFromSymbol } from '../domain/accounting.js';
 import { abs, formatDecimal, notional } from '../domain/money.js';
 import type { Fill } from '../domain/order.js';
@@ -18,6 +17,7 @@ import {
   withBooks,
 } from './books.js';
 import { fillJson } from './fills.js';
+import { writeNew } from './new-file.js';
 import { CliRefused } from './refused.js';
 import { json, jsonAmount, jsonTime } from './table.js';
 import type { Verb, VerbIo } from './verb.js';
@@ -104,15 +104,6 @@ const rememberBackup = (ledgerPath: string, file: string, io: VerbIo): void => {
     writeBackupMark(ledgerPath, file, wallMs());
   } catch (error) {
     io.err(`the copy is good, but doctor will not know of it: ${(error as Error).message}\n`);
-  }
-};
-
-const writeNew = (path: string, text: string): void => {
-  if (existsSync(path)) throw new CliRefused(`${path} exists: name a new file`);
-  try {
-    writeFileSync(path, text, { mode: 0o600, flag: 'wx' });
-  } catch (error) {
-    throw new CliRefused(`cannot write ${path}: ${(error as Error).message}`);
   }
 };
 

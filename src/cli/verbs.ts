@@ -31,6 +31,11 @@ export const VERBS: readonly VerbEntry[] = [
     load: () => verbIn(import('./preflight.js')),
   },
   {
+    name: 'canary',
+    summary: 'a few tiny live orders, one at a time, and their evidence',
+    load: () => verbIn(import('./canary.js')),
+  },
+  {
     name: 'drill',
     summary: 'rehearse the kill on paper or in dry run, and time it',
     load: () => verbIn(import('./drill.js')),

@@ -104,8 +104,9 @@ export const isDrained = (state: ExecutionState): boolean => {
   for (const tracked of state.open.values()) {
     if (tracked.submit === 'handed-over' || tracked.submit === 'sent' || tracked.cancel !== 'idle')
       return false;
-    if (state.config.shutdownOpenOrders === 'cancel' && mayCancel && tracked.record.venueOrderId !== null)
-      return false;
+    // One whose outcome is not known may rest there too: its id may still be learnt in time.
+    const mayRest = tracked.record.venueOrderId !== null || tracked.record.order.state.status === 'unknown';
+    if (state.config.shutdownOpenOrders === 'cancel' && mayCancel && mayRest) return false;
   }
   return true;
 };

@@ -75,6 +75,8 @@ export interface SupervisorConfig {
   readonly restoredHolds: readonly Hold[];
   /** The words that release a latch. */
   readonly acknowledgement: string;
+  /** A run of a few tiny live orders: it stops at its first hold, and when its time is over. Absent for any other run. */
+  readonly canary?: { readonly withinMs: number };
   /** The evidence so far; absent or null when this run gathers none. */
   readonly readiness?: ReadinessRecord | null;
 }
@@ -225,7 +227,8 @@ export interface SupervisorState {
   readonly holds: HoldSet;
   readonly children: readonly Child[];
   phase: 'idle' | 'starting' | 'running' | 'stopping' | 'ended';
-  stop: { reason: string; exitCode: number; deadlineMonoMs: number } | null;
+  /** `signalled`: a signal has asked for it, so that the next one means force. */
+  stop: { reason: string; exitCode: number; deadlineMonoMs: number; signalled: boolean } | null;
   control: ControlState;
   leaseAtMonoMs: number;
   tickAtMonoMs: number | null;
@@ -235,6 +238,8 @@ export interface SupervisorState {
   drill: Drill | null;
   keyRotation: KeyRotation | null;
   startedAtMs: number;
+  /** Monotonic ms at which a run of limited length ends; infinite for any other. */
+  runUntilMonoMs: number;
 }
 
 export interface SupervisorStatus {
@@ -296,6 +301,7 @@ export const initialSupervisor = (config: SupervisorConfig): SupervisorState => 
     drill: null,
     keyRotation: null,
     startedAtMs: 0,
+    runUntilMonoMs: Number.POSITIVE_INFINITY,
   };
 };
 
@@ -423,6 +429,8 @@ class Turn {
   private boot(): void {
     this.state.phase = 'starting';
     this.state.startedAtMs = this.now.wallMs;
+    const { canary } = this.state.config;
+    if (canary !== undefined) this.state.runUntilMonoMs = this.now.monoMs + canary.withinMs;
     this.log('info', 'banner', this.bannerFields());
     for (const hold of holdsOf(this.state.holds))
       if (hold.cause !== 'starting')
@@ -467,6 +475,7 @@ class Turn {
     this.countReadiness();
     if (this.state.drill !== null && this.now.monoMs >= this.state.drill.deadlineMonoMs) this.endDrill(false);
     this.rotateKey({ type: 'tick', monoMs: this.now.monoMs });
+    if (this.now.monoMs >= this.state.runUntilMonoMs) this.stop('canary: its time is over', 1);
     if (this.state.stop !== null && this.now.monoMs >= this.state.stop.deadlineMonoMs)
       this.end(this.state.stop.exitCode, true);
   }
@@ -698,6 +707,7 @@ class Turn {
       case 'SIGTERM':
       case 'SIGINT':
         if (this.state.stop === null) this.stop(signal, 0);
+        if (this.state.stop !== null && !this.state.stop.signalled) this.state.stop.signalled = true;
         else {
           this.log('warn', 'stop-forced', { signal });
           this.end(4, true);
@@ -734,6 +744,7 @@ class Turn {
       reason,
       exitCode,
       deadlineMonoMs: this.now.monoMs + this.state.config.limits.stopTotalMs,
+      signalled: false,
     };
     this.state.phase = 'stopping';
     this.safetyChanged = true;
@@ -1016,6 +1027,9 @@ class Turn {
           : { type: 'hold-placed', hold: change.hold, atMs: this.now.wallMs },
     });
     if (CAUSES[cause].survivesRestart) this.latch();
+    // Before the first order holds come and go; once it may trade, the first one is a warning.
+    if (change.type !== 'released' && this.state.config.canary !== undefined && this.state.control.maySubmit)
+      this.stop(`canary: hold ${key}: ${detail}`, 1);
   }
 
   /** Starts or stops whoever is next. */

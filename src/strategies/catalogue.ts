@@ -1,10 +1,12 @@
 /** The built-in strategies, by the name an operator writes into `STRATEGY`. */
 import type { StrategyDefinition } from '../domain/strategy.js';
+import { canary } from './canary.js';
 import { maker } from './maker.js';
 import { observe } from './observe.js';
 import { pulse } from './pulse.js';
 
 export const STRATEGIES: readonly StrategyDefinition[] = [observe, maker, pulse];
 
+/** Also the canary, which an operator starts by `btcbot canary` rather than by its name. */
 export const findStrategy = (name: string): StrategyDefinition | undefined =>
-  STRATEGIES.find(strategy => strategy.name === name);
+  [...STRATEGIES, canary].find(strategy => strategy.name === name);

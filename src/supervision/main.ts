@@ -16,6 +16,7 @@ import {
 import type { FromLedger, ToLedger } from '../messages/ledger.js';
 import type { ToTelemetry } from '../messages/telemetry.js';
 import { buildId } from '../runtime/build-id.js';
+import { CANARY_WITHIN_MS, canarySettings } from '../runtime/canary-settings.js';
 import { monoMs, now } from '../runtime/clock.js';
 import { type LoadedConfig, loadSettings, renderProblem } from '../runtime/config.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
@@ -79,7 +80,7 @@ export interface Invocation {
 /** Runs the bot until it ends the process. */
 export const main = (invocation: Invocation): void => {
   const { args, env, end } = invocation;
-  const configFile = readArguments(args, end);
+  const { config: configFile, canary, fill } = readArguments(args, end);
   const load = (): LoadedConfig =>
     loadSettings({
       env,
@@ -103,16 +104,54 @@ export const main = (invocation: Invocation): void => {
     end(EXIT_REFUSED);
     return;
   }
-  supervise(loaded.settings, loaded.credentials, keySource, invocation);
+  if (canary === undefined) {
+    supervise(loaded.settings, loaded.credentials, keySource, invocation);
+    return;
+  }
+  const refusals = canaryProblems(loaded.settings, canary);
+  for (const refusal of refusals) complain(refusal);
+  if (refusals.length > 0) end(EXIT_REFUSED);
+  else
+    supervise(canarySettings(loaded.settings, canary, fill), loaded.credentials, keySource, invocation, {
+      withinMs: CANARY_WITHIN_MS,
+    });
 };
 
-const readArguments = (args: readonly string[], end: Invocation['end']): string | undefined => {
+interface Arguments {
+  readonly config: string | undefined;
+  /** The symbol of a canary run; undefined for any other. */
+  readonly canary: string | undefined;
+  /** Whether one order of the canary is to fill. */
+  readonly fill: boolean;
+}
+
+const readArguments = (args: readonly string[], end: Invocation['end']): Arguments => {
   try {
-    return parseArgs({ args: [...args], options: { config: { type: 'string' } } }).values.config;
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        config: { type: 'string' },
+        canary: { type: 'string' },
+        'no-fill': { type: 'boolean' },
+      },
+    });
+    return { config: values.config, canary: values.canary, fill: values['no-fill'] !== true };
   } catch (error) {
     complain(`${(error as Error).message}; usage: node dist/supervisor.js [--config <file>]`);
     return end(EXIT_REFUSED);
   }
+};
+
+/** A canary needs everything that live needs, and has less. */
+const canaryProblems = (settings: Settings, symbol: string): readonly string[] => {
+  const problems =
+    settings.mode === 'live' ? settings.modeReasons : [`this configuration is ${settings.mode}`];
+  return [
+    ...problems.map(problem => `the canary is not armed: ${problem}`),
+    ...(settings.symbols.includes(symbol)
+      ? []
+      : [`the canary may not trade ${symbol}: it is not in SYMBOLS`]),
+  ];
 };
 
 /** What is wrong with where the state is to live. */
@@ -146,6 +185,7 @@ const supervise = (
   credentials: ApiCredentials | null,
   keySource: KeySource,
   { end, entryOf }: Invocation,
+  canary?: { readonly withinMs: number },
 ): void => {
   const specs = childSpecs(settings, entryOf);
   const secrets = [credentials];
@@ -170,6 +210,7 @@ const supervise = (
     shutdownOpenOrders: settings.shutdownOpenOrders,
     restoredHolds: readLatch(latch),
     acknowledgement: LIVE_ACKNOWLEDGEMENT,
+    ...(canary === undefined ? {} : { canary }),
     readiness:
       settings.mode === 'dry-run'
         ? continueReadiness(readReadiness(readiness), buildId(), settings.configHash, now().wallMs)

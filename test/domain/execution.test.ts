@@ -1018,6 +1018,19 @@ describe('execution', () => {
       expect(isDrained(bench.state)).to.equal(true);
     });
 
+    it('waits for word of an order whose outcome is unknown, and cancels it when it turns up', () => {
+      const bench = ready({ shutdownOpenOrders: 'cancel' });
+      const id = bench.place() ?? '';
+      bench.journal();
+      bench.sent(id);
+      bench.submitted(id, { type: 'unknown', cause: 'server-error' });
+      bench.step({ type: 'drain' });
+      expect(bench.cancels()).to.deep.equal([]);
+      expect(isDrained(bench.state)).to.equal(false);
+      report(bench, id, 'untouched');
+      expect(bench.cancels()).to.deep.equal([id]);
+    });
+
     it('does not wait for cancels that are forbidden', () => {
       const bench = ready({ shutdownOpenOrders: 'cancel' });
       bench.working('V1');

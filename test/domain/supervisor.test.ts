@@ -158,7 +158,6 @@ describe('the supervisor’s stop', () => {
 
   it('renews the lease while it stops, so that cancels can leave', () => {
     const world = new World();
-    world.manners.set('execution', 'never-drains');
     world.run();
     world.feed({ type: 'signal', signal: 'SIGTERM' });
     world.pass(1_500, true);
@@ -481,6 +480,54 @@ describe('a kill drill', () => {
     const twice = new World().run();
     begin(twice);
     expect(refusal(twice)).to.contain('running already');
+  });
+});
+
+describe('a canary run', () => {
+  const canary = (withinMs = 60_000): World =>
+    new World(
+      configOf({ mode: 'live', modeReasons: [], shutdownOpenOrders: 'cancel', canary: { withinMs } }),
+    );
+
+  it('ends at its first hold, of whatever cause, and pulls what rests where it may', () => {
+    for (const cause of HOLD_CAUSES.filter(each => each !== 'starting')) {
+      const world = canary().run();
+      expect(world.control?.maySubmit).to.equal(true);
+      world.want('execution', cause, CAUSES[cause].perSymbol ? 'BTCTRY' : '');
+      expect(world.status.phase, cause).to.equal('stopping');
+      expect(world.control).to.include({ maySubmit: false });
+      expect(world.control?.pull, cause).to.equal(world.control?.mayCancel === true ? 'all' : 'none');
+      world.settle();
+      expect(world.ended(), cause).to.deep.include({ code: 1, forced: false });
+    }
+  });
+
+  it('takes the first signal after it has begun to end for the same order, and only the second for force', () => {
+    const world = canary().run();
+    for (const [, thread] of world.threads) thread.manner = 'never-drains';
+    world.want('execution', 'unknown-outcome', 'BTCTRY');
+    world.feed({ type: 'signal', signal: 'SIGTERM' });
+    expect(world.ended()).to.equal(null);
+    world.feed({ type: 'signal', signal: 'SIGTERM' });
+    expect(world.ended()).to.deep.include({ code: 4, forced: true });
+  });
+
+  it('is not ended by what comes and goes before it may trade', () => {
+    const world = canary();
+    world.settle();
+    world.want('market-data', 'book-untrusted', 'BTCTRY');
+    world.clear('market-data', 'book-untrusted', 'BTCTRY');
+    world.pass(5_000);
+    world.clear('reconciliation', 'starting');
+    expect(world.control?.maySubmit).to.equal(true);
+    expect(world.status.phase).to.equal('running');
+  });
+
+  it('ends when its time is over, also if it never may trade', () => {
+    const world = canary(2_000);
+    world.settle();
+    world.pass(2_200);
+    expect(world.ended()).to.deep.include({ code: 1, forced: false });
   });
 });
 

@@ -6,6 +6,7 @@ const ROOT = join(import.meta.dirname, '..', '..', '..');
 const STORY = 'test/operations/story.test.ts';
 const SUPERVISION = 'test/supervision/stories.test.ts';
 const SUPERVISOR = 'test/domain/supervisor.test.ts';
+const CANARY = 'test/cli/canary.test.ts';
 const MODE = 'test/runtime/mode.test.ts';
 const EXECUTION = 'test/domain/execution.test.ts';
 const RECONCILIATION = 'test/domain/reconciliation';
@@ -35,6 +36,16 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
   'modes-share-no-file': [STORE, 'of another mode are refused and left as they are'],
   'doctor-judges': [DOCTOR, 'doctor finds nothing wrong with a sound set-up'],
   'preflight-lists': [DOCTOR, 'preflight passes only when nothing at all is missing'],
+  'canary-ends-flat': [
+    CANARY,
+    'rests and cancels on both sides, buys and sells once, ends flat, and leaves its evidence',
+  ],
+  'canary-needs-all': [CANARY, 'is refused by the bot itself where it is not armed, whoever starts it'],
+  'canary-never-more': [
+    'test/runtime/canary-settings.test.ts',
+    'never give more rights than the operator’s own, and have caps of their own',
+  ],
+  'canary-stops-at-warning': [CANARY, 'stops at the first warning, and sends nothing more'],
   'evidence-is-gathered': ['test/domain/readiness.test.ts', 'grows by the time in which nothing is held'],
   'live-needs-everything': [MODE, 'arm the bot in the one right combination'],
   'restart-arms-nothing-stale': [
