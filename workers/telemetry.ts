@@ -1,6 +1,8 @@
 /** Owns stdout, the meters and their exporters. It never makes anybody wait: what cannot be written is dropped and counted. */
 import { StartRefused } from '#src/messages/control.js';
 import type { ToTelemetry } from '#src/messages/telemetry.js';
+import { newObjectiveDay, noteMetric, sampleObjectives } from '#src/operations/objective-day.js';
+import { objectivePath, readObjectives, writeObjectives } from '#src/operations/objective-file.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { type AlertDelivery, channelsOf, openDelivery } from '#src/runtime/alert-delivery.js';
 import { alertsOf, newAlertMemory } from '#src/runtime/alerts.js';
@@ -20,6 +22,8 @@ import { openStdout } from '#src/runtime/stdout-sink.js';
 
 const FLUSH_MS = 500;
 const SUMMARY_EVERY_MS = 500;
+/** The figures of the day are written this often, and at the end. */
+const KEEP_OBJECTIVES_MS = 60_000;
 const ERASE_LINE = '\r\u001b[2K';
 
 hostActor('telemetry', context => {
@@ -32,6 +36,10 @@ hostActor('telemetry', context => {
   let summaryShown = false;
   let summaryAtMs = 0;
   let droppedReported = 0;
+  const objectives = objectivePath(settings.stateDbPath);
+  const day = newObjectiveDay(readObjectives(objectives));
+  let objectivesKeptAtMs = wallMs();
+  let objectivesRefused = false;
 
   const writeJson = jsonLog(line => sink.write(line));
 
@@ -50,6 +58,7 @@ hostActor('telemetry', context => {
 
   const take = (from: string, message: ToTelemetry): void => {
     if (message.type === 'metric') {
+      noteMetric(day, message, from, wallMs());
       meters?.observe(message, from);
       return;
     }
@@ -58,6 +67,26 @@ hostActor('telemetry', context => {
     if (terminal) {
       if (isTold(message, settings.logLevel)) writeText(renderLine(message));
     } else if (isAtLeast(message.level, settings.logLevel)) writeJson(message);
+  };
+
+  const keepObjectives = (nowMs: number): void => {
+    objectivesKeptAtMs = nowMs;
+    try {
+      writeObjectives(objectives, day.slots);
+      objectivesRefused = false;
+    } catch (error) {
+      // Said once: a full disk has alarms of its own.
+      if (!objectivesRefused)
+        take('telemetry', {
+          type: 'log',
+          actor: 'telemetry',
+          atMs: nowMs,
+          level: 'warn',
+          event: 'objectives-not-kept',
+          fields: { reason: (error as Error).message },
+        });
+      objectivesRefused = true;
+    }
   };
 
   return {
@@ -96,6 +125,8 @@ hostActor('telemetry', context => {
     onTick() {
       const nowMs = wallMs();
       if (terminal) showSummary(nowMs);
+      sampleObjectives(day, nowMs);
+      if (nowMs - objectivesKeptAtMs >= KEEP_OBJECTIVES_MS) keepObjectives(nowMs);
       if (sink.dropped === droppedReported) return;
       droppedReported = sink.dropped;
       meters?.observe({
@@ -107,6 +138,7 @@ hostActor('telemetry', context => {
     },
     async drain() {
       const nowMs = wallMs();
+      keepObjectives(nowMs);
       if (terminal) writeText(closingSummary(counts, nowMs));
       else
         writeJson({

@@ -20,7 +20,9 @@ import type { SupervisorStatus } from '../domain/supervisor.js';
 import { readBackupMark } from '../ledger/backup-mark.js';
 import { inspectIntegrity } from '../ledger/inspect.js';
 import { judgeFileSystem } from '../ledger/ledger-file.js';
-import { openReader } from '../ledger/reader.js';
+import { type LedgerReader, openReader } from '../ledger/reader.js';
+import { judgeObjectives } from '../operations/objective-day.js';
+import { objectivePath, readObjectives } from '../operations/objective-file.js';
 import { monoMs, wallMs } from '../runtime/clock.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
 import { latchPath, readLatch } from '../runtime/latch-file.js';
@@ -171,6 +173,16 @@ export const drillCheck = (settings: Settings): Check => {
     : pass('kill drill', `passed ${days} days ago, zero after ${drill.verifiedZeroMs ?? '-'} ms`);
 };
 
+/** The last day against the objectives of SLO.md, as the bot has kept it. A missed one asks for a look; it refuses nothing. */
+export const objectiveChecks = (settings: Pick<Settings, 'stateDbPath'>, nowMs: number): readonly Check[] => {
+  const verdicts = judgeObjectives(readObjectives(objectivePath(settings.stateDbPath)), nowMs);
+  if (verdicts.length === 0)
+    return [pass('objectives', 'no figures of the last day: no bot ran on this data')];
+  return verdicts.map(({ signal, met, words }) =>
+    met ? pass(`objective ${signal}`, words) : warn(`objective ${signal}`, `${words}: see SLO.md`),
+  );
+};
+
 /** What an earlier run left latched, and what a running bot says of itself. */
 export const botChecks = async (settings: Settings): Promise<readonly Check[]> => {
   const latched = readLatch(latchPath(settings.stateDbPath));
@@ -187,20 +199,58 @@ export const botChecks = async (settings: Settings): Promise<readonly Check[]> =
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
   }
-  if (status === undefined) return [latchCheck, pass('running bot', 'none on this data')];
+  if (status === undefined)
+    return [latchCheck, pass('running bot', 'none on this data'), restingCheck(settings)];
   const reasons = degradations(status);
-  const { discrepancies } = (status.workers.reconciliation?.facts.reconciliation ?? {}) as {
-    readonly discrepancies?: readonly string[];
-  };
   return [
     latchCheck,
     reasons.length === 0
       ? pass('running bot', `${status.mode}, ${status.state}, healthy`)
       : warn('running bot', reasons.join('; ')),
-    discrepancies === undefined || discrepancies.length === 0
-      ? pass('reconciliation', 'ledger and venue are equal')
-      : warn('reconciliation', discrepancies.join('; ')),
+    reconciliationCheck(status, settings),
   ];
+};
+
+/** What reconciliation last proved, and how long ago. */
+export const reconciliationCheck = (
+  status: SupervisorStatus,
+  settings: Pick<Settings, 'reconcileMaxLagMs'>,
+): Check => {
+  const name = 'reconciliation';
+  const { phase, reconciliation } = (status.workers.reconciliation?.facts ?? {}) as {
+    readonly phase?: string;
+    readonly reconciliation?: { readonly lagMs: number; readonly discrepancies: readonly string[] };
+  };
+  if (reconciliation === undefined) return warn(name, 'it has not reported yet');
+  if (phase === 'observing') return pass(name, 'there is no account to compare with: no key');
+  const { lagMs, discrepancies } = reconciliation;
+  if (discrepancies.length > 0) return warn(name, discrepancies.join('; '));
+  const words = `ledger and venue were proven equal ${(lagMs / 1_000).toFixed(1)} s ago`;
+  return lagMs > settings.reconcileMaxLagMs
+    ? warn(name, `${words}: btcbot status says why`)
+    : pass(name, words);
+};
+
+/** Without a running bot: what the ledger says that may still rest at the venue. */
+const restingCheck = (settings: Pick<Settings, 'stateDbPath'>): Check => {
+  const name = 'reconciliation';
+  if (!existsSync(settings.stateDbPath)) return pass(name, 'nothing to compare yet');
+  let reader: LedgerReader;
+  try {
+    reader = openReader(settings.stateDbPath);
+  } catch {
+    return warn(name, 'the ledger cannot be read: see the line ledger');
+  }
+  try {
+    const open = reader.orders({ open: true });
+    const unknown = open.filter(({ order }) => order.state.status === 'unknown').length;
+    const words = `${open.length} order(s) were open when the last run ended`;
+    return unknown === 0
+      ? pass(name, `${words}; the next start looks for them`)
+      : warn(name, `${words}, the outcome of ${unknown} is not known: start the bot, it looks for them`);
+  } finally {
+    reader.close();
+  }
 };
 
 /** The venue: reachable, in time, listing our symbols, and accepting our key for a read. */

@@ -10,6 +10,7 @@ import {
   diskChecks,
   drillCheck,
   ledgerCheck,
+  objectiveChecks,
   type Verdict,
   venueChecks,
 } from './checks.js';
@@ -70,6 +71,7 @@ const examine = async (
     ...diskChecks(settings),
     ledgerCheck(settings),
     backupCheck(settings, wallMs()),
+    ...objectiveChecks(settings, wallMs()),
     ...(await botChecks(settings)),
     ...(await hostChecks(settings)),
     ...(await venueChecks(settings, credentials)),

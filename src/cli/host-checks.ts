@@ -15,14 +15,21 @@ export const hostChecks = async (
   if (settings.venue === 'paper') return [];
   const { baseUrl, graphUrl, wsUrl } = settings.endpoints;
   const hosts = [...new Set([baseUrl, graphUrl, wsUrl].map(address => new URL(address).hostname))];
-  return Promise.all(hosts.filter(host => !isLoopbackHost(host)).map(hostCheck));
+  return Promise.all(hosts.filter(host => !isLoopbackHost(host)).map(host => hostCheck(host)));
 };
 
-const hostCheck = async (host: string): Promise<Check> => {
+/** Where the host is asked, when not at the port of HTTPS with the authorities that Node trusts. */
+interface Door {
+  readonly port: number;
+  readonly ca?: string;
+}
+
+/** Whether a host has an address, takes a connection, and shows a certificate that is trusted and lasts. */
+export const hostCheck = async (host: string, door: Door = { port: 443 }): Promise<Check> => {
   const name = `host ${host}`;
   try {
     const { address } = await lookup(host);
-    const days = await certificateDays(host);
+    const days = await certificateDays(host, door);
     return days < CERTIFICATE_WARN_DAYS
       ? { name, verdict: 'warn', detail: `${address}; its certificate ends in ${days} days` }
       : { name, verdict: 'pass', detail: `${address}, its certificate is good for ${days} days` };
@@ -32,9 +39,9 @@ const hostCheck = async (host: string): Promise<Check> => {
 };
 
 /** Whole days until the certificate ends; a chain that is not trusted is an error. */
-const certificateDays = (host: string): Promise<number> =>
+const certificateDays = (host: string, door: Door): Promise<number> =>
   new Promise((done, fail) => {
-    const socket = connect({ host, port: 443, servername: host, timeout: CONNECT_MS }, () => {
+    const socket = connect({ ...door, host, servername: host, timeout: CONNECT_MS }, () => {
       const { valid_to: validTo } = socket.getPeerCertificate();
       socket.end();
       done(Math.floor((Date.parse(validTo) - wallMs()) / 86_400_000));

@@ -2,7 +2,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { backupCheck } from '#src/cli/checks.js';
-import { hostChecks } from '#src/cli/host-checks.js';
 import { writeBackupMark } from '#src/ledger/backup-mark.js';
 import { botFolder, databaseIn, removeFolder } from '../support/bot.js';
 
@@ -36,18 +35,5 @@ describe('the age of the last backup', () => {
     writeFileSync(databaseIn(folder), '');
     writeFileSync(`${databaseIn(folder)}.last-backup`, '{"file":7}');
     expect(verdict('live')).to.equal('warn');
-  });
-});
-
-describe('the hosts of the venue', () => {
-  it('are not asked about when they are on this machine, or on paper', async () => {
-    const loopback = {
-      baseUrl: 'http://127.0.0.1:1',
-      graphUrl: 'http://localhost:1',
-      wsUrl: 'ws://127.0.0.1:1',
-    };
-    const real = { ...loopback, baseUrl: 'https://api.btcturk.com' };
-    expect(await hostChecks({ venue: 'btcturk', endpoints: loopback })).to.deep.equal([]);
-    expect(await hostChecks({ venue: 'paper', endpoints: real })).to.deep.equal([]);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * `node dist/test/container/run.js [FOLDER]`: does every line of the Dockerfile, installs included, without a container engine, and runs
- * what came of it as PID 1 and under an init. Needs root on Linux, and the package registry.
+ * `node dist/test/container/run.js [FOLDER]`: does every line of the Dockerfile, installs included, without a container
+ * engine, and runs what came of it as PID 1 and under an init. Needs root on Linux, and the package registry.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
