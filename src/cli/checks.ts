@@ -235,21 +235,19 @@ export const reconciliationCheck = (
 const restingCheck = (settings: Pick<Settings, 'stateDbPath'>): Check => {
   const name = 'reconciliation';
   if (!existsSync(settings.stateDbPath)) return pass(name, 'nothing to compare yet');
-  let reader: LedgerReader;
+  let reader: LedgerReader | null = null;
   try {
     reader = openReader(settings.stateDbPath);
-  } catch {
-    return warn(name, 'the ledger cannot be read: see the line ledger');
-  }
-  try {
     const open = reader.orders({ open: true });
     const unknown = open.filter(({ order }) => order.state.status === 'unknown').length;
     const words = `${open.length} order(s) were open when the last run ended`;
     return unknown === 0
       ? pass(name, `${words}; the next start looks for them`)
       : warn(name, `${words}, the outcome of ${unknown} is not known: start the bot, it looks for them`);
+  } catch (error) {
+    return warn(name, `the ledger does not say: ${(error as Error).message}`);
   } finally {
-    reader.close();
+    reader?.close();
   }
 };
 

@@ -6,10 +6,16 @@ import { parseDecimal } from '#src/domain/money.js';
 import { newReadiness, type ReadinessRecord } from '#src/domain/readiness.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { openLedger } from '#src/ledger/store.js';
+import { SLOT_MS } from '#src/operations/objective-day.js';
+import { objectivePath, writeObjectives } from '#src/operations/objective-file.js';
 import { buildId } from '#src/runtime/build-id.js';
 import { loadSettings } from '#src/runtime/config.js';
+import { controlSocketPath } from '#src/runtime/control-protocol.js';
 import { latchPath, writeLatch } from '#src/runtime/latch-file.js';
-import { readinessPath, writeReadiness } from '#src/runtime/readiness-file.js';
+import { drillPath, readinessPath, writeReadiness } from '#src/runtime/readiness-file.js';
+import { openControlSocket } from '#src/supervision/control-socket.js';
+import { configOf, World } from '../domain/supervisor-world.js';
+import { AT, intended, moved } from '../ledger/fixtures.js';
 import { run } from './run.js';
 
 const LIMITS = {
@@ -121,12 +127,7 @@ describe('doctor and preflight', () => {
     expect(out).to.contain('write SYMBOLS=BTCTRY').and.to.contain('LOG_LEVEL "loud"');
   });
 
-  const findings: readonly [
-    words: string,
-    name: string,
-    verdict: string,
-    arrange: () => Record<string, string>,
-  ][] = [
+  const findings: [words: string, name: string, verdict: string, arrange: () => Record<string, string>][] = [
     ['an old key', 'API key', 'warn', () => env({ BTCTURK_SECRET_ROTATED_AT: '2020-01-01' })],
     ['a key that may withdraw', 'API key', 'warn', () => env({ BTCTURK_API_SCOPES: 'read,trade,withdraw' })],
     ['a symbol the venue does not list', 'symbols', 'refused', () => env({ SYMBOLS: 'XYZTRY' })],
@@ -181,12 +182,87 @@ describe('doctor and preflight', () => {
       },
     ],
   ];
+  const drilled = (atMs: number, passed: boolean): Record<string, string> => {
+    writeReadiness(drillPath(db()), { atMs, passed, verifiedZeroMs: passed ? 900 : null, left: [] });
+    return env();
+  };
+  const day = 86_400_000;
+  findings.push(
+    ['a kill drill that failed', 'kill drill', 'warn', () => drilled(Date.now(), false)],
+    ['a kill drill of long ago', 'kill drill', 'warn', () => drilled(Date.now() - 31 * day, true)],
+    [
+      'a live bot that was never drilled',
+      'kill drill',
+      'warn',
+      () => env({ ...LIVE, LIVE_READINESS_MIN_MINUTES: '0' }),
+    ],
+    [
+      'an order whose outcome was not known when the last run ended',
+      'reconciliation',
+      'warn',
+      () => {
+        const ledger = openLedger({ path: db(), mode: 'dry-run' });
+        ledger.append([
+          intended('c1'),
+          moved('c1', { status: 'in-flight', sentAtMs: AT }),
+          moved('c1', { status: 'unknown', cause: 'timeout', sinceMs: AT, filled: 0n }),
+        ]);
+        ledger.close();
+        return env();
+      },
+    ],
+    [
+      'a missed objective',
+      'objective rest_429_rate',
+      'warn',
+      () => {
+        const slot = { atMs: Math.floor(Date.now() / SLOT_MS) * SLOT_MS };
+        writeObjectives(objectivePath(db()), [
+          { ...slot, tallies: { rest_429_rate: { count: 9, sum: 9, max: 2, beyond: 9 } } },
+        ]);
+        return env();
+      },
+    ],
+  );
   for (const [words, name, verdict, arrange] of findings)
     it(`doctor finds ${words}`, async () => {
       const { code, rows } = await examine('doctor', arrange());
       expect(rows.get(name)).to.include({ verdict });
       expect(code).to.equal(verdict === 'warn' ? 1 : 2);
     });
+
+  it('doctor looks at the running bot: what holds it, and what reconciliation last proved', async () => {
+    const world = new World(configOf()).run();
+    const socket = await openControlSocket(controlSocketPath(db()), (request, command) =>
+      socket.answer(request, world.ask(command)),
+    );
+    const report = (lagMs: number, discrepancies: readonly string[]): void =>
+      world.feed({
+        type: 'status-reported',
+        actor: 'reconciliation',
+        facts: { phase: 'running', reconciliation: { lagMs, discrepancies } },
+      });
+    try {
+      expect((await examine('doctor', env())).rows.get('reconciliation')?.verdict).to.equal('warn');
+      report(1_200, []);
+      const well = await examine('doctor', env());
+      expect(well.rows.get('running bot')).to.include({ verdict: 'pass', detail: 'paper, live, healthy' });
+      expect(well.rows.get('reconciliation')).to.include({
+        verdict: 'pass',
+        detail: 'ledger and venue were proven equal 1.2 s ago',
+      });
+      report(61_000, []);
+      expect((await examine('doctor', env())).rows.get('reconciliation')?.verdict).to.equal('warn');
+      report(1_200, ['BTC: 0.1']);
+      world.want('market-data', 'stale-data', 'BTCTRY');
+      const ill = await examine('doctor', env());
+      expect(ill.code).to.equal(1);
+      expect(ill.rows.get('reconciliation')).to.include({ verdict: 'warn', detail: 'BTC: 0.1' });
+      expect(ill.rows.get('running bot')?.detail).to.contain('stale-data:BTCTRY');
+    } finally {
+      socket.close();
+    }
+  });
 
   it('preflight passes only when nothing at all is missing', async () => {
     const settings = env(LIVE);
