@@ -1,9 +1,11 @@
 /** The market-data actor: the public feed, its books told to strategy and execution. */
 import { randomInt } from 'node:crypto';
 import { readListedInstruments } from '#src/btcturk/listed-instruments.js';
+import { createMarketWishes, type MarketWishes } from '#src/btcturk/market-wishes.js';
 import { createPublicFeed, type PublicFeed } from '#src/btcturk/public-feed.js';
 import { createRestClient } from '#src/btcturk/rest-client.js';
 import type { Listener } from '#src/domain/market-data.js';
+import type { MarketWish } from '#src/domain/market-events.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
 
@@ -14,11 +16,19 @@ hostActor('market-data', context => {
   const { boot } = context;
   const listeners = new Set<Listener>();
   let feed: PublicFeed | null = null;
+  let wishes: MarketWishes | null = null;
   let facts: Readonly<Record<string, unknown>> = {};
 
   return {
     async start() {
       const client = createRestClient({ endpoints: boot.publicEndpoints, credentials: null });
+      wishes = createMarketWishes({
+        client,
+        symbols: boot.settings.symbols,
+        ids: context.ids,
+        wallMs: () => context.now().wallMs,
+        tell: answer => void context.send('strategy', answer),
+      });
       try {
         const instruments = await readListedInstruments(
           client,
@@ -42,15 +52,18 @@ hostActor('market-data', context => {
             else performCommon(context, effect);
           },
         });
-      } finally {
-        await client.close();
+      } catch (error) {
+        await wishes.close();
+        throw error;
       }
       // Those who came while the venue was being asked have heard nothing yet.
       for (const listener of listeners) feed.listenerJoined(listener);
       feed.tick();
       return {};
     },
-    onMessage: () => {},
+    onMessage(from, message: MarketWish) {
+      if (from === 'strategy') wishes?.wish(message);
+    },
     onControl: message => {
       if (message.type !== 'peer-connected') return;
       if (message.peer !== 'strategy' && message.peer !== 'execution') return;
@@ -61,6 +74,7 @@ hostActor('market-data', context => {
     async drain() {
       feed?.close();
       feed = null;
+      await wishes?.close();
     },
     snapshot: () => facts,
   };

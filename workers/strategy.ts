@@ -3,50 +3,33 @@
 import { dearestFees } from '#src/domain/fees.js';
 import type { LedgerSnapshot } from '#src/domain/ledger-records.js';
 import type { ControlState } from '#src/domain/safety.js';
-import type { ParameterValues, StrategyDefinition } from '#src/domain/strategy.js';
+import { DEFAULT_INTENT_VALIDITY_MS, type StrategyHostInput } from '#src/domain/strategy-host.js';
 import {
-  DEFAULT_INTENT_VALIDITY_MS,
-  initialStrategyHost,
-  type StrategyHostInput,
-  type StrategyHostState,
-  statusFacts,
-  stepStrategyHost,
-} from '#src/domain/strategy-host.js';
-import { checkParameters } from '#src/domain/strategy-parameters.js';
+  initialPortfolio,
+  type PortfolioMember,
+  type PortfolioState,
+  portfolioFacts,
+  stepPortfolio,
+} from '#src/domain/strategy-portfolio.js';
 import { StartRefused } from '#src/messages/control.js';
 import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
-import { importStrategy, isModulePath, StrategyModuleError } from '#src/runtime/strategy-module.js';
-import { findStrategy, STRATEGIES } from '#src/strategies/catalogue.js';
+import { findMembers, MembersRefused } from '#src/runtime/strategy-members.js';
+import { openStrategyRecord } from '#src/runtime/strategy-record.js';
+import { STRATEGIES } from '#src/strategies/catalogue.js';
 
 /** Messages that arrive before the ledger has answered are kept up to this many, oldest first out. */
 const MAX_EARLY = 1_000;
 
 hostActor('strategy', context => {
-  const { settings, incarnation } = context.boot;
-  let definition: StrategyDefinition | null = null;
-  let parameters: ParameterValues = {};
-  let state: StrategyHostState | null = null;
+  const { settings, incarnation, scratch } = context.boot;
+  const record = openStrategyRecord(scratch);
+  let members: readonly PortfolioMember[] = [];
+  let state: PortfolioState | null = null;
   let control: ControlState | null = null;
   let snapshotAsked = false;
   let early: StrategyHostInput[] = [];
-
-  const findDefinition = async (): Promise<StrategyDefinition> => {
-    if (isModulePath(settings.strategy))
-      try {
-        return await importStrategy(settings.strategy, process.cwd());
-      } catch (error) {
-        throw error instanceof StrategyModuleError ? new StartRefused(2, error.message) : error;
-      }
-    const found = findStrategy(settings.strategy);
-    if (found !== undefined) return found;
-    const names = STRATEGIES.map(strategy => strategy.name).join(', ');
-    throw new StartRefused(
-      2,
-      `STRATEGY=${settings.strategy} is not a strategy; there are ${names}, or give the path of a file of your own`,
-    );
-  };
 
   const step = (input: StrategyHostInput): void => {
     if (state === null) {
@@ -54,33 +37,32 @@ hostActor('strategy', context => {
       if (early.length > MAX_EARLY) early.shift();
       return;
     }
-    const stepped = stepStrategyHost(state, input, context.now());
+    const stepped = stepPortfolio(state, input, context.now(), record.watch);
     state = stepped.state;
     for (const effect of stepped.effects) {
       if (effect.type === 'tell') {
-        // Without a channel the intent is lost, and the brain gives it up when nobody answers.
-        context.send(effect.to, effect.message);
+        // Without a channel the message is lost, and the brain gives it up or repeats it when nobody answers.
+        if (effect.to === 'execution') context.send('execution', effect.message);
+        else context.send('market-data', effect.message);
       } else performCommon(context, effect);
     }
   };
 
   const begin = (snapshot: LedgerSnapshot): void => {
-    if (definition === null) return;
-    state = initialStrategyHost({
-      definition,
-      parameters,
-      symbols: settings.symbols,
-      incarnation,
-      startedAt: context.now(),
-      intentValidityMs: DEFAULT_INTENT_VALIDITY_MS,
-      maxOpenOrders: settings.risk.maxOpenOrders,
-      maxOpenOrdersPerSymbol: settings.risk.maxOpenOrdersPerSymbol,
-      feesOf: dearestFees,
-      restored: {
-        saved: snapshot.strategyStates.get(definition.name) ?? null,
-        openOrders: snapshot.openOrders,
+    state = initialPortfolio(
+      {
+        members,
+        incarnation,
+        startedAt: context.now(),
+        intentValidityMs: DEFAULT_INTENT_VALIDITY_MS,
+        maxOpenOrders: settings.risk.maxOpenOrders,
+        maxOpenOrdersPerSymbol: settings.risk.maxOpenOrdersPerSymbol,
+        feesOf: dearestFees,
+        candleHistory: true,
+        restored: snapshot,
       },
-    });
+      record.watch,
+    );
     const waiting = early;
     early = [];
     if (control !== null) step({ type: 'control', control });
@@ -89,11 +71,15 @@ hostActor('strategy', context => {
 
   return {
     async start() {
-      const found = await findDefinition();
-      const checked = checkParameters(found, settings.strategyConfig);
-      if (!checked.ok) throw new StartRefused(2, checked.problems.join('; '));
-      definition = found;
-      parameters = checked.values;
+      try {
+        members = await findMembers(settings.strategies, {
+          builtIn: STRATEGIES,
+          cwd: process.cwd(),
+          record,
+        });
+      } catch (error) {
+        throw error instanceof MembersRefused ? new StartRefused(2, error.message) : error;
+      }
       return {};
     },
     onMessage(from, message: StrategyHostInput | FromLedger) {
@@ -115,6 +101,6 @@ hostActor('strategy', context => {
     async drain() {
       if (state !== null) step({ type: 'stopping' });
     },
-    snapshot: () => (state === null ? { state: 'waiting for the ledger' } : statusFacts(state)),
+    snapshot: () => (state === null ? { state: 'waiting for the ledger' } : portfolioFacts(state)),
   };
 });

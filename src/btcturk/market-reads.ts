@@ -1,5 +1,6 @@
 /** Public reads beyond those every brain may ask for: books, trades and candles, for tools, recordings and doctors. */
 import type { Side } from '../domain/instrument.js';
+import type { MarketTicker } from '../domain/market-events.js';
 import type { Price, Quantity } from '../domain/money.js';
 import type { VenueAnswers, VenueRead } from '../domain/venue-port.js';
 
@@ -18,6 +19,8 @@ export type MarketRead =
       readonly fromMs: number;
       readonly toMs: number;
     }
+  /** Every pair's last 24 hours (protocol section 4.3). */
+  | { readonly type: 'day-tickers' }
   | {
       readonly type: 'daily-candles';
       readonly symbol: string;
@@ -57,6 +60,7 @@ export interface MarketAnswers {
     }[];
   };
   candles: { readonly candles: readonly Candle[] };
+  'day-tickers': { readonly tickers: readonly MarketTicker[] };
   'daily-candles': { readonly candles: readonly Candle[] };
 }
 

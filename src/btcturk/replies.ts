@@ -25,6 +25,7 @@ import {
   toCandles,
   toCashMovement,
   toDailyCandles,
+  toDayTicker,
   toFill,
   toInstrument,
   toOrderReport,
@@ -35,6 +36,8 @@ import {
   VenueCandles,
   VenueCashRows,
   VenueDailyRows,
+  VenueDayTicker,
+  VenueDayTickers,
   VenueEnvelope,
   VenueExchangeInfo,
   VenueOpenOrders,
@@ -283,6 +286,13 @@ const answerFrom = (
         last: parseDecimal(row.last),
       };
     }
+    case 'day-tickers':
+      return {
+        tickers: as(VenueDayTickers, payload).flatMap(row => {
+          const ticker = VenueDayTicker.safeParse(row);
+          return ticker.success ? [toDayTicker(ticker.data)] : [];
+        }),
+      };
     case 'order-book':
       return toBook(as(VenueOrderBook, payload));
     case 'public-trades':

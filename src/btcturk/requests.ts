@@ -65,6 +65,8 @@ export const buildRead = (call: BtcturkRead): readonly HttpRequest[] => {
       return [open('/api/v2/server/exchangeinfo')];
     case 'ticker':
       return [open('/api/v2/ticker', { pairSymbol: call.symbol })];
+    case 'day-tickers':
+      return [open('/api/v2/ticker')];
     case 'order-book':
       return [open('/api/v2/orderbook', { pairSymbol: call.symbol, limit: within(call.depth, 1, 100) })];
     case 'public-trades':

@@ -1,5 +1,6 @@
 /** The only bridge from wire shapes to domain values. Each function refuses what it cannot say exactly. */
 import type { Instrument, OrderMethod } from '../domain/instrument.js';
+import type { MarketTicker } from '../domain/market-events.js';
 import { abs, DECIMALS, parseDecimal } from '../domain/money.js';
 import type { Fill } from '../domain/order.js';
 import type { Balance, CashMovement, OrderReport } from '../domain/venue-port.js';
@@ -9,6 +10,7 @@ import type {
   VenueCandles,
   VenueCashRow,
   VenueDailyRows,
+  VenueDayTicker,
   VenueOrder,
   VenueOrderBook,
   VenuePublicTrade,
@@ -173,6 +175,16 @@ export const toPublicTrades = (trades: readonly VenuePublicTrade[]): MarketAnswe
       tradedAtMs: trade.date,
     }))
     .sort((left, right) => left.tradedAtMs - right.tradedAtMs),
+});
+
+/** Section 4.3. */
+export const toDayTicker = (ticker: VenueDayTicker): MarketTicker => ({
+  symbol: ticker.pair,
+  bid: parseDecimal(ticker.bid),
+  ask: parseDecimal(ticker.ask),
+  last: parseDecimal(ticker.last),
+  volume: parseDecimal(ticker.volume),
+  atMs: ticker.timestamp,
 });
 
 /** Section 4.8: parallel arrays of one length, or an error. */

@@ -93,6 +93,10 @@ export const VenueTicker = z.object({
   ask: decimal,
 });
 export const VenueTickers = z.array(VenueTicker);
+/** All of them, each checked by itself: one odd row must not hide the others. */
+export const VenueDayTicker = VenueTicker.extend({ volume: decimal });
+export type VenueDayTicker = z.infer<typeof VenueDayTicker>;
+export const VenueDayTickers = z.array(z.unknown());
 
 const VenueBookLevel = z.tuple([decimal, decimal]);
 

@@ -47,7 +47,7 @@ export interface CandleClosed extends Traced {
   readonly candle: Candle;
 }
 
-/** What the venue's charts have of a series, oldest first; or why it could not be read. */
+/** What the venue's charts have of a series, oldest first; or why it could not be read. Its cause is the wish's id. */
 export interface CandlesRead extends Traced {
   readonly type: 'candles-read';
   readonly symbol: string;

@@ -16,6 +16,7 @@ import {
   passTime,
 } from './candles.js';
 import type { CandlesRead, PublicTrade } from './market-events.js';
+import type { EventId } from './step.js';
 import type { CandleWish } from './strategy.js';
 
 /** Closed candles a strategy can look back on, or as many as its warm-up needs. */
@@ -35,6 +36,8 @@ export interface CandleSeries {
   waiting: Candle[] | null;
   asks: number;
   askedMonoMs: number;
+  /** The newest question, which its answer names as its cause. */
+  wishId: EventId;
 }
 
 export type CandleDesk = ReadonlyMap<string, readonly CandleSeries[]>;
@@ -58,6 +61,7 @@ export const candleDesk = (
           seen: 0,
           waiting: history && warmUp > 0 ? [] : null,
           asks: 0,
+          wishId: '',
           askedMonoMs: Number.NEGATIVE_INFINITY,
         }),
       ),
@@ -105,7 +109,9 @@ export const onHistory = (
   answer: CandlesRead,
 ): { readonly candles: readonly Candle[]; readonly problem: string | null } => {
   const series = seriesOf(desk, answer.symbol, answer.interval);
-  if (series === undefined || series.waiting === null) return { candles: NONE, problem: null };
+  // Another strategy may have asked for the same series with a shorter warm-up.
+  if (series === undefined || series.waiting === null || answer.cause !== series.wishId)
+    return { candles: NONE, problem: null };
   if (answer.problem !== null)
     return series.asks < HISTORY_ASKS_MAX
       ? { candles: NONE, problem: answer.problem }

@@ -114,6 +114,8 @@ export interface StrategyHostConfig {
   readonly universe?: UniverseRules | null;
   /** Why it must not run at all: it is named, its open orders are canceled, and not a line of it is called. */
   readonly disabled?: string | null;
+  /** Where its event ids come from; strategies that run side by side share one sequence. */
+  readonly ids?: EventIds;
   /** First number of its batches for the ledger: those of several strategies must differ. */
   readonly firstBatch?: number;
   /** Open orders of the other strategies of the bot. */
@@ -223,7 +225,7 @@ export const initialStrategyHost = (config: StrategyHostConfig): StrategyHostSta
   const state: StrategyHostState = {
     ...tables,
     name,
-    ids: eventIds('strategy', incarnation),
+    ids: config.ids ?? eventIds('strategy', incarnation),
     host: createHostView(tables, startedAt),
     strategy: disabled === null ? definition.create(config.parameters) : {},
     universe: wholeUniverse((config.universe ?? null) === null ? config.symbols : []),
@@ -394,13 +396,14 @@ const onCandlesRead = (turn: Turn, answer: CandlesRead): void => {
 const askForHistory = (turn: Turn): void => {
   const { state, now } = turn;
   const { asks, candles } = historyDue(state.candles, now.monoMs);
-  for (const { builder, warmUp } of asks) {
+  for (const series of asks) {
     const id = nextEventId(state.ids);
-    const { symbol, interval } = builder;
+    const { symbol, interval } = series.builder;
+    series.wishId = id;
     turn.effects.push({
       type: 'tell',
       to: 'market-data',
-      message: { type: 'candles-wanted', id, cause: 'start', symbol, interval, count: warmUp },
+      message: { type: 'candles-wanted', id, cause: 'start', symbol, interval, count: series.warmUp },
     });
   }
   showCandles(turn, candles, null);

@@ -3,7 +3,7 @@
  * the readers that are handed in.
  */
 import { createHash } from 'node:crypto';
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { distance } from 'fastest-levenshtein';
 import { formatDecimal } from '../domain/money.js';
@@ -11,7 +11,13 @@ import { type LiveRequirement, requirement } from './live-requirements.js';
 import { decideMode, FLAG_NAMES, type FlagReadings, readFlag } from './mode.js';
 import { practiceLimits } from './practice-limits.js';
 import { DOTENV_FILE, secretRefusals } from './secrets.js';
-import { isLoopbackHost, parseJsonObject, type RawValue } from './setting-kinds.js';
+import {
+  isLoopbackHost,
+  type ObjectSource,
+  parseJsonList,
+  parseJsonObject,
+  type RawValue,
+} from './setting-kinds.js';
 import {
   CONFIG_FILE_VARIABLE,
   OUR_PREFIXES,
@@ -21,7 +27,8 @@ import {
   type SettingSpec,
   type SettingValues,
 } from './setting-table.js';
-import type { ApiCredentials, Endpoints, RiskSettings, Settings } from './settings.js';
+import type { ApiCredentials, Endpoints, RiskSettings, Settings, StrategySetting } from './settings.js';
+import { readPortfolio, readUniverse } from './strategy-settings.js';
 
 /** One thing that is wrong: where, what, and what to do. */
 export interface ConfigProblem {
@@ -289,34 +296,85 @@ const readCredentials = (
   return { apiKey, apiSecret };
 };
 
-const readStrategyConfig = (
+/** What a setting that is given as JSON or as a path holds; null when it is unset or, with a problem, unreadable. */
+const readJson = <T>(
+  inputs: ConfigInputs,
+  found: ReadonlyMap<SettingName, Found>,
+  problems: ConfigProblem[],
+  name: SettingName,
+  source: { readonly value: T } | { readonly path: string } | null,
+  parse: (text: string) => T | undefined,
+  kind: string,
+): T | null => {
+  if (source === null) return null;
+  if ('value' in source) return source.value;
+  const entry = found.get(name);
+  const base = entry?.fromFile == null ? inputs.cwd : dirname(entry.fromFile);
+  const problem = (words: string): null => {
+    problems.push({
+      where: entry?.where ?? 'environment',
+      name,
+      problem: `${JSON.stringify(source.path)} ${words}`,
+      remedy: `write a JSON ${kind}, or the path of a file that holds one`,
+    });
+    return null;
+  };
+  try {
+    return parse(inputs.readFile(resolve(base, source.path))) ?? problem(`does not hold a JSON ${kind}`);
+  } catch (error) {
+    return problem(`cannot be read: ${(error as Error).message}`);
+  }
+};
+
+const objectSource = (source: ObjectSource | null) =>
+  source?.from === 'text' ? { value: source.object } : source;
+
+/** Everything that says which strategies run, and on what. */
+const readStrategies = (
   inputs: ConfigInputs,
   found: ReadonlyMap<SettingName, Found>,
   values: SettingValues,
   problems: ConfigProblem[],
-): Readonly<Record<string, unknown>> => {
-  const source = values.STRATEGY_CONFIG;
-  if (source === null) return {};
-  if (source.from === 'text') return source.object;
-  const entry = found.get('STRATEGY_CONFIG');
-  const base = entry?.fromFile == null ? inputs.cwd : dirname(entry.fromFile);
-  const problem = (words: string): Readonly<Record<string, unknown>> => {
-    problems.push({
-      where: entry?.where ?? 'environment',
-      name: 'STRATEGY_CONFIG',
-      problem: `${JSON.stringify(source.path)} ${words}`,
-      remedy: 'write a JSON object, or the path of a file that holds one',
-    });
-    return {};
+): { readonly config: Readonly<Record<string, unknown>>; readonly all: readonly StrategySetting[] } => {
+  const read = <T>(
+    name: SettingName,
+    source: { readonly value: T } | { readonly path: string } | null,
+    parse: (text: string) => T | undefined,
+    kind: string,
+  ): T | null => readJson(inputs, found, problems, name, source, parse, kind);
+  const add = (name: SettingName, words: readonly string[]): void => {
+    for (const problem of words)
+      problems.push({
+        where: found.get(name)?.where ?? 'environment',
+        name,
+        problem,
+        remedy: `mend ${name}; docs/strategies/README.md has its form`,
+      });
   };
-  try {
-    return (
-      parseJsonObject(inputs.readFile(isAbsolute(source.path) ? source.path : resolve(base, source.path))) ??
-      problem('does not hold a JSON object')
-    );
-  } catch (error) {
-    return problem(`cannot be read: ${(error as Error).message}`);
-  }
+  const config =
+    read('STRATEGY_CONFIG', objectSource(values.STRATEGY_CONFIG), parseJsonObject, 'object') ?? {};
+  const given = read('UNIVERSE', objectSource(values.UNIVERSE), parseJsonObject, 'object');
+  const rules = given === null ? null : readUniverse(given);
+  if (rules !== null) add('UNIVERSE', rules.problems);
+  const universe = rules?.rules ?? null;
+  const symbols = values.SYMBOLS ?? [];
+  const { STRATEGIES } = values;
+  const list = read(
+    'STRATEGIES',
+    STRATEGIES?.from === 'text' ? { value: STRATEGIES.list } : STRATEGIES,
+    parseJsonList,
+    'list',
+  );
+  if (list === null)
+    return { config, all: [{ name: null, strategy: values.STRATEGY ?? '', symbols, config, universe }] };
+  const both = (['STRATEGY', 'STRATEGY_CONFIG'] as const).filter(name => isGiven(found, name));
+  add(
+    'STRATEGIES',
+    both.map(name => `is given together with ${name}`),
+  );
+  const portfolio = readPortfolio(list, symbols, universe);
+  add('STRATEGIES', portfolio.problems);
+  return { config, all: portfolio.strategies };
 };
 
 /** Relations between settings, and bounds that depend on where the venue is. */
@@ -391,19 +449,31 @@ export const canonicalJson = (value: unknown): string => {
   return JSON.stringify(value) ?? 'null';
 };
 
+/** Settings whose content is what counts. */
+const HASHED_AS_READ: Readonly<Partial<Record<SettingName, true>>> = {
+  STRATEGY_CONFIG: true,
+  STRATEGIES: true,
+  UNIVERSE: true,
+};
+
 /**
  * What the bot does, without secrets, without the mode flags and without places: the same in dry run and live, so that
  * evidence gathered in one covers the other.
  */
 const hashOf = (
   values: SettingValues,
-  strategyConfig: Readonly<Record<string, unknown>>,
+  strategies: {
+    readonly config: Readonly<Record<string, unknown>>;
+    readonly all: readonly StrategySetting[];
+  },
   risk: RiskSettings,
 ): string => {
-  const effective: Record<string, unknown> = { risk, STRATEGY_CONFIG: strategyConfig };
+  const effective: Record<string, unknown> = { risk, STRATEGY_CONFIG: strategies.config };
   for (const name of SETTING_NAMES) {
-    if (specOf(name).role === undefined && name !== 'STRATEGY_CONFIG') effective[name] = values[name];
+    if (specOf(name).role === undefined && !(name in HASHED_AS_READ)) effective[name] = values[name];
   }
+  // What a path leads to, not the path. One strategy without a universe hashes as it did before there were several.
+  if (values.STRATEGIES !== null || values.UNIVERSE !== null) effective.STRATEGIES = strategies.all;
   return createHash('sha256').update(canonicalJson(effective)).digest('hex');
 };
 
@@ -436,7 +506,7 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
   if (!venueIsPaper) gatherDotenv(inputs, found);
   const values = parseAll(found, problems);
   const credentials = readCredentials(inputs, found, values, problems);
-  const strategyConfig = readStrategyConfig(inputs, found, values, problems);
+  const strategies = readStrategies(inputs, found, values, problems);
   checkRelations(found, values, problems);
   if (problems.length > 0) return { ok: false, problems };
 
@@ -457,9 +527,9 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
   // Live runs on the limits as given, the other modes on the practice limits where one is unset.
   const asked = decideMode(venue, readings, []);
   const risk = riskOf(values, asked.mode !== 'live');
-  const configHash = hashOf(values, strategyConfig, risk);
+  const configHash = hashOf(values, strategies, risk);
   const evidence = inputs.evidenceRefusals?.({
-    configHash: hashOf(values, strategyConfig, riskOf(values, false)),
+    configHash: hashOf(values, strategies, riskOf(values, false)),
     minMinutes: liveReadinessMinMinutes,
     stateDbPath,
   }) ?? ['no evidence of a healthy dry run is recorded'];
@@ -501,8 +571,9 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
       balances: values.PAPER_BALANCES!,
     },
     symbols: values.SYMBOLS!,
-    strategy: values.STRATEGY!,
-    strategyConfig,
+    strategy: strategies.all.map(({ name, strategy }) => name ?? strategy).join(','),
+    strategyConfig: strategies.config,
+    strategies: strategies.all,
     endpoints,
     rest: {
       rateLimitRps: values.BTCTURK_RATE_LIMIT_RPS!,

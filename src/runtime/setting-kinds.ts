@@ -228,6 +228,34 @@ export const objectOrPath: Kind<ObjectSource> = {
   },
 };
 
+export type ListSource =
+  | { readonly from: 'text'; readonly list: readonly unknown[] }
+  | { readonly from: 'file'; readonly path: string };
+
+/** A JSON list, its text, or the path of a file that holds one (which the loader reads). */
+export const listOrPath: Kind<ListSource> = {
+  words: 'a JSON list, or the path of a file that holds one',
+  parse: raw => {
+    if (Array.isArray(raw)) return ok({ from: 'text', list: raw });
+    const text = textOf(raw)?.trim() ?? '';
+    const list = text.startsWith('[') ? parseJsonList(text) : undefined;
+    if (list !== undefined) return ok({ from: 'text', list });
+    return isPrintable(text) && !/^[[{]/.test(text)
+      ? ok({ from: 'file', path: text })
+      : { ok: false, expected: listOrPath.words };
+  },
+};
+
+/** The list a JSON text holds; undefined when it holds anything else. */
+export const parseJsonList = (text: string): readonly unknown[] | undefined => {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
 /** The object a JSON text holds; undefined when it holds anything else. */
 export const parseJsonObject = (text: string): Readonly<Record<string, unknown>> | undefined => {
   try {

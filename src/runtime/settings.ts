@@ -5,6 +5,7 @@
 import type { Amount } from '../domain/money.js';
 import type { Mode } from '../domain/safety.js';
 import type { LogLevel } from '../domain/step.js';
+import type { UniverseRules } from '../domain/universe.js';
 
 export interface ModeFlags {
   readonly safeMode: boolean;
@@ -35,6 +36,17 @@ export interface Endpoints {
   readonly wsUrl: string;
 }
 
+/** One strategy that runs. */
+export interface StrategySetting {
+  /** Its name in ids and in the ledger; null is the definition's own. */
+  readonly name: string | null;
+  /** Built-in name or module path. */
+  readonly strategy: string;
+  readonly symbols: readonly string[];
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly universe: UniverseRules | null;
+}
+
 export interface Settings {
   readonly flags: ModeFlags;
   /**
@@ -58,6 +70,8 @@ export interface Settings {
   readonly symbols: readonly string[];
   readonly strategy: string;
   readonly strategyConfig: Readonly<Record<string, unknown>>;
+  /** What runs: the entries of STRATEGIES, or the one of STRATEGY. */
+  readonly strategies: readonly StrategySetting[];
   readonly endpoints: Endpoints;
   readonly rest: {
     readonly rateLimitRps: number;
@@ -126,4 +140,6 @@ export interface WorkerBoot {
   readonly facts: Readonly<Record<string, string>>;
   /** True when stdout is a terminal. */
   readonly terminal: boolean;
+  /** Memory that outlives an incarnation of this worker: what it was doing when it ended. Zeros at first. */
+  readonly scratch?: SharedArrayBuffer;
 }

@@ -3,24 +3,19 @@ import { dearestFees } from '../domain/fees.js';
 import type { LedgerSnapshot } from '../domain/ledger-records.js';
 import type { ControlState } from '../domain/safety.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
-import {
-  DEFAULT_INTENT_VALIDITY_MS,
-  initialStrategyHost,
-  type StrategyHostInput,
-  type StrategyHostState,
-  stepStrategyHost,
-} from '../domain/strategy-host.js';
+import { DEFAULT_INTENT_VALIDITY_MS, type StrategyHostInput } from '../domain/strategy-host.js';
 import { checkParameters } from '../domain/strategy-parameters.js';
+import { initialPortfolio, type PortfolioState, stepPortfolio } from '../domain/strategy-portfolio.js';
 import type { FromLedger } from '../messages/ledger.js';
 import { performCommon } from '../runtime/perform.js';
 import type { SimActor } from './worker-tree.js';
 
-/** @param definition the strategy to run; its parameters come from the settings */
+/** @param definitions the strategies that the settings may name */
 export const simStrategy =
-  (definition: StrategyDefinition): SimActor =>
+  (definitions: readonly StrategyDefinition[]): SimActor =>
   context => {
     const { settings, incarnation } = context.boot;
-    let state: StrategyHostState | null = null;
+    let state: PortfolioState | null = null;
     let control: ControlState | null = null;
     let snapshotAsked = false;
     let early: StrategyHostInput[] = [];
@@ -30,7 +25,7 @@ export const simStrategy =
         early.push(input);
         return;
       }
-      const stepped = stepStrategyHost(state, input, context.now());
+      const stepped = stepPortfolio(state, input, context.now());
       state = stepped.state;
       for (const effect of stepped.effects)
         if (effect.type === 'tell') context.send(effect.to, effect.message as never);
@@ -38,22 +33,29 @@ export const simStrategy =
     };
 
     const begin = (snapshot: LedgerSnapshot): void => {
-      const checked = checkParameters(definition, settings.strategyConfig);
-      if (!checked.ok) throw new Error(checked.problems.join('; '));
-      state = initialStrategyHost({
-        definition,
-        parameters: checked.values,
-        symbols: settings.symbols,
+      const members = settings.strategies.map(({ name, strategy, symbols, config, universe }) => {
+        const definition = definitions.find(each => each.name === strategy);
+        if (definition === undefined) throw new Error(`there is no strategy ${strategy}`);
+        const checked = checkParameters(definition, config);
+        if (!checked.ok) throw new Error(checked.problems.join('; '));
+        return {
+          name: name ?? definition.name,
+          definition,
+          parameters: checked.values,
+          symbols,
+          universe,
+          disabled: null,
+        };
+      });
+      state = initialPortfolio({
+        members,
         incarnation,
         startedAt: context.now(),
         intentValidityMs: DEFAULT_INTENT_VALIDITY_MS,
         maxOpenOrders: settings.risk.maxOpenOrders,
         maxOpenOrdersPerSymbol: settings.risk.maxOpenOrdersPerSymbol,
         feesOf: dearestFees,
-        restored: {
-          saved: snapshot.strategyStates.get(definition.name) ?? null,
-          openOrders: snapshot.openOrders,
-        },
+        restored: snapshot,
       });
       const waiting = early;
       early = [];

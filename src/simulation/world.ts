@@ -58,6 +58,8 @@ export interface WorldOptions {
   readonly symbols: readonly string[];
   readonly strategy: StrategyDefinition;
   readonly strategyConfig?: Readonly<Record<string, unknown>>;
+  /** More strategies that `STRATEGIES` in `env` may name. */
+  readonly moreStrategies?: readonly StrategyDefinition[];
   /** Absent for the generated market. */
   readonly recording?: WorldRecording;
   readonly latencies?: Partial<WorldLatencies>;
@@ -201,7 +203,7 @@ export const createWorld = (options: WorldOptions): World => {
     ['market-data', simMarketData({ rest, socket })],
     ['reconciliation', simReconciliation({ rest, socket }, tempo.markIntervalMs)],
     ['execution', simExecution(rest, watcher.execution)],
-    ['strategy', simStrategy(options.strategy)],
+    ['strategy', simStrategy([options.strategy, ...(options.moreStrategies ?? [])])],
   ]);
   const boot = (
     actor: ActorName,
@@ -307,11 +309,15 @@ const settingsOf = (options: WorldOptions, tempo: Tempo, nowMs: number): Setting
       DRY_RUN: 'false',
       MAX_OPEN_ORDERS_PER_SYMBOL: '2',
       SYMBOLS: options.symbols.join(','),
-      STRATEGY: options.strategy.name,
-      STRATEGY_CONFIG: JSON.stringify({
-        ...('refreshMs' in options.strategy.parameters ? { refreshMs: tempo.refreshMs } : {}),
-        ...options.strategyConfig,
-      }),
+      ...(options.env?.STRATEGIES === undefined
+        ? {
+            STRATEGY: options.strategy.name,
+            STRATEGY_CONFIG: JSON.stringify({
+              ...('refreshMs' in options.strategy.parameters ? { refreshMs: tempo.refreshMs } : {}),
+              ...options.strategyConfig,
+            }),
+          }
+        : {}),
       RECONCILE_INTERVAL_MS: String(tempo.reconcileIntervalMs),
       PAPER_SEED: String(options.seed),
       ...options.env,

@@ -4,6 +4,7 @@ import type { ActorName } from '../domain/step.js';
 import type { ChildRule } from '../domain/supervisor.js';
 import { START_WORKER_MS } from '../runtime/limits.js';
 import type { Settings } from '../runtime/settings.js';
+import { STRATEGY_SCRATCH_BYTES } from '../runtime/strategy-record.js';
 
 export interface ChildSpec extends ChildRule {
   /** The worker file, built. */
@@ -14,9 +15,12 @@ export interface ChildSpec extends ChildRule {
   >;
   /** True for the workers that write to the venue, and so live under the lease. */
   readonly leased: boolean;
+  /** Memory that outlives its incarnations, bytes; 0 for none. */
+  readonly scratchBytes: number;
 }
 
-type Row = Omit<ChildSpec, 'entry' | 'readyWithinMs'> & { readonly readyWithinMs?: number };
+type Row = Omit<ChildSpec, 'entry' | 'readyWithinMs' | 'scratchBytes'> &
+  Partial<Pick<ChildSpec, 'readyWithinMs' | 'scratchBytes'>>;
 
 /**
  * What restarts with what: a worker starts afresh with the one whose knowledge it has copied. Market data and telemetry
@@ -91,6 +95,7 @@ const ROWS: readonly Row[] = [
   },
   {
     actor: 'strategy',
+    scratchBytes: STRATEGY_SCRATCH_BYTES,
     stopWithinMs: 500,
     restartsWith: [],
     holdWhileDown: 'worker-down',
@@ -112,6 +117,7 @@ export const childSpecs = (
 ): readonly ChildSpec[] =>
   ROWS.filter(row => row.actor !== 'paper-exchange' || settings.mode !== 'live').map(row => ({
     readyWithinMs: START_WORKER_MS,
+    scratchBytes: 0,
     ...row,
     entry: entryOf(row.actor),
   }));

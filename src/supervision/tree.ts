@@ -29,6 +29,7 @@ export interface TreeEvents {
 
 interface Seat {
   readonly spec: ChildSpec;
+  readonly scratch: SharedArrayBuffer | null;
   link: WorkerLink | null;
   incarnation: number;
 }
@@ -80,14 +81,24 @@ export class WorkerTree {
     this.config = config;
     this.events = events;
     this.credentials = config.credentials;
-    this.seats = new Map(config.specs.map(spec => [spec.actor, { spec, link: null, incarnation: 0 }]));
+    this.seats = new Map(
+      config.specs.map(spec => [
+        spec.actor,
+        {
+          spec,
+          scratch: spec.scratchBytes > 0 ? new SharedArrayBuffer(spec.scratchBytes) : null,
+          link: null,
+          incarnation: 0,
+        },
+      ]),
+    );
     this.connectEarly('supervisor');
   }
 
   /** Spawns a worker, connects it with the peers that are up, and asks it to start. */
   start(actor: ActorName, incarnation: number): void {
     const seat = this.seat(actor);
-    const link = new WorkerLink(seat.spec, this.bootOf(seat.spec, incarnation), {
+    const link = new WorkerLink(seat.spec, this.bootOf(seat, incarnation), {
       onMessage: message => this.onMessage(seat, incarnation, message),
       onExit: exit => {
         if (seat.link === link) {
@@ -197,7 +208,7 @@ export class WorkerTree {
     return seat;
   }
 
-  private bootOf(spec: ChildSpec, incarnation: number): WorkerBoot {
+  private bootOf({ spec, scratch }: Seat, incarnation: number): WorkerBoot {
     const facts = Object.assign({}, ...this.facts.values()) as Readonly<Record<string, string>>;
     const places = placesOf(this.config.settings, this.credentials, facts);
     return {
@@ -211,6 +222,7 @@ export class WorkerTree {
       credentials: spec.signs ? places.credentials : null,
       facts: Object.fromEntries(Object.entries(facts).filter(([name]) => !SECRET_FACTS.includes(name))),
       terminal: this.config.terminal,
+      ...(scratch === null ? {} : { scratch }),
     };
   }
 

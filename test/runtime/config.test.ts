@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { formatDecimal } from '#src/domain/money.js';
+import { formatDecimal, parseDecimal } from '#src/domain/money.js';
+import { NO_RULES } from '#src/domain/universe.js';
 import { type ConfigInputs, canonicalJson, loadSettings, renderProblem } from '#src/runtime/config.js';
 import { practiceLimits } from '#src/runtime/practice-limits.js';
 import { SETTING_NAMES, SETTINGS, type SettingName } from '#src/runtime/setting-table.js';
@@ -98,6 +99,50 @@ const TABLE: Readonly<
     good: ['{"a":[1]}', { a: [1] }],
     bad: ['', '{', '{"a":', 'missing.json'],
     read: s => s.strategyConfig,
+  },
+  STRATEGIES: {
+    good: [
+      '[{"name":"a","strategy":"maker"},{"name":"b","strategy":"./b.ts","symbols":["BTCTRY"],"config":{"x":1},"universe":{"deny":["BTCTRY"]}}]',
+      [
+        { name: 'a', strategy: 'maker', symbols: ['BTCTRY'], config: {}, universe: null },
+        {
+          name: 'b',
+          strategy: './b.ts',
+          symbols: ['BTCTRY'],
+          config: { x: 1 },
+          universe: { ...NO_RULES, deny: ['BTCTRY'] },
+        },
+      ],
+    ],
+    bad: [
+      '[',
+      '{}',
+      '[]',
+      '[{}]',
+      '[{"name":"A","strategy":"maker"}]',
+      '[{"name":"a","strategy":"maker","extra":1}]',
+      '[{"name":"a","strategy":"maker","symbols":["ETHTRY"]}]',
+      '[{"name":"a-b","strategy":"maker"},{"name":"ab","strategy":"maker"}]',
+      '[{"name":"a","strategy":"maker","universe":{"minVolume":-1}}]',
+      'missing.json',
+    ],
+    read: s => s.strategies,
+  },
+  UNIVERSE: {
+    good: [
+      '{"minVolume":"1.5","maxSpreadBps":10,"minAgeMs":5,"allow":["BTCTRY"],"cooldownMs":7,"maxSymbols":2}',
+      {
+        minVolume: parseDecimal('1.5'),
+        maxSpreadBps: 10,
+        minAgeMs: 5,
+        allow: ['BTCTRY'],
+        deny: [],
+        cooldownMs: 7,
+        maxSymbols: 2,
+      },
+    ],
+    bad: ['[]', '{"minVolume":"x"}', '{"maxSymbols":0}', '{"volume":1}', 'missing.json'],
+    read: s => s.strategies[0]?.universe,
   },
   BTCTURK_BASE_URL: {
     good: ['http://127.0.0.1:8080/', 'http://127.0.0.1:8080'],

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import * as Comlink from 'comlink';
-import type { MarketEvent } from '#src/domain/market-events.js';
+import type { MarketEvent, MarketWish } from '#src/domain/market-events.js';
 import type { FromWorker, ToWorker, WorkerControl } from '#src/messages/control.js';
 import type { ToTelemetry } from '#src/messages/telemetry.js';
 import { childSpecs } from '#src/supervision/child-spec.js';
@@ -17,9 +17,9 @@ export interface MarketDataThreadOptions {
 export interface MarketDataThread {
   /** Comlink's proxy: keep it as long as a call is under way. */
   readonly control: Comlink.Remote<WorkerControl>;
-  /** Connects a peer's port: `heard` is told what the peer would be told. */
-  connect(peer: 'strategy' | 'execution', heard: (event: MarketEvent) => void): void;
-  connect(peer: 'telemetry', heard: (event: ToTelemetry) => void): void;
+  /** Connects a peer's port: `heard` is told what the peer would be told; what is returned says what a strategy would. */
+  connect(peer: 'strategy' | 'execution', heard: (event: MarketEvent) => void): (wish: MarketWish) => void;
+  connect(peer: 'telemetry', heard: (event: ToTelemetry) => void): unknown;
   /** CPU of the thread so far, ms. */
   cpuMs(): Promise<number>;
   /** Its exit code. */
@@ -39,6 +39,7 @@ export const startMarketDataThread = (options: MarketDataThreadOptions): MarketD
         incarnation: 1,
         settings: { symbols: options.symbols, maxMarketDataAgeMs: 5_000, wsIdleReconnectMs: 30_000 },
         publicEndpoints: { baseUrl: options.baseUrl, graphUrl: options.baseUrl, wsUrl: options.wsUrl },
+        credentials: null,
         facts: {},
         terminal: false,
       },
@@ -63,6 +64,7 @@ export const startMarketDataThread = (options: MarketDataThreadOptions): MarketD
         else tell(arrived);
       });
       ports.push(channel.port1);
+      return (wish: MarketWish): void => channel.port1.postMessage(wish);
     },
     cpuMs: async () => {
       const { user, system } = await worker.cpuUsage();

@@ -1,5 +1,6 @@
 /** The market-data worker on a real thread, against the embedded exchange. */
 import { expect } from 'chai';
+import { candleProblem, fillGaps } from '#src/domain/candles.js';
 import type { MarketEvent } from '#src/domain/market-events.js';
 import { parseFault } from '#src/exchange/faults.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
@@ -22,8 +23,7 @@ const startThread = (
   });
   const connect = (peer: 'strategy' | 'execution') => {
     const heard = eventsOf<MarketEvent>();
-    thread.connect(peer, heard.add);
-    return heard;
+    return Object.assign(heard, { say: thread.connect(peer, heard.add) });
   };
   return { thread, said, connect };
 };
@@ -64,6 +64,25 @@ describe('market-data worker', function () {
     await early.find(event => isBook(event) && early.items.indexOf(event) > early.items.indexOf(lost));
     const status = await said.find(message => message.type === 'status-reported');
     expect(status).to.have.nested.property('facts.books[0].symbol', SYMBOL);
+    await thread.control.drain();
+    expect(await thread.exited).to.equal(0);
+  });
+
+  it('reads candles and tickers for a strategy, one after the other', async () => {
+    const { thread, connect } = startThread(exchange, [SYMBOL]);
+    await thread.control.start();
+    const strategy = connect('strategy');
+    const wish = { symbol: SYMBOL, interval: '5m', count: 20 } as const;
+    strategy.say({ type: 'candles-wanted', id: 'strategy:1:1', cause: 'start', ...wish });
+    strategy.say({ type: 'tickers-wanted', id: 'strategy:1:2', cause: 'universe', everyMs: 60_000 });
+    const read = await strategy.find(event => event.type === 'candles-read');
+    if (read.type !== 'candles-read') throw new Error('impossible');
+    expect(read).to.include({ cause: 'strategy:1:1', symbol: SYMBOL, interval: '5m', problem: null });
+    expect(read.candles).to.have.length(20);
+    expect(read.candles.map(candleProblem).filter(problem => problem !== null)).to.deep.equal([]);
+    expect(fillGaps(read.candles)).to.deep.equal(read.candles);
+    const tickers = await strategy.find(event => event.type === 'tickers-read');
+    expect(tickers).to.have.nested.property('tickers[0].symbol', SYMBOL);
     await thread.control.drain();
     expect(await thread.exited).to.equal(0);
   });

@@ -1,0 +1,165 @@
+/**
+ * Several strategies in one actor, each with its own host, name, position and state, under the one risk gate. What one
+ * of them does wrong is its own: it is stopped by name and the others go on.
+ */
+import type { EventIds, Now, Stepped } from './step.js';
+import { eventIds } from './step.js';
+import type { OwnOrder, ParameterValues, StrategyDefinition } from './strategy.js';
+import {
+  initialStrategyHost,
+  openOrdersOf,
+  type StrategyHostConfig,
+  type StrategyHostEffect,
+  type StrategyHostInput,
+  type StrategyHostState,
+  statusFacts,
+  stepStrategyHost,
+} from './strategy-host.js';
+import type { UniverseRules } from './universe.js';
+
+/** One strategy of the portfolio. */
+export interface PortfolioMember {
+  readonly name: string;
+  readonly definition: StrategyDefinition;
+  readonly parameters: ParameterValues;
+  readonly symbols: readonly string[];
+  readonly universe: UniverseRules | null;
+  /** Why it must not run; null when it may. */
+  readonly disabled: string | null;
+}
+
+/** What the members share. */
+export interface PortfolioConfig
+  extends Pick<
+    StrategyHostConfig,
+    | 'incarnation'
+    | 'startedAt'
+    | 'intentValidityMs'
+    | 'maxOpenOrders'
+    | 'maxOpenOrdersPerSymbol'
+    | 'feesOf'
+    | 'candleHistory'
+  > {
+  readonly members: readonly PortfolioMember[];
+  /** From the ledger; each member finds what is its own. */
+  readonly restored: Required<Pick<StrategyHostConfig['restored'], 'openOrders' | 'fills'>> & {
+    readonly strategyStates: ReadonlyMap<string, string>;
+  };
+}
+
+export interface PortfolioState {
+  readonly hosts: StrategyHostState[];
+}
+
+/** Told which member is about to run, and null when it is done: who runs for ever can be named afterwards. */
+export type PortfolioWatch = (member: number | null) => void;
+
+/** Batches of one member, so that the ledger's answers tell them apart. */
+const BATCHES_EACH = 1_000_000_000;
+
+const unwatched: PortfolioWatch = () => {};
+
+/** A member that cannot even be created is stopped with its reason; it stops nobody else. */
+export const initialPortfolio = (
+  config: PortfolioConfig,
+  watch: PortfolioWatch = unwatched,
+): PortfolioState => {
+  const state: PortfolioState = { hosts: [] };
+  const ids: EventIds = eventIds('strategy', config.incarnation);
+  const { members, restored, ...shared } = config;
+  for (const [index, member] of members.entries()) {
+    const host: StrategyHostConfig = {
+      ...shared,
+      ...member,
+      ids,
+      firstBatch: index * BATCHES_EACH + 1,
+      others: () => ordersBeside(state, index),
+      restored: {
+        saved: restored.strategyStates.get(member.name) ?? null,
+        openOrders: restored.openOrders,
+        fills: restored.fills,
+      },
+    };
+    watch(index);
+    try {
+      state.hosts.push(initialStrategyHost(host));
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      state.hosts.push(initialStrategyHost({ ...host, disabled: `it cannot be created: ${words}` }));
+    }
+    watch(null);
+  }
+  return state;
+};
+
+export const stepPortfolio = (
+  state: PortfolioState,
+  input: StrategyHostInput,
+  now: Now,
+  watch: PortfolioWatch = unwatched,
+): Stepped<PortfolioState, StrategyHostEffect> => {
+  const { hosts } = state;
+  if (hosts.length === 1) {
+    watch(0);
+    const { effects } = stepStrategyHost(hosts[0] as StrategyHostState, input, now);
+    watch(null);
+    return { state, effects };
+  }
+  const effects: StrategyHostEffect[] = [];
+  for (const [index, host] of hosts.entries()) {
+    if (!concerns(host, input)) continue;
+    watch(index);
+    for (const effect of stepStrategyHost(host, input, now).effects)
+      if (effect.type !== 'status') effects.push(effect);
+    watch(null);
+  }
+  if (input.type === 'tick') addStatus(state, effects, now);
+  return { state, effects };
+};
+
+/** Whether an input is any of this member's business. What is not costs nothing. */
+const concerns = ({ name, config }: StrategyHostState, input: StrategyHostInput): boolean => {
+  switch (input.type) {
+    case 'book-updated':
+      return config.symbols.includes(input.book.symbol);
+    case 'candle-closed':
+      return config.symbols.includes(input.candle.symbol);
+    case 'public-trade':
+    case 'feed-status-changed':
+    case 'candles-read':
+      return config.symbols.includes(input.symbol);
+    case 'order-updated':
+      return input.order.strategy === name;
+    case 'intent-denied':
+      return input.strategy === name;
+    default:
+      return true;
+  }
+};
+
+const ordersBeside = (state: PortfolioState, index: number): readonly OwnOrder[] =>
+  state.hosts.length === 1
+    ? NOBODYS
+    : state.hosts.flatMap((host, other) => (other === index ? [] : openOrdersOf(host)));
+const NOBODYS: readonly OwnOrder[] = [];
+
+const STATUS_EVERY_MS = 1_000;
+
+const addStatus = (state: PortfolioState, effects: StrategyHostEffect[], now: Now): void => {
+  const first = state.hosts[0];
+  // The first member's clock speaks for all: it has just moved on when its next report is a whole interval away.
+  if (first === undefined || first.nextStatusMonoMs !== now.monoMs + STATUS_EVERY_MS) return;
+  effects.push({ type: 'status', facts: portfolioFacts(state) });
+};
+
+/** The actor's part of `btcbot status`: of one strategy its facts, of several theirs by name. */
+export const portfolioFacts = (state: PortfolioState): Readonly<Record<string, unknown>> => {
+  const [only, ...more] = state.hosts;
+  if (only === undefined) return {};
+  if (more.length === 0) return statusFacts(only);
+  return {
+    state: state.hosts.every(host => host.stopped !== null) ? 'stopped' : 'running',
+    stopped: state.hosts.filter(host => host.stopped !== null).map(host => host.name),
+    strategies: Object.fromEntries(state.hosts.map(host => [host.name, statusFacts(host)])),
+  };
+};
