@@ -77,7 +77,11 @@ export const openControlSocket = (
     close() {
       server.close();
       for (const socket of sockets) socket.destroy();
-      rmSync(path, { force: true });
+      try {
+        rmSync(path, { force: true });
+      } catch {
+        // On a disk that has turned read-only the name stays; the next start takes its place. A stop goes on.
+      }
     },
   };
   return new Promise((resolve, reject) => {

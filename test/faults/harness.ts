@@ -45,21 +45,22 @@ export class Stage {
   readonly venue: OutsideVenue;
   readonly database: string;
   readonly requests: ArrivedRequest[];
-  private readonly folder: string;
+  /** Removed at the end; null when it belongs to somebody else. */
+  private readonly ownFolder: string | null;
   private readonly stopWatching: () => void;
   private current: RunningBot | null = null;
 
-  private constructor(venue: OutsideVenue, folder: string) {
+  private constructor(venue: OutsideVenue, folder: string | null) {
     this.venue = venue;
-    this.folder = folder;
-    this.database = databaseIn(folder);
+    this.ownFolder = folder === null ? botFolder() : null;
+    this.database = databaseIn(folder ?? this.ownFolder ?? '');
     const watch = watchRequests(Number(new URL(venue.exchange.url).port));
     this.requests = watch.seen;
     this.stopWatching = watch.stop;
   }
 
-  /** @param folder where the bot's files go; one of its own unless given */
-  static async open(seed: number, folder = botFolder()): Promise<Stage> {
+  /** @param folder where the bot's files go, which stays; one of its own unless given */
+  static async open(seed: number, folder: string | null = null): Promise<Stage> {
     return new Stage(await openVenue(seed), folder);
   }
 
@@ -78,7 +79,7 @@ export class Stage {
     await this.current?.ended;
     this.stopWatching();
     await this.venue.exchange.close();
-    removeFolder(this.folder);
+    if (this.ownFolder !== null) removeFolder(this.ownFolder);
   }
 
   ask(command: OperatorCommand, withinMs?: number): Promise<CommandAnswer> {
@@ -146,24 +147,37 @@ export class Stage {
     return found as LogEvent;
   }
 
-  /** Waits until the bot has sent so many orders from now on. */
-  async trading(orders = 2): Promise<void> {
+  /**
+   * Waits until the bot has sent so many orders from now on.
+   * @param late keys of latched holds that the test brought about and that may fall only now: released
+   */
+  async trading(orders = 2, late: readonly string[] = []): Promise<void> {
     const fromMs = preciseMs();
-    await this.until(
-      'orders at the exchange',
-      () => this.writes(fromMs).filter(({ method }) => method === 'POST').length >= orders,
-    );
+    await this.until('orders at the exchange', async () => {
+      if (this.writes(fromMs).filter(({ method }) => method === 'POST').length >= orders) return true;
+      for (const key of late) await this.off(key);
+      return false;
+    });
   }
 
-  /** Lets go of safe mode, as soon as the state is clean. */
-  async release(key = 'operator'): Promise<void> {
+  /**
+   * Lets go of safe mode, as soon as the state is clean.
+   * @param first keys of other latched holds that the test itself brought about, released before it
+   */
+  async release(first: readonly string[] = []): Promise<void> {
     await this.until('the release of safe mode', async () => {
-      const { ok } = await this.ask(
-        { type: 'safe-mode-off', acknowledgement: LIVE_ACKNOWLEDGEMENT, key },
-        PATIENCE_MS,
-      );
-      return ok;
+      for (const key of first) await this.off(key);
+      return this.off('operator');
     });
+  }
+
+  /** @returns whether the hold was there and could be released */
+  private async off(key: string): Promise<boolean> {
+    const { ok } = await this.ask(
+      { type: 'safe-mode-off', acknowledgement: LIVE_ACKNOWLEDGEMENT, key },
+      PATIENCE_MS,
+    );
+    return ok;
   }
 
   /** Gives a command to one of the bot's threads; resolves when the thread begins to carry it out. */

@@ -1,12 +1,15 @@
 /** Every part of the fault suite, in the order of the document. */
+import { disk } from './disks.js';
 import { freeze } from './freeze.js';
 import { syncs } from './fsync.js';
+import { killSwitch } from './kill-switch.js';
 import { kills } from './kills.js';
 import type { FaultPart } from './part.js';
 import { signals } from './signals.js';
+import { stop } from './stop.js';
 import { submits } from './submits.js';
 
-export const PARTS: readonly FaultPart[] = [submits, kills, syncs, signals, freeze];
+export const PARTS: readonly FaultPart[] = [submits, kills, syncs, signals, freeze, killSwitch, disk, stop];
 
 /**
  * The parts named on a command line, in the order of the document; all of them when none is named.

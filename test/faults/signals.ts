@@ -16,6 +16,8 @@ const SETTLE_MS = 400;
 const LONG_WATCH_EVERY = 20;
 const LONG_WATCH_MS = 2_000;
 const GOAL_MS = 50;
+/** A strategy that spins while a thousand answers come is a contradiction of its own, latched: the flood is ours. */
+const FLOOD_HOLD = 'invariant:execution>strategy';
 
 interface SignalRun {
   /** From the signal to the last write's first byte at the exchange; 0 when none came. */
@@ -37,17 +39,15 @@ const oneSignal = async (
 ): Promise<SignalRun> => {
   await stage.trading();
   const fromIndex = stage.bot.events.length;
-  const { atMs: floodedAtMs } = await stage.command({
-    to: 'strategy',
-    act: 'flood',
-    count: QUEUED,
-    ms: STRATEGY_SPINS_MS,
-  });
+  const flood = { to: 'strategy', act: 'flood', count: QUEUED, ms: STRATEGY_SPINS_MS } as const;
+  const flooded = stage.told('done', flood);
+  const { atMs: floodedAtMs } = await stage.command(flood);
   if (kind === 'blocked') await stage.command({ to: 'execution', act: 'busy', ms: EXECUTION_SPINS_MS });
   await pause(waitMs);
   const signaledAtMs = preciseMs();
   stage.bot.kill('SIGUSR2');
   const held = await stage.heard('trading-state-changed', fromIndex, line => line.to === 'observe-only');
+  await flooded;
   await pause(SETTLE_MS);
   const after = stage.writes(signaledAtMs);
   await pause(watchMs);
@@ -113,7 +113,8 @@ time from the signal to the first byte of the last write, the exchange's own rea
           restarts += 1;
           await restartInSafeMode(stage, contradictions);
         }
-        await stage.release();
+        await stage.release([FLOOD_HOLD]);
+        await stage.trading(1, [FLOOD_HOLD]);
       }
       await stage.trading();
       contradictions.push(...(await stage.finish()));

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,6 +66,14 @@ describe('the control socket', () => {
     first.close();
     control?.close();
     expect(existsSync(path())).to.equal(false);
+  });
+
+  it('closes also when its name cannot be removed', async () => {
+    const first = await open();
+    rmSync(path());
+    mkdirSync(path());
+    first.close();
+    expect(existsSync(path())).to.equal(true);
   });
 
   for (const nonsense of [
