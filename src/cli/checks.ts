@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path';
 import { failureText, ListingError, readListedInstruments } from '../btcturk/listed-instruments.js';
 import { createRestClient, type RestClient } from '../btcturk/rest-client.js';
 import { SigningKeyError } from '../btcturk/sign.js';
-import { DRILL_MAX_AGE_MS } from '../domain/readiness.js';
+import { drillRefusals, FULL_READINESS_MINUTES } from '../domain/readiness.js';
 import type { SupervisorStatus } from '../domain/supervisor.js';
 import { readBackupMark } from '../ledger/backup-mark.js';
 import { inspectIntegrity } from '../ledger/inspect.js';
@@ -23,6 +23,7 @@ import { judgeFileSystem } from '../ledger/ledger-file.js';
 import { type LedgerReader, openReader } from '../ledger/reader.js';
 import { judgeObjectives } from '../operations/objective-day.js';
 import { objectivePath, readObjectives } from '../operations/objective-file.js';
+import { buildId } from '../runtime/build-id.js';
 import { monoMs, wallMs } from '../runtime/clock.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
 import { latchPath, readLatch } from '../runtime/latch-file.js';
@@ -156,21 +157,19 @@ export const backupCheck = (settings: Pick<Settings, 'stateDbPath' | 'mode'>, no
     : pass('backup', words);
 };
 
-/** The rehearsal of the kill: failed, old, or never held. A configuration that asks for no live needs none. */
+/** The rehearsal of the kill. A configuration that asks for no live, or for a rehearsal of it, needs none. */
 export const drillCheck = (settings: Settings): Check => {
   const drill = readDrill(drillPath(settings.stateDbPath));
-  if (drill === null)
-    return settings.mode === 'live'
-      ? warn('kill drill', 'never held: btcbot drill kill, on a bot in dry run')
-      : pass('kill drill', 'never held; btcbot drill kill rehearses it');
-  if (!drill.passed)
-    return settings.mode === 'live'
-      ? refused('kill drill', 'the last one failed')
-      : warn('kill drill', 'the last one failed');
-  const days = Math.floor((wallMs() - drill.atMs) / 86_400_000);
-  return wallMs() - drill.atMs > DRILL_MAX_AGE_MS
-    ? warn('kill drill', `held ${days} days ago: hold another`)
-    : pass('kill drill', `passed ${days} days ago, zero after ${drill.verifiedZeroMs ?? '-'} ms`);
+  const nowMs = wallMs();
+  const refusals = drillRefusals(drill, buildId(), nowMs);
+  if (refusals.length === 0) {
+    const days = Math.floor((nowMs - (drill?.atMs ?? nowMs)) / 86_400_000);
+    return pass('kill drill', `passed ${days} days ago, zero after ${drill?.verifiedZeroMs ?? '-'} ms`);
+  }
+  const words = refusals.join('; ');
+  if (settings.mode !== 'live') return drill === null ? pass('kill drill', words) : warn('kill drill', words);
+  const needed = settings.liveReadinessMinMinutes >= FULL_READINESS_MINUTES || drill?.passed === false;
+  return needed ? refused('kill drill', words) : warn('kill drill', words);
 };
 
 /** The last day against the objectives of SLO.md, as the bot has kept it. A missed one asks for a look; it refuses nothing. */

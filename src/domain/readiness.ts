@@ -23,6 +23,8 @@ export interface ReadinessRecord {
 
 /** How the last kill drill went, as it is kept. */
 export interface DrillRecord {
+  /** The program that was rehearsed. */
+  readonly build: string;
   /** Unix ms of its beginning. */
   readonly atMs: number;
   readonly passed: boolean;
@@ -34,6 +36,8 @@ export interface DrillRecord {
 
 /** Older drills say little about today's bot. */
 export const DRILL_MAX_AGE_MS = 30 * 24 * 3_600_000;
+/** Evidence for less than this is a rehearsal on loopback (the settings allow it nowhere else), and asks for no drill. */
+export const FULL_READINESS_MINUTES = 30;
 
 /** Older evidence says nothing about today's venue, network and clock. */
 export const READINESS_MAX_AGE_MS = 24 * 3_600_000;
@@ -101,6 +105,20 @@ export const countReadiness = (
   };
 };
 
+/** Why the last kill drill is no evidence for this build; empty when it is. */
+export const drillRefusals = (drill: DrillRecord | null, build: string, nowMs: number): readonly string[] => {
+  if (drill === null)
+    return ['no kill drill is recorded: btcbot drill kill holds one, on paper or in dry run'];
+  if (!drill.passed) return ['the last kill drill failed'];
+  if (drill.build !== build) return ['the last kill drill was held with another build'];
+  const ageMs = nowMs - drill.atMs;
+  if (ageMs < 0) return ['the last kill drill is from the future'];
+  const days = Math.floor(ageMs / 86_400_000);
+  return ageMs > DRILL_MAX_AGE_MS
+    ? [`the last kill drill is ${days} days old, more than ${DRILL_MAX_AGE_MS / 86_400_000}`]
+    : [];
+};
+
 /** Why the evidence does not cover a live start; empty when it does, or when none is asked for. */
 export const readinessRefusals = (
   record: ReadinessRecord | null,
@@ -113,7 +131,9 @@ export const readinessRefusals = (
   },
 ): readonly string[] => {
   if (wanted.minMinutes === 0) return [];
-  const refusals = drill !== null && !drill.passed ? ['the last kill drill failed'] : [];
+  const rehearsal = wanted.minMinutes < FULL_READINESS_MINUTES;
+  const refusals =
+    rehearsal && drill?.passed !== false ? [] : [...drillRefusals(drill, wanted.build, wanted.nowMs)];
   if (record === null) return ['no evidence of a healthy dry run is recorded', ...refusals];
   if (record.build !== wanted.build) refusals.push('the evidence was gathered with another build');
   if (record.configHash !== wanted.configHash)

@@ -73,6 +73,8 @@ export interface SupervisorConfig {
   readonly shutdownOpenOrders: 'leave' | 'cancel';
   /** Holds of an earlier run that survive a restart. */
   readonly restoredHolds: readonly Hold[];
+  /** Which program this is; kept with a drill. */
+  readonly build?: string;
   /** The words that release a latch. */
   readonly acknowledgement: string;
   /** A run of a few tiny live orders: it stops at its first hold, and when its time is over. Absent for any other run. */
@@ -919,6 +921,7 @@ class Turn {
     const left = openOrdersIn(this.child('execution')?.facts ?? {});
     const tookMs = Math.round(this.now.monoMs - drill.startedMonoMs);
     const record: DrillRecord = {
+      build: this.state.config.build ?? '',
       atMs: drill.startedAtMs,
       passed,
       verifiedZeroMs: passed ? tookMs : null,

@@ -26,16 +26,15 @@ const readObject = (path: string): Readonly<Record<string, unknown>> | null => {
 /** The last drill; null when there was none. A file that cannot be understood is a drill that failed. */
 export const readDrill = (path: string): DrillRecord | null => {
   if (!existsSync(path)) return null;
-  const value = readObject(path);
-  const { atMs, passed, verifiedZeroMs, left } = value ?? {};
-  return typeof atMs === 'number' && passed === true
-    ? {
-        atMs,
-        passed,
-        verifiedZeroMs: typeof verifiedZeroMs === 'number' ? verifiedZeroMs : null,
-        left: Array.isArray(left) ? left.map(String) : [],
-      }
-    : { atMs: typeof atMs === 'number' ? atMs : 0, passed: false, verifiedZeroMs: null, left: [] };
+  const { build, atMs, passed, verifiedZeroMs, left } = readObject(path) ?? {};
+  const understood = typeof build === 'string' && typeof atMs === 'number' && passed === true;
+  return {
+    build: typeof build === 'string' ? build : '',
+    atMs: typeof atMs === 'number' ? atMs : 0,
+    passed: understood,
+    verifiedZeroMs: understood && typeof verifiedZeroMs === 'number' ? verifiedZeroMs : null,
+    left: understood && Array.isArray(left) ? left.map(String) : [],
+  };
 };
 
 /** The record, or null when there is none or it cannot be understood: stored state is input. */

@@ -209,6 +209,7 @@ const supervise = (
     symbols: settings.symbols,
     shutdownOpenOrders: settings.shutdownOpenOrders,
     restoredHolds: readLatch(latch),
+    build: buildId(),
     acknowledgement: LIVE_ACKNOWLEDGEMENT,
     ...(canary === undefined ? {} : { canary }),
     readiness:

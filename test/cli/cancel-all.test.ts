@@ -9,6 +9,7 @@ import { parseDecimal } from '#src/domain/money.js';
 import { parseFault } from '#src/exchange/faults.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { openLedger } from '#src/ledger/store.js';
+import { buildId } from '#src/runtime/build-id.js';
 import { cleanUp, REAL_BOT, startBot } from '../supervision/bot-process.js';
 import { run } from './run.js';
 
@@ -194,8 +195,11 @@ describe('cancel-all through a running bot', function () {
     expect(drill.verifiedZeroMs).to.be.a('number');
     expect(drill.fenceMs).to.be.a('number');
     expect(drilled.code).to.equal(0);
-    const kept = JSON.parse(readFileSync(join(bot.folder, 'drill.json'), 'utf8')) as { passed: boolean };
-    expect(kept.passed).to.equal(true);
+    const kept = JSON.parse(readFileSync(join(bot.folder, 'drill.json'), 'utf8')) as {
+      passed: boolean;
+      build: string;
+    };
+    expect(kept).to.include({ passed: true, build: buildId() });
     const after = bot.log.length;
     await bot.heard('order-working', line => bot.log.indexOf(line) >= after);
     bot.signal('SIGTERM');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { parseDecimal } from '#src/domain/money.js';
-import { newReadiness, type ReadinessRecord } from '#src/domain/readiness.js';
+import { type DrillRecord, newReadiness, type ReadinessRecord } from '#src/domain/readiness.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { openLedger } from '#src/ledger/store.js';
 import { SLOT_MS } from '#src/operations/objective-day.js';
@@ -86,7 +86,19 @@ describe('doctor and preflight', () => {
     const { checks } = JSON.parse(out) as { readonly checks: readonly Row[] };
     return { code, rows: new Map(checks.map(row => [row.name, row])), text: out };
   };
-  const givenEvidence = (settings: Readonly<Record<string, string>>): void => {
+  const givenDrill = (over: Partial<DrillRecord> = {}): void =>
+    writeReadiness(drillPath(db()), {
+      build: buildId(),
+      atMs: Date.now() - 60_000,
+      passed: true,
+      verifiedZeroMs: 900,
+      left: [],
+      ...over,
+    });
+  const givenEvidence = (
+    settings: Readonly<Record<string, string>>,
+    over: Partial<ReadinessRecord> = {},
+  ): void => {
     const loaded = loadSettings({
       env: settings,
       cwd: folder,
@@ -101,6 +113,7 @@ describe('doctor and preflight', () => {
       healthyMs: 3_000_000,
       untilMs: Date.now() - 1_000,
       healthyAtEnd: true,
+      ...over,
     };
     writeReadiness(readinessPath(db()), record);
   };
@@ -183,7 +196,7 @@ describe('doctor and preflight', () => {
     ],
   ];
   const drilled = (atMs: number, passed: boolean): Record<string, string> => {
-    writeReadiness(drillPath(db()), { atMs, passed, verifiedZeroMs: passed ? 900 : null, left: [] });
+    givenDrill({ atMs, passed });
     return env();
   };
   const day = 86_400_000;
@@ -268,6 +281,7 @@ describe('doctor and preflight', () => {
     const settings = env(LIVE);
     expect((await examine('preflight', settings)).code).to.equal(1);
     givenEvidence(settings);
+    givenDrill();
     const ready = await examine('preflight', settings);
     expect([...ready.rows.values()].filter(row => row.verdict === 'refused')).to.deep.equal([]);
     expect(ready.code).to.equal(0);
@@ -277,6 +291,36 @@ describe('doctor and preflight', () => {
       expect(code, name).to.equal(1);
       expect(rows.get(name)?.verdict, name).to.equal('refused');
     }
+  });
+
+  it('preflight wants evidence of this build and configuration that has not expired, and a drill of this build', async () => {
+    const settings = env(LIVE);
+    const dayMs = 86_400_000;
+    const refusedNow = async (): Promise<readonly string[]> => {
+      const { code, rows } = await examine('preflight', settings);
+      const names = [...rows.values()].filter(row => row.verdict === 'refused').map(row => row.name);
+      expect(code).to.equal(names.length === 0 ? 0 : 1);
+      return names;
+    };
+    givenDrill();
+    for (const over of [
+      { build: 'another' },
+      { configHash: 'another' },
+      { healthyMs: 60_000 },
+      { healthyAtEnd: false },
+      { untilMs: Date.now() - dayMs - 1, sinceMs: Date.now() - 2 * dayMs },
+    ]) {
+      givenEvidence(settings, over);
+      expect(await refusedNow(), JSON.stringify(over)).to.deep.equal(['healthy dry run']);
+    }
+    givenEvidence(settings);
+    expect(await refusedNow()).to.deep.equal([]);
+    for (const over of [{ build: 'another' }, { passed: false }, { atMs: Date.now() - 31 * dayMs }]) {
+      givenDrill(over);
+      expect(await refusedNow(), JSON.stringify(over)).to.deep.equal(['healthy dry run', 'kill drill']);
+    }
+    rmSync(drillPath(db()));
+    expect(await refusedNow()).to.deep.equal(['healthy dry run', 'kill drill']);
   });
 
   it('preflight refuses a configuration that the bot would refuse', async () => {

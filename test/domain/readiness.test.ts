@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import {
   continueReadiness,
   countReadiness,
+  DRILL_MAX_AGE_MS,
+  type DrillRecord,
   newReadiness,
   READINESS_MAX_AGE_MS,
   type ReadinessRecord,
@@ -132,9 +134,10 @@ describe('the demand for evidence', () => {
     incident: '',
   };
   const wanted = { build: 'b', configHash: 'c', minMinutes: 30, nowMs: START + 60_000 };
+  const drill: DrillRecord = { build: 'b', atMs: START, passed: true, verifiedZeroMs: 900, left: [] };
 
   it('is met by enough, recent, healthy time of the same build and configuration', () => {
-    expect(readinessRefusals(good, null, wanted)).to.deep.equal([]);
+    expect(readinessRefusals(good, drill, wanted)).to.deep.equal([]);
   });
 
   const table: readonly [words: string, record: ReadinessRecord | null, refusal: string][] = [
@@ -153,14 +156,34 @@ describe('the demand for evidence', () => {
   ];
   for (const [words, record, refusal] of table)
     it(`is not met by ${words}`, () => {
-      expect(readinessRefusals(record, null, wanted).join('; ')).to.contain(refusal);
+      expect(readinessRefusals(record, drill, wanted).join('; ')).to.contain(refusal);
     });
 
-  it('is not met after a kill drill that failed, and does not ask for one', () => {
-    const drill = { atMs: START, passed: false, verifiedZeroMs: null, left: ['bb-1'] };
-    expect(readinessRefusals(good, drill, wanted)).to.deep.equal(['the last kill drill failed']);
-    expect(readinessRefusals(good, { ...drill, passed: true }, wanted)).to.deep.equal([]);
-    expect(readinessRefusals(null, drill, wanted)).to.have.length(2);
+  const drills: readonly [words: string, drill: DrillRecord | null, refusal: string][] = [
+    ['without a kill drill', null, 'no kill drill is recorded'],
+    ['after a kill drill that failed', { ...drill, passed: false }, 'the last kill drill failed'],
+    ['after a drill of another build', { ...drill, build: 'x' }, 'held with another build'],
+    [
+      'after an old drill',
+      { ...drill, atMs: wanted.nowMs - DRILL_MAX_AGE_MS - 1 },
+      '30 days old, more than 30',
+    ],
+    ['after a drill from the future', { ...drill, atMs: wanted.nowMs + 1 }, 'from the future'],
+  ];
+  for (const [words, held, refusal] of drills)
+    it(`is not met ${words}`, () => {
+      expect(readinessRefusals(good, held, wanted)).to.have.length(1);
+      expect(readinessRefusals(good, held, wanted)[0]).to.contain(refusal);
+    });
+
+  it('asks for no drill where less than the full time is asked for, but hears of one that failed', () => {
+    const rehearsal = { ...wanted, minMinutes: 1 };
+    expect(readinessRefusals(good, null, rehearsal)).to.deep.equal([]);
+    expect(readinessRefusals(good, { ...drill, atMs: 0 }, rehearsal)).to.deep.equal([]);
+    expect(readinessRefusals(good, { ...drill, passed: false }, rehearsal)).to.deep.equal([
+      'the last kill drill failed',
+    ]);
+    expect(readinessRefusals(null, { ...drill, passed: false }, rehearsal)).to.have.length(2);
   });
 
   it('can be waived where the settings allow zero minutes', () => {

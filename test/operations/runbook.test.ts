@@ -46,6 +46,10 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
     'never give more rights than the operator’s own, and have caps of their own',
   ],
   'canary-stops-at-warning': [CANARY, 'stops at the first warning, and sends nothing more'],
+  'drill-is-evidence': [
+    DOCTOR,
+    'preflight wants evidence of this build and configuration that has not expired, and a drill of this build',
+  ],
   'evidence-is-gathered': ['test/domain/readiness.test.ts', 'grows by the time in which nothing is held'],
   'live-needs-everything': [MODE, 'arm the bot in the one right combination'],
   'restart-arms-nothing-stale': [
