@@ -1,7 +1,8 @@
 /** Every benchmark, in the order of the document. */
+import { comparison } from './comparison.js';
 import { journal } from './journal.js';
 import { marketData } from './market-data.js';
 import { recovery } from './recovery.js';
 import type { Section } from './section.js';
 
-export const SECTIONS: readonly Section[] = [journal, recovery, marketData];
+export const SECTIONS: readonly Section[] = [journal, recovery, marketData, comparison];
