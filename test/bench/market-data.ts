@@ -178,10 +178,12 @@ const socketToBook = async (stream: FrameStream): Promise<SocketRun> => {
     if (leftMs > 0) toListener.push(monoMs() - leftMs);
   });
   actor.connect('execution', () => {});
+  // Asked for before anything can be sent: a message nobody listens for is gone.
+  const ended = once(source, 'message') as Promise<[FrameSourceEnd]>;
   await actor.control.start();
   const own = cpuMs();
   const actorBefore = await actor.cpuMs();
-  const [done] = (await once(source, 'message')) as [FrameSourceEnd];
+  const [done] = await ended;
   const expected = symbols.map((_, pair) => layoutAfter(done.steps[pair] ?? 0));
   const isWhole = (): boolean =>
     symbols.every((symbol, pair) => isSame(newest.get(symbol)?.levels, expected[pair] ?? []));
