@@ -70,11 +70,16 @@ export const createLane = (
   now: () => Now,
 ): HttpLane => {
   const lines = Array.from({ length: connections }, () => createLine(origin, limits, now));
+  // Requests wait in the limiter, which starts each from a timer, a millisecond later at best: one that finds a free
+  // line and nobody before it does not go through it.
   const limiter = new Bottleneck({
     maxConcurrent: connections,
     highWater: WAITING_MAX,
     strategy: Bottleneck.strategy.OVERFLOW,
   });
+  /** Requests inside the limiter that have no line yet; those among them that it has started want to hear of one. */
+  let waiting = 0;
+  const onLineFree: (() => void)[] = [];
   let closed = false;
   let closing: Promise<void> | null = null;
 
@@ -83,13 +88,44 @@ export const createLane = (
     sentMonoMs: null,
     received: now(),
   });
-  const onFreeLine = async (request: LaneRequest): Promise<LaneReply> => {
-    if (closed) return notSent('the client is closed');
-    if (request.signal?.aborted) return notSent(abortReason(request.signal));
+  const freeLine = (): Line | undefined => {
     const free = lines.filter(line => !line.busy);
-    const line = free.find(candidate => candidate.connected) ?? free[0];
-    if (line === undefined) return notSent('no free connection');
-    return line.send(request);
+    return free.find(candidate => candidate.connected) ?? free[0];
+  };
+  const sendOn = async (line: Line, request: LaneRequest): Promise<LaneReply> => {
+    try {
+      return await line.send(request);
+    } finally {
+      onLineFree.shift()?.();
+    }
+  };
+  const onFreeLine = async (request: LaneRequest): Promise<LaneReply> => {
+    let line = freeLine();
+    for (; line === undefined; line = freeLine())
+      await new Promise<void>(resolve => onLineFree.push(resolve));
+    waiting -= 1;
+    if (closed || request.signal?.aborted) {
+      onLineFree.shift()?.();
+      return notSent(closed ? 'the client is closed' : abortReason(request.signal));
+    }
+    return sendOn(line, request);
+  };
+  const inTurn = (request: LaneRequest): Promise<LaneReply> => {
+    if (closed) return Promise.resolve(notSent('the client is closed'));
+    if (request.signal?.aborted) return Promise.resolve(notSent(abortReason(request.signal)));
+    const line = waiting === 0 ? freeLine() : undefined;
+    if (line !== undefined) return sendOn(line, request);
+    waiting += 1;
+    let started = false;
+    return limiter
+      .schedule(() => {
+        started = true;
+        return onFreeLine(request);
+      })
+      .catch(() => {
+        if (!started) waiting -= 1;
+        return notSent(closed ? 'the client is closed' : 'too many requests wait for this lane');
+      });
   };
 
   return {
@@ -113,11 +149,7 @@ export const createLane = (
           },
         };
         request.signal?.addEventListener('abort', onAbort, { once: true });
-        limiter
-          .schedule(() => onFreeLine(observed))
-          .then(settle, () =>
-            settle(notSent(closed ? 'the client is closed' : 'too many requests wait for this lane')),
-          );
+        void inTurn(observed).then(settle);
       }),
     async warmUp(count) {
       const opened = await Promise.all(lines.slice(0, count).map(line => line.connect()));

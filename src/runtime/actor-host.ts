@@ -30,6 +30,10 @@ import { createMailbox, type Mailbox } from './mailbox.js';
 import { redactFacts, redactorOf } from './secrets.js';
 import type { WorkerBoot } from './settings.js';
 
+/** So many lines and observations are handed on without waiting for the tick. */
+const OBSERVED_MAX = 256;
+const URGENT: ReadonlySet<LogLevel> = new Set(['error', 'fatal']);
+
 /** What actor `From` may say to actor `To`. */
 export type Outgoing<
   From extends ActorName,
@@ -134,16 +138,24 @@ export const hostActor = <Self extends ActorName>(
     ports.control.postMessage(message.type === 'beat' ? message : shown(message));
   };
 
-  const log: ActorContext<Self>['log'] = (level, event, fields = {}) => {
-    peers.get('telemetry')?.port.postMessage({
-      type: 'log',
-      actor: self,
-      atMs: now().wallMs,
-      level,
-      event,
-      fields: shown(fields),
-    } satisfies ToTelemetry);
+  /** Lines and observations wait for the next tick: nobody's order waits for them, and telemetry wakes up once. */
+  let observed: ToTelemetry[] = [];
+  const observe = (message: ToTelemetry): void => {
+    const { length } = observed;
+    observed.push(message);
+    if (length + 1 >= OBSERVED_MAX || (message.type === 'log' && URGENT.has(message.level))) flushObserved();
   };
+  const flushObserved = (): void => {
+    if (observed.length === 0) return;
+    const port = peers.get('telemetry')?.port;
+    const messages = observed;
+    observed = [];
+    for (const message of messages)
+      port?.postMessage(message.type === 'log' ? { ...message, fields: shown(message.fields) } : message);
+  };
+
+  const log: ActorContext<Self>['log'] = (level, event, fields = {}) =>
+    observe({ type: 'log', actor: self, atMs: now().wallMs, level, event, fields });
 
   const handleControl = (message: ToWorker): void => {
     switch (message.type) {
@@ -272,9 +284,7 @@ export const hostActor = <Self extends ActorName>(
     },
     toSupervisor,
     log,
-    metric: metric => {
-      peers.get('telemetry')?.port.postMessage(metric);
-    },
+    metric: observe,
     control: () => {
       drainControl();
       return { state: controlState, leaseUntilMonoMs };
@@ -297,7 +307,10 @@ export const hostActor = <Self extends ActorName>(
   const tick = setInterval(() => {
     drainControl();
     if (started) handlers.onTick?.();
+    flushObserved();
   }, TICK_MS);
+  // What a thread saw last matters most when it ends of itself.
+  process.once('exit', flushObserved);
 
   const surface: WorkerControl = {
     async start() {
@@ -311,6 +324,7 @@ export const hostActor = <Self extends ActorName>(
       started = false;
       clearInterval(tick);
       clearInterval(beat);
+      flushObserved();
       loopDelay.disable();
       // Let go of every handle after the reply has left, so that the thread ends by itself.
       setImmediate(() => {

@@ -4,5 +4,6 @@ import { journal } from './journal.js';
 import { marketData } from './market-data.js';
 import { recovery } from './recovery.js';
 import type { Section } from './section.js';
+import { tickToOrder } from './tick-to-order.js';
 
-export const SECTIONS: readonly Section[] = [journal, recovery, marketData, comparison];
+export const SECTIONS: readonly Section[] = [tickToOrder, journal, recovery, marketData, comparison];
