@@ -102,6 +102,7 @@ export const applyFact = (
   const id = nextEventId(state.ids);
   const statusChanged = before.status !== after.status;
   const records: LedgerRecord[] = [
+    ...(tracked.approvalAudit === null ? [] : [tracked.approvalAudit]),
     {
       type: 'order-moved',
       clientOrderId: record.order.clientOrderId,
@@ -120,6 +121,7 @@ export const applyFact = (
       ...timings(tracked, now.monoMs),
     }),
   ];
+  tracked.approvalAudit = null;
   // The first byte must not wait for a disk a second time: that it left is known durably with the next commit.
   appendMoves(turn, records, after.status !== 'in-flight');
   turn.effects.push(

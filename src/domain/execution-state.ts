@@ -72,6 +72,11 @@ export interface TrackedOrder {
   /** Not before this may the cancel be repeated. */
   cancelRetryAt: number;
   evidenceAskedAt: number;
+  /**
+   * The numbers behind the approval, for people: recorded with the order's first transition, because they would double
+   * the pages of the commit that the first byte waits for. Null once they are.
+   */
+  approvalAudit: LedgerRecord | null;
 }
 
 export interface ExecutionState {
@@ -201,6 +206,7 @@ export const trackOrder = (record: OrderRecord, submit: TrackedOrder['submit']):
   cancelsSent: 0,
   cancelRetryAt: Number.NEGATIVE_INFINITY,
   evidenceAskedAt: Number.NEGATIVE_INFINITY,
+  approvalAudit: null,
 });
 
 /**

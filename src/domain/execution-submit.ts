@@ -103,18 +103,12 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
   state.open.set(order.clientOrderId, tracked);
   state.byIntent.set(intent.intentId, order.clientOrderId);
   state.approvals.push({ at: now.monoMs, fingerprint: print });
-  const batch = append(
-    turn,
-    [
-      { type: 'order-intended', order },
-      audit(turn, id, intent.id, 'intent-approved', {
-        clientOrderId: order.clientOrderId,
-        intentId: intent.intentId,
-        ...verdict.approval.facts,
-      }),
-    ],
-    true,
-  );
+  tracked.approvalAudit = audit(turn, id, intent.id, 'intent-approved', {
+    clientOrderId: order.clientOrderId,
+    intentId: intent.intentId,
+    ...verdict.approval.facts,
+  });
+  const batch = append(turn, [{ type: 'order-intended', order }], true);
   state.journaling.set(batch, tracked);
   tellOrder(turn, tracked, id, intent.id);
   turn.effects.push({

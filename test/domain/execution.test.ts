@@ -87,6 +87,9 @@ describe('execution', () => {
       const bench = ready();
       const message = bench.intent();
       bench.step({ type: 'message', from: 'strategy', message });
+      expect(bench.records('audit'), 'before the first byte only the intent is written').to.have.length(0);
+      bench.journal();
+      bench.sent(bench.state.byIntent.get(message.intentId) ?? '');
       const audit = bench.records('audit').find(record => record.event === 'intent-approved');
       expect(audit?.cause).to.equal(message.id);
       expect(audit?.facts).to.include({ intentId: message.intentId, bookVersion: 1, distanceBps: 0 });
