@@ -66,8 +66,7 @@ hostActor('execution', context => {
   let warmedUpAt = Number.NEGATIVE_INFINITY;
   let early: ExecutionInput[] = [];
 
-  /** Effects are performed in order, also those of a step that happens while others are being performed. */
-  const step = (input: ExecutionInput): void => {
+  const take = (input: ExecutionInput): void => {
     if (state === null) {
       early.push(input);
       if (early.length > MAX_EARLY) early.shift();
@@ -76,6 +75,15 @@ hostActor('execution', context => {
     const stepped = stepExecution(state, input, context.now());
     state = stepped.state;
     pending.push(...stepped.effects);
+  };
+
+  const step = (input: ExecutionInput): void => {
+    take(input);
+    performPending();
+  };
+
+  /** Effects are performed in order, also those of a step that happens while others are being performed. */
+  const performPending = (): void => {
     if (performing) return;
     performing = true;
     try {
@@ -142,7 +150,9 @@ hostActor('execution', context => {
         const reason = obstacle(departure);
         if (reason !== null) return reason;
         departure.sent = true;
-        step({ type: 'write-sent', kind: write.type, clientOrderId });
+        // Known at once, told once the bytes are out: nobody who is told may hold them up.
+        take({ type: 'write-sent', kind: write.type, clientOrderId });
+        queueMicrotask(performPending);
         return null;
       },
       signal: controller.signal,
