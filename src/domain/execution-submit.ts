@@ -63,7 +63,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
       'cancel',
       now.monoMs,
       CANCEL_ALL_WITHIN_MS,
-      state.config.limits.maxOpenOrders,
+      Math.min(state.config.limits.maxOpenOrders, openOrders.length + 1),
     ),
     ordersLastMinute: state.approvals.length,
     repeats: state.approvals.filter(approval => approval.fingerprint === print).length,

@@ -76,7 +76,7 @@ export interface RiskInput {
   /** What our own orders take from each asset's free balance that the venue's balances do not show yet. */
   readonly reserved: ReadonlyMap<string, Amount>;
   readonly takerPpm: number;
-  /** How many open orders the cancel budget can clear in ten seconds from now. */
+  /** How many open orders the cancel budget can clear in ten seconds from now; counted no further than one more than are open. */
   readonly cancelable: number;
   readonly ordersLastMinute: number;
   /** Orders of the same symbol, side, price and quantity within the last minute. */

@@ -113,24 +113,26 @@ export const redactorOf = (...keys: readonly (ApiCredentials | null)[]): Redacto
 /** How deep facts are followed; below that they are left out rather than let through. */
 const MAX_DEPTH = 12;
 
-/** Applies a redactor to every text inside plain facts, keys included. */
+/** Applies a redactor to every text inside plain facts, keys included. Facts without a secret are returned as they are. */
 export const redactFacts = (redact: Redactor, value: unknown, depth = 0): unknown => {
   if (typeof value === 'string') return redact(value);
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
   if (depth >= MAX_DEPTH) return '[too deep]';
+  const clean = (item: unknown): unknown => redactFacts(redact, item, depth + 1);
   if (value instanceof Error)
     return { name: value.name, message: redact(value.message), stack: redact(value.stack ?? '') };
-  if (Array.isArray(value)) return value.map(item => redactFacts(redact, item, depth + 1));
-  if (value instanceof Map)
-    return new Map(
-      [...value].map(([key, item]) => [
-        redactFacts(redact, key, depth + 1),
-        redactFacts(redact, item, depth + 1),
-      ]),
-    );
-  if (value instanceof Set) return new Set([...value].map(item => redactFacts(redact, item, depth + 1)));
-  if (ArrayBuffer.isView(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [redact(key), redactFacts(redact, item, depth + 1)]),
-  );
+  if (Array.isArray(value)) {
+    const items = value.map(clean);
+    return items.some((item, index) => item !== value[index]) ? items : value;
+  }
+  if (value instanceof Map) return new Map([...value].map(([key, item]) => [clean(key), clean(item)]));
+  if (value instanceof Set) return new Set([...value].map(clean));
+  let changed = false;
+  const entries: [string, unknown][] = [];
+  for (const [key, item] of Object.entries(value)) {
+    const entry: [string, unknown] = [redact(key), clean(item)];
+    changed ||= entry[0] !== key || entry[1] !== item;
+    entries.push(entry);
+  }
+  return changed ? Object.fromEntries(entries) : value;
 };
