@@ -1,6 +1,6 @@
 /** The bot's books against the exchange's account: computed here on purpose by other means than the bot's own. */
 import type { LedgerSnapshot } from '../domain/ledger-records.js';
-import { divide, formatDecimal, ONE } from '../domain/money.js';
+import { type Amount, divide, formatDecimal, ONE, type Quantity } from '../domain/money.js';
 import { filledQuantity, venueOrderIdOf } from '../domain/order.js';
 import type { Account } from '../exchange/accounts.js';
 
@@ -84,6 +84,39 @@ const openOrderDifferences = (ledger: LedgerSnapshot, account: Account): string[
       );
   }
   return differences;
+};
+
+/** What an actor holds a symbol's position to be, traded by the bot since the ledger began. */
+export interface BelievedPosition {
+  readonly by: string;
+  readonly symbol: string;
+  readonly quantity: Quantity;
+  /** Fees and taxes paid, in quote; null when that actor does not keep them. */
+  readonly costs: Amount | null;
+}
+
+/** In what the actors' positions differ from the trades at the exchange. */
+export const positionDifferences = (
+  believed: readonly BelievedPosition[],
+  account: Account,
+): readonly string[] => {
+  const traded = new Map<string, { quantity: Quantity; costs: Amount }>();
+  for (const { order, quantity, fee, tax } of account.trades) {
+    if (!order.clientOrderId.startsWith('bb-')) continue;
+    const sum = traded.get(order.symbol) ?? { quantity: 0n, costs: 0n };
+    sum.quantity += order.side === 'buy' ? quantity : -quantity;
+    sum.costs += fee + tax;
+    traded.set(order.symbol, sum);
+  }
+  return believed.flatMap(({ by, symbol, quantity, costs }) => {
+    const there = traded.get(symbol) ?? { quantity: 0n, costs: 0n };
+    const differences: string[] = [];
+    if (quantity !== there.quantity)
+      differences.push(`${by}'s ${symbol}: ${shown(quantity)}, and ${shown(there.quantity)} there`);
+    if (costs !== null && costs !== there.costs)
+      differences.push(`${by}'s costs on ${symbol}: ${shown(costs)}, and ${shown(there.costs)} there`);
+    return differences;
+  });
 };
 
 const shown = (value: bigint | string): string => (typeof value === 'bigint' ? formatDecimal(value) : value);

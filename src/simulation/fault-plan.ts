@@ -6,10 +6,12 @@
 import { CAUSES } from '../domain/breaker.js';
 import { basisPoints, fromInteger, ratio, roundTo } from '../domain/money.js';
 import type { ActorName } from '../domain/step.js';
-import { type FaultName, faultFrom } from '../exchange/faults.js';
+import { type FaultName, type FaultSpec, faultFrom } from '../exchange/faults.js';
 import { priceDecimals } from '../exchange/instruments.js';
 import { exponential, type Random, uniform } from '../exchange/random.js';
+import { CRASH_LIMIT } from '../runtime/limits.js';
 import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
+import { type CommitFate, DONE } from './kept-ledger.js';
 import { type Fate, NORMAL } from './sim-rest.js';
 import type { World } from './world.js';
 
@@ -53,6 +55,9 @@ const VENUE_FAULTS: readonly (readonly [name: FaultName, options?: Readonly<Reco
   ['empty-trades', { probability: 0.5 }],
   ['late-trades', { value: 3_000 }],
   ['handshake-refused', {}],
+  ['login-refused', {}],
+  ['forbidden', { on: 'writes', probability: 0.5 }],
+  ['forbidden', { on: 'reads', probability: 0.3 }],
   ['reconnect-storm', { value: 50 }],
   ['no-version', {}],
   ['no-ping', {}],
@@ -73,6 +78,27 @@ const VENUE_FAULTS: readonly (readonly [name: FaultName, options?: Readonly<Reco
   ['wrong-441-amount', {}],
 ];
 
+/** Ways in which exchanges of this kind differ: some of them hold for a whole run. */
+const VENUE_SWITCHES: readonly FaultName[] = [
+  'comma-balances',
+  'success-on-401',
+  'string-code',
+  'no-http-status-code',
+  'no-451-when-immediate',
+  '452-after-fill',
+  'list-oldest-first',
+  'second-login-refused',
+];
+const SWITCH_CHANCE = 0.15;
+
+/** The switches of one run. */
+export const drawSwitches = (random: Random): readonly FaultSpec[] =>
+  VENUE_SWITCHES.filter(() => uniform(random) < SWITCH_CHANCE).map(name => faultFrom({ name }));
+
+/** Crashes in a row that use a restart budget up, and the time between them. */
+const STORM_CRASHES = CRASH_LIMIT + 1;
+const STORM_INTERVAL_MS = 3_000;
+
 /** Value of an order placed by hand. */
 const BY_HAND_VALUE = fromInteger(300);
 const KILLABLE: readonly ActorName[] = ['market-data', 'reconciliation', 'execution', 'strategy', 'ledger'];
@@ -86,6 +112,8 @@ export interface FaultPlan {
   beforeSend(from: ActorName): void;
   /** The network's fate for a request. */
   fateOf(): Fate;
+  /** The disk's fate for a commit of the ledger. */
+  commitFateOf(): CommitFate;
 }
 
 /** An operator who has read the reasons and releases what only an operator may. @returns the keys */
@@ -116,6 +144,9 @@ export const createFaultPlan = (
   /** Who is to die at one of its next effects: the count of sends left, by victim. */
   let doomed: { readonly victim: ActorName | 'process'; left: number } | null = null;
   let lossy: { readonly share: number } | null = null;
+  let disk: 'sound' | 'full' | 'sync' = 'sound';
+  /** Commits until the power goes in one. */
+  let commitsToLive: number | null = null;
 
   const pick = <T>(items: readonly T[]): T => items[Math.floor(uniform(random) * items.length)] as T;
   const after = (delayMs: number, what: string, run: () => void): void =>
@@ -135,6 +166,26 @@ export const createFaultPlan = (
     if (wallOffMs === 0) return;
     wallOffMs -= byMs;
     world().time.jumpWall(-byMs);
+  };
+
+  const actOddly = (act: string): void => {
+    const { process } = world();
+    switch (act) {
+      case 'SIGINT twice':
+        process.signal('SIGINT');
+        process.signal('SIGINT');
+        restartSoon();
+        return;
+      case 'status':
+      case 'drill-kill':
+        process.command({ type: act });
+        return;
+      case 'safe-mode-on':
+        process.command({ type: act, reason: 'simulation' });
+        return;
+      default:
+        process.signal(act);
+    }
   };
 
   const restartSoon = (): void => {
@@ -184,12 +235,70 @@ export const createFaultPlan = (
       },
     },
     {
+      name: 'worker stalls',
+      weight: 6,
+      happen: () => {
+        const actor = pick(KILLABLE);
+        count(`stall of ${actor}`);
+        if (running()) world().process.tree.stall(actor, 50 + exponential(random, 1_500));
+      },
+    },
+    {
+      name: 'slow hops',
+      weight: 4,
+      happen: () => {
+        if (running()) world().process.tree.slowHops(5 + exponential(random, 150));
+        after(duration(), 'hops recover', () => {
+          if (running()) world().process.tree.slowHops(0);
+        });
+      },
+    },
+    {
+      name: 'crash storm',
+      weight: 2,
+      happen: () => {
+        const actor = pick(KILLABLE);
+        count(`crash storm of ${actor}`);
+        for (let crash = 0; crash < STORM_CRASHES; crash++)
+          after(crash * STORM_INTERVAL_MS, 'crash of a storm', () => {
+            if (active && running()) world().process.tree.kill(actor, 'it crashes again and again');
+          });
+      },
+    },
+    {
+      name: 'disk fails',
+      weight: 6,
+      happen: () => {
+        disk = pick(['full', 'sync']);
+        count(`disk ${disk}`);
+        after(duration(), 'disk recovers', () => {
+          disk = 'sound';
+        });
+      },
+    },
+    {
+      name: 'power goes in a commit',
+      weight: 4,
+      happen: () => {
+        commitsToLive = 1 + Math.floor(uniform(random) * 8);
+      },
+    },
+    {
+      name: 'odd signal or command',
+      weight: 4,
+      happen: () => {
+        const odd = pick(['SIGHUP', 'SIGUSR1', 'SIGINT twice', 'status', 'safe-mode-on', 'drill-kill']);
+        count(`operator: ${odd}`);
+        if (running()) actOddly(odd);
+      },
+    },
+    {
       name: 'order by hand',
       weight: 3,
       happen: () => {
-        const [symbol, market] = pick(
-          [...world().venue.state.markets].filter(([, { tape }]) => tape.length > 0),
-        );
+        const traded = [...world().venue.state.markets].filter(([, { tape }]) => tape.length > 0);
+        if (traded.length === 0) return;
+        const [symbol, market] = pick(traded);
         const buys = uniform(random) < 0.5;
         // One in two is marketable, the others rest a while.
         const awayBps = uniform(random) < 0.5 ? -30 : 100;
@@ -322,6 +431,9 @@ export const createFaultPlan = (
     active = false;
     doomed = null;
     lossy = null;
+    disk = 'sound';
+    commitsToLive = null;
+    if (running()) world().process.tree.slowHops(0);
     correctWall(wallOffMs);
     world().venue.admin({ type: 'clear-faults' });
     if (!running()) world().start();
@@ -347,6 +459,26 @@ export const createFaultPlan = (
       }
       world().process.kill();
       restartSoon();
+    },
+    commitFateOf: () => {
+      if (commitsToLive !== null && running()) {
+        commitsToLive -= 1;
+        if (commitsToLive <= 0) {
+          commitsToLive = null;
+          const kept = uniform(random) < 0.5;
+          count(kept ? 'power goes after a commit' : 'power goes in a commit, which is torn');
+          return {
+            type: 'dies',
+            kept,
+            kill: () => {
+              world().process.kill();
+              restartSoon();
+            },
+          };
+        }
+      }
+      if (disk === 'sound') return DONE;
+      return { type: 'fails', reason: disk, kept: disk === 'sync' && uniform(random) < 0.5 };
     },
     fateOf: () => {
       if (!active || lossy === null || uniform(random) >= lossy.share) return NORMAL;

@@ -2,16 +2,22 @@
  * What must hold in every simulated world at every step, whatever goes wrong in it. The checks use the exchange's own
  * account and the supervisor's own state, not the bot's view of them.
  */
+import type { AccountUpdated } from '../domain/account-events.js';
 import type { ExecutionState } from '../domain/execution.js';
+import type { WriteApproval } from '../domain/fence.js';
 import type { AppendRequest } from '../domain/ledger-records.js';
 import type { ClientOrderId } from '../domain/order.js';
 import { worstRemaining } from '../domain/order-machine.js';
 import type { ControlState } from '../domain/safety.js';
 import type { ActorName } from '../domain/step.js';
+import type { PositionView } from '../domain/strategy.js';
 import type { VenueWrite } from '../domain/venue-port.js';
 import type { Account } from '../exchange/accounts.js';
 import type { Settings } from '../runtime/settings.js';
+import type { BelievedPosition } from './books.js';
+import { createHoldRules, type HoldRules } from './hold-rules.js';
 import type { ExecutionWitness } from './sim-execution.js';
+import { createWriteRules } from './write-rules.js';
 
 /** A promise that was broken. */
 export class InvariantViolation extends Error {
@@ -28,6 +34,9 @@ export interface InvariantFacts {
 
 export interface Invariants {
   readonly execution: ExecutionWitness;
+  readonly holds: HoldRules;
+  /** Who believes what of the positions. */
+  positions(): readonly BelievedPosition[];
   /** A message between actors; appends and their answers are looked at. */
   onMessage(from: ActorName, to: ActorName, message: unknown): void;
   onLease(untilMonoMs: number): void;
@@ -53,6 +62,24 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
     throw new InvariantViolation(words);
   };
 
+  const writes = createWriteRules({ ...facts, execution: () => readExecution() }, violated);
+
+  let reported: readonly PositionView[] = [];
+  const fromExecution = (): BelievedPosition[] =>
+    [...(readExecution()?.positions ?? [])].map(([symbol, quantity]) => ({
+      by: 'execution',
+      symbol,
+      quantity,
+      costs: null,
+    }));
+  const fromReconciliation = (): BelievedPosition[] =>
+    reported.map(({ symbol, quantity, fees, taxes }) => ({
+      by: 'reconciliation',
+      symbol,
+      quantity,
+      costs: fees + taxes,
+    }));
+
   const checkSubmit = (
     write: Extract<VenueWrite, { readonly type: 'submit' }>,
     control: ControlState | null,
@@ -67,7 +94,7 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
       violated(`order ${clientOrderId} is sent although ${terms.symbol} is blocked`);
   };
 
-  const onWrite = (write: VenueWrite): void => {
+  const onWrite = (write: VenueWrite, approval: WriteApproval): void => {
     const control = facts.control();
     const now = facts.monoMs();
     if (now >= leaseUntilMonoMs)
@@ -78,9 +105,15 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
       (control.state === 'observe-only' || (!control.mayCancel && control.state !== 'killed'))
     )
       violated(`a cancel of ${write.clientOrderId} leaves in state ${control.state}`);
+    writes.onWrite(write, approval);
   };
 
   const onMessage: Invariants['onMessage'] = (from, to, message) => {
+    writes.onMessage(from, to, message);
+    if (from === 'reconciliation' && to === 'execution') {
+      const told = message as Pick<AccountUpdated, 'positions'> & { readonly type: string };
+      if (told.type === 'account-updated') reported = told.positions;
+    }
     if (from === 'execution' && to === 'ledger') {
       const request = message as AppendRequest;
       if (request.type !== 'append') return;
@@ -141,6 +174,7 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
     execution: {
       onIncarnation: read => {
         readExecution = read;
+        writes.onIncarnation();
         // Batches are numbered by incarnation; answers to the last one are not for this one.
         appending.clear();
       },
@@ -148,7 +182,10 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
         touched = true;
       },
       onWrite,
+      onOutcome: writes.onOutcome,
     },
+    holds: createHoldRules(violated),
+    positions: () => [...fromExecution(), ...fromReconciliation()],
     onMessage,
     onLease: untilMonoMs => {
       leaseUntilMonoMs = untilMonoMs;
@@ -160,6 +197,7 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
       if (!touched) return;
       touched = false;
       const account = facts.account();
+      writes.onAccount(account);
       checkIdentity(account);
       checkExposure(account);
       checkLimits(account);

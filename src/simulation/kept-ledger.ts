@@ -5,7 +5,7 @@
 import SqliteDatabase from 'better-sqlite3';
 import type { LedgerSnapshot } from '../domain/ledger-records.js';
 import type { Mode } from '../domain/safety.js';
-import { type Ledger, openLedger } from '../ledger/store.js';
+import { type Ledger, LedgerBroken, openLedger } from '../ledger/store.js';
 
 export interface KeptLedger {
   /** Opens the database for a new incarnation of the ledger worker. */
@@ -18,7 +18,74 @@ export interface KeptLedger {
   snapshot(): LedgerSnapshot;
 }
 
-export const createKeptLedger = (mode: Mode, instance: string): KeptLedger => {
+/** What becomes of one commit on the simulated disk. */
+export type CommitFate =
+  | { readonly type: 'done' }
+  /** The disk refuses it, or its sync fails: nobody is promised anything. `kept`: it is in the file all the same. */
+  | { readonly type: 'fails'; readonly reason: 'full' | 'sync'; readonly kept: boolean }
+  /** The power goes while it is written: a torn group is none, a whole one is there. */
+  | { readonly type: 'dies'; readonly kept: boolean; kill(): void };
+
+export const DONE: CommitFate = { type: 'done' };
+
+const FAILURES = {
+  full: ['database or disk is full', 'SQLITE_FULL'],
+  sync: ['disk I/O error', 'SQLITE_IOERR_FSYNC'],
+} as const;
+
+/**
+ * A ledger on a disk that may fail. After a failed commit nothing is taken until a recovery has found the disk sound, as
+ * with the real file; what a failed sync has left there may be there or not.
+ */
+const onFaultyDisk = (ledger: Ledger, fateOf: () => CommitFate): Ledger => {
+  let broken = false;
+  const commit = <T>(work: () => T, nobodyHears: () => T): T => {
+    if (broken) throw new LedgerBroken('the last commit failed and the file has not been proven sound since');
+    const fate = fateOf();
+    switch (fate.type) {
+      case 'done':
+        return work();
+      case 'fails': {
+        if (fate.kept) work();
+        broken = true;
+        const [message, code] = FAILURES[fate.reason];
+        throw new SqliteDatabase.SqliteError(message, code);
+      }
+      case 'dies':
+        if (fate.kept) work();
+        fate.kill();
+        return nobodyHears();
+    }
+  };
+  return {
+    ...ledger,
+    appendGroup: batches =>
+      commit(
+        () => ledger.appendGroup(batches),
+        () => batches.map(() => ({ ok: true, findings: [] })),
+      ),
+    nextEpoch: () => commit(ledger.nextEpoch, () => 0),
+    recover: () => {
+      broken = false;
+      try {
+        commit(
+          () => {},
+          () => {},
+        );
+      } catch (error) {
+        broken = true;
+        throw error;
+      }
+    },
+  };
+};
+
+/** @param fateOf asked at every commit */
+export const createKeptLedger = (
+  mode: Mode,
+  instance: string,
+  fateOf: () => CommitFate = () => DONE,
+): KeptLedger => {
   let bytes: Buffer | null = null;
   let opened: Ledger | null = null;
   const openCopy = (from: Buffer | null): Ledger =>
@@ -41,7 +108,7 @@ export const createKeptLedger = (mode: Mode, instance: string): KeptLedger => {
       const ledger = openCopy(bytes);
       opened = ledger;
       return {
-        ...ledger,
+        ...onFaultyDisk(ledger, fateOf),
         close: () => {
           if (opened === ledger) letGo();
         },

@@ -10,10 +10,12 @@ import { Piscina } from 'piscina';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { monoMs } from '../runtime/clock.js';
 import { findStrategy, STRATEGIES } from '../strategies/catalogue.js';
+import { maker } from '../strategies/maker.js';
 import { bookDifferences } from './books.js';
 import { loadRecording } from './load-recording.js';
 import { missedPaths, RARE_PATHS } from './rare-paths.js';
-import { hashOf, runSeed, type SeedPlan, type SeedResult, speedOf } from './seed-run.js';
+import { reckless } from './reckless.js';
+import { hashOf, MIXED, runSeed, type SeedPlan, type SeedResult, speedOf } from './seed-run.js';
 import { START_MONO_MS } from './virtual-time.js';
 import { createWorld } from './world.js';
 
@@ -89,7 +91,7 @@ const main = async (): Promise<boolean> => {
       runs: { type: 'string', default: '1' },
       hours: { type: 'string', default: '1' },
       every: { type: 'string', default: '20' },
-      strategy: { type: 'string', default: 'maker' },
+      strategy: { type: 'string', default: MIXED },
       symbols: { type: 'string', default: 'BTCTRY' },
       recording: { type: 'string' },
       live: { type: 'boolean', default: false },
@@ -97,8 +99,13 @@ const main = async (): Promise<boolean> => {
     },
   });
   const seed = numberOf('seed', values.seed, 0);
-  const strategy = strategyNamed(values.strategy);
-  if (values.recording !== undefined) return runRecording(values.recording, seed, strategy);
+  if (values.recording !== undefined)
+    return runRecording(
+      values.recording,
+      seed,
+      strategyNamed(values.strategy === MIXED ? maker.name : values.strategy),
+    );
+  if (values.strategy !== MIXED && values.strategy !== reckless.name) strategyNamed(values.strategy);
   const runs = numberOf('runs', values.runs, 1);
   const everyS = numberOf('every', values.every, 0);
   const hours = numberOf('hours', values.hours, 0);
@@ -107,7 +114,7 @@ const main = async (): Promise<boolean> => {
     { length: runs },
     (_, run): SeedPlan => ({
       seed: seed + run,
-      strategy: strategy.name,
+      strategy: values.strategy,
       symbols,
       hours,
       everyS,

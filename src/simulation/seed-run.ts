@@ -1,8 +1,11 @@
 /** One seed's run as a pure computation: the task of the pool that runs many seeds, and the whole of a run of one. */
 import { createHash } from 'node:crypto';
+import type { StrategyDefinition } from '../domain/strategy.js';
 import { randomStream } from '../exchange/random.js';
 import { monoMs } from '../runtime/clock.js';
 import { findStrategy } from '../strategies/catalogue.js';
+import { maker } from '../strategies/maker.js';
+import { RECKLESS_ENV, reckless } from './reckless.js';
 import { SimulationFailure, type SimulationReport, simulate } from './simulation.js';
 import { drawTempo, LIVE_TEMPO } from './tempo.js';
 
@@ -12,6 +15,9 @@ const HOUR_MS = 3_600_000;
 const MEAN_DURATION_MS = 8_000;
 /** Trace lines of a failure that are kept without a trace. */
 const SHOWN_LINES = 40;
+
+/** As a strategy's name: one or another, by the seed. */
+export const MIXED = 'mixed';
 
 /** What to run; plain data, since it crosses into a thread. */
 export interface SeedPlan {
@@ -43,7 +49,7 @@ export const speedOf = (events: number, tookMs: number): string =>
  * @param onTrace hears every line as it happens; the lines of a failure are then not repeated in the result
  */
 export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedResult => {
-  const strategy = findStrategy(plan.strategy);
+  const strategy = strategyFor(plan);
   if (strategy === undefined) throw new Error(`there is no strategy ${plan.strategy}`);
   const startedMs = monoMs();
   let report: SimulationReport;
@@ -52,6 +58,7 @@ export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedR
       seed: plan.seed,
       strategy,
       symbols: plan.symbols,
+      ...(strategy === reckless ? { strategyConfig: { seed: plan.seed }, env: RECKLESS_ENV } : {}),
       durationMs: plan.hours * HOUR_MS,
       tempo: plan.tempo === 'live' ? LIVE_TEMPO : drawTempo(randomStream(plan.seed, TEMPO_STREAM)),
       faults:
@@ -76,6 +83,12 @@ export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedR
     ],
     coverage: new Map(report.coverage),
   };
+};
+
+/** The strategies of a mixed batch: mostly one that trades well, sometimes one that must be stopped. */
+const strategyFor = ({ strategy, seed }: SeedPlan): StrategyDefinition | undefined => {
+  if (strategy === reckless.name || (strategy === MIXED && seed % 4 === 3)) return reckless;
+  return findStrategy(strategy === MIXED ? maker.name : strategy);
 };
 
 /** What the pool calls. */

@@ -17,7 +17,7 @@ import type { FromLedger } from '../messages/ledger.js';
 import { STOP_WORKER_MS, TICK_MS } from '../runtime/limits.js';
 import { performCommon } from '../runtime/perform.js';
 import type { SimRest } from './sim-rest.js';
-import type { SimActor } from './worker-tree.js';
+import type { Presence, SimActor } from './worker-tree.js';
 
 /** As in workers/execution.ts. */
 const JOURNAL_MARGIN_MS = 1_000;
@@ -37,17 +37,19 @@ export interface ExecutionWitness {
   /** It has taken a step. */
   onStep(): void;
   /** A write whose bytes leave now. */
-  onWrite(write: VenueWrite): void;
+  onWrite(write: VenueWrite, approval: WriteApproval): void;
+  /** What the shell makes of its end. */
+  onOutcome(write: VenueWrite, outcome: SubmitOutcome | CancelOutcome): void;
 }
 
 export const simExecution =
-  (restOf: (isAlive: () => boolean) => SimRest, witness: ExecutionWitness): SimActor =>
+  (restOf: (presence: Presence) => SimRest, witness: ExecutionWitness): SimActor =>
   context => {
     const { settings, incarnation } = context.boot;
     const departures = new Set<Departure>();
     const connected = new Set<ActorName>();
     const pending: ExecutionEffect[] = [];
-    const rest = restOf(context.isAlive);
+    const rest = restOf(context);
     let performing = false;
     let state: ExecutionState | null = null;
     let snapshot: LedgerSnapshot | null = null;
@@ -138,12 +140,13 @@ export const simExecution =
             step({ type: 'write-sent', kind: write.type, clientOrderId });
             // It may have died telling that the write is sent: then no byte follows.
             if (!context.isAlive()) return 'the worker is gone';
-            witness.onWrite(write);
+            witness.onWrite(write, approval);
             return null;
           },
         },
         outcome => {
           departures.delete(departure);
+          witness.onOutcome(write, outcome);
           settle(write, outcome);
         },
       );

@@ -23,8 +23,7 @@ export const simMarketData =
   (network: ReconciliationNetwork): SimActor =>
   context => {
     const { settings, incarnation } = context.boot;
-    const { isAlive } = context;
-    const rest = network.rest(isAlive);
+    const rest = network.rest(context);
     const listeners = new Set<Listener>();
     let state: MarketDataState | null = null;
     let socket: SimSocket | null = null;
@@ -54,7 +53,7 @@ export const simMarketData =
               onPing: () => {},
               onClosed: detail => step({ type: 'closed', detail }),
             },
-            isAlive,
+            context,
           );
           return;
         case 'close-socket':

@@ -20,7 +20,7 @@ import type { FromLedger } from '../messages/ledger.js';
 import { performCommon } from '../runtime/perform.js';
 import type { SimRest } from './sim-rest.js';
 import type { SimSocket, SocketListener } from './sim-socket.js';
-import type { SimActor, SimContext } from './worker-tree.js';
+import type { Presence, SimActor, SimContext } from './worker-tree.js';
 
 /** As in workers/reconciliation.ts. */
 const COLD_MS = 60_000;
@@ -30,8 +30,8 @@ const VENUE_DELAYS = { absenceWindowMs: 10_000, openingQuietMs: 300 };
 const BALANCE_LAG_MS = 30_000;
 
 export interface ReconciliationNetwork {
-  rest(isAlive: () => boolean): SimRest;
-  socket(listener: SocketListener, isAlive: () => boolean): SimSocket;
+  rest(presence: Presence): SimRest;
+  socket(listener: SocketListener, presence: Presence): SimSocket;
 }
 
 export const simReconciliation =
@@ -39,8 +39,7 @@ export const simReconciliation =
   context => {
     const { boot } = context;
     const { settings, incarnation, credentials } = boot;
-    const { isAlive } = context;
-    const rest = network.rest(isAlive);
+    const rest = network.rest(context);
     let feed: SimPrivateFeed | null = null;
     let state: ReconciliationState | null = null;
     let asked = false;
@@ -108,7 +107,7 @@ export const simReconciliation =
         seed: incarnation,
         forgottenAttempts: Math.min(2, incarnation - 1),
         clockOffsetMs: () => rest.clockOffsetMs() ?? 0,
-        open: listener => network.socket(listener, isAlive),
+        open: listener => network.socket(listener, context),
         step,
       });
     };

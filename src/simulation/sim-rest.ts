@@ -67,6 +67,8 @@ export interface SimRestOptions {
   fateOf(request: HttpRequest): Fate;
   /** False once the worker behind this client is gone: nothing more is sent, nothing is heard. */
   isAlive(): boolean;
+  /** Has `run` happen now, or when the worker's loop turns again. */
+  whenAwake(run: () => void): void;
 }
 
 /** The caller's hold on a write until its bytes leave. */
@@ -108,7 +110,7 @@ export const createSimRest = (options: SimRestOptions): SimRest => {
     const settle = (reply: HttpReply): void => {
       if (settled || !options.isAlive()) return;
       settled = true;
-      done({ reply, sentMonoMs, received: time.now() });
+      options.whenAwake(() => done({ reply, sentMonoMs, received: time.now() }));
     };
     const depart = (): void => {
       if (!options.isAlive()) return;
@@ -131,7 +133,7 @@ export const createSimRest = (options: SimRestOptions): SimRest => {
       );
       travel(request, headersOf(request, key, clock, time.now().wallMs), settle);
     };
-    time.after(drawLatency(latencies.connection, random), 'connection', depart);
+    time.after(drawLatency(latencies.connection, random), 'connection', () => options.whenAwake(depart));
   };
 
   const travel = (

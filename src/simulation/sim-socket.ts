@@ -45,6 +45,8 @@ export interface SimSocketOptions {
   readonly socketId: string;
   /** False once the worker behind this socket is gone. */
   isAlive(): boolean;
+  /** Has `run` happen now, or when the worker's loop turns again. */
+  whenAwake(run: () => void): void;
 }
 
 type ToVenue = { readonly type: 'text'; readonly text: string } | { readonly type: 'pong' | 'closed' };
@@ -66,7 +68,7 @@ export const openSimSocket = (options: SimSocketOptions, listener: SocketListene
     else if (message.type === 'pong') venue.pong(socketId);
     else venue.closed(socketId);
   });
-  const down: Link<FromVenue> = createLink(time, `${socketId} down`, options.fromVenue, random, message => {
+  const hear = (message: FromVenue): void => {
     if (over) return;
     if (!options.isAlive()) {
       // The process or thread behind it is gone: the system closes the connection.
@@ -89,6 +91,11 @@ export const openSimSocket = (options: SimSocketOptions, listener: SocketListene
         end(message.detail);
         return;
     }
+  };
+  const down: Link<FromVenue> = createLink(time, `${socketId} down`, options.fromVenue, random, message => {
+    // The system hears for a worker that is gone.
+    if (options.isAlive()) options.whenAwake(() => hear(message));
+    else hear(message);
   });
   time.after(drawLatency(options.toVenue, random), `${socketId} handshake`, () => {
     if (over || !options.isAlive()) return;

@@ -43,6 +43,8 @@ export interface SimProcessOptions extends Omit<TreeOptions, 'onInput' | 'leased
   readonly settings: Settings;
   readonly latch: LatchFile;
   onLease(untilMonoMs: number): void;
+  onBoot(latched: readonly Hold[], state: SupervisorState): void;
+  onSupervisorStep(input: SupervisorInput, state: SupervisorState): void;
 }
 
 /** One run of the bot's process, from its boot to its end. */
@@ -115,6 +117,7 @@ export const startSimProcess = (options: SimProcessOptions): SimProcess => {
     }
     const stepped = stepSupervisor(state, input, time.now());
     state = stepped.state;
+    options.onSupervisorStep(input, state);
     for (const effect of stepped.effects) perform(effect);
     flushRecords();
     if (input.type === 'worker-ready' && input.actor === 'ledger' && !holdsAsked) {
@@ -183,6 +186,7 @@ export const startSimProcess = (options: SimProcessOptions): SimProcess => {
     time.after(tickMs, 'supervisor tick', tick);
   };
   time.after(tickMs, 'supervisor tick', tick);
+  options.onBoot(latch.holds, state);
   feed({ type: 'boot' });
 
   return {

@@ -22,10 +22,16 @@ export type SimToWorker =
   | CancelAllOrdered
   | { readonly type: 'peer-connected'; readonly peer: ActorName; readonly incarnation: number };
 
-/** What a worker's part is given: the real host's context, and virtual time that ends with the worker. */
-export interface SimContext<Self extends ActorName> extends ActorContext<Self> {
+/** Whether somebody is there to hear. */
+export interface Presence {
   /** False once this worker is gone: it sends nothing more and hears nothing. */
   isAlive(): boolean;
+  /** Has `run` happen now, or when the worker's loop turns again; never when it is gone by then. */
+  whenAwake(run: () => void): void;
+}
+
+/** What a worker's part is given: the real host's context, and virtual time that ends with the worker. */
+export interface SimContext<Self extends ActorName> extends ActorContext<Self>, Presence {
   /** Has `run` happen later, unless the worker is gone by then. */
   after(delayMs: number, what: string, run: () => void): void;
 }
@@ -68,6 +74,12 @@ export interface TreeOptions {
   beforeSend(from: ActorName, to: ActorName): void;
 }
 
+/** What waits for a loop that stands still: the control port is read first when it turns again. */
+interface Stalled {
+  readonly control: (() => void)[];
+  readonly rest: (() => void)[];
+}
+
 interface Worker {
   readonly actor: ActorName;
   readonly incarnation: number;
@@ -80,6 +92,8 @@ interface Worker {
   alive: boolean;
   /** Something came to it or left it since its last tick. */
   busy: boolean;
+  /** Its loop stands still; what should have happened meanwhile. Null while it turns. */
+  stalled: Stalled | null;
 }
 
 /** Beats here come less often than the real ones, and often enough that one more lost is not missed. */
@@ -99,6 +113,10 @@ export interface SimTree {
   drain(actor: ActorName): void;
   /** Ends a worker at once, as a crash or a termination does. */
   kill(actor: ActorName, error: string | null): void;
+  /** Its loop stands still for a while: it hears, says and beats nothing, and finds everything waiting afterwards. */
+  stall(actor: ActorName, ms: number): void;
+  /** Every hop between workers takes this much longer from now on. */
+  slowHops(extraMs: number): void;
   broadcast(control: ControlState): void;
   renewLease(untilMonoMs: number): void;
   cancelAll(reason: string): void;
@@ -115,9 +133,16 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
   const facts = new Map<ActorName, Readonly<Record<string, string>>>();
   let control: ControlState | null = null;
   let over = false;
+  let hopExtraMs = 0;
+  const hop: Latency = {
+    get leastMs() {
+      return latencies.hop.leastMs + hopExtraMs;
+    },
+    meanExtraMs: latencies.hop.meanExtraMs,
+  };
 
   const link = <Message>(what: string, deliver: (message: Message) => void): Link<Message> =>
-    createLink(time, what, latencies.hop, random, deliver);
+    createLink(time, what, hop, random, deliver);
 
   const contextOf = (worker: () => Worker, boot: WorkerBoot): SimContext<ActorName> => {
     let newest: ControlState | null = null;
@@ -150,10 +175,13 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
         return { state: newest, leaseUntilMonoMs };
       },
       isAlive: () => worker().alive,
-      after: (delayMs, what, run) =>
-        time.after(delayMs, what, () => {
-          if (worker().alive) run();
-        }),
+      after: (delayMs, what, run) => time.after(delayMs, what, () => context.whenAwake(run)),
+      whenAwake: run => {
+        const { alive, stalled } = worker();
+        if (!alive) return;
+        if (stalled === null) run();
+        else stalled.rest.push(run);
+      },
       hear: message => {
         if (message.type === 'control-state') newest = message;
         if (message.type === 'lease-renewed') {
@@ -167,6 +195,13 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
     return context;
   };
 
+  const hear = (from: Worker, to: Worker, message: unknown): void => {
+    to.busy = true;
+    options.onMessage(from.actor, to.actor, message);
+    to.control.drain();
+    to.handlers.onMessage(from.actor, message as never);
+  };
+
   const connect = (one: Worker, other: Worker): void => {
     for (const [from, to] of [
       [one, other],
@@ -177,10 +212,8 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
         to.actor,
         link(`${from.actor}>${to.actor}`, message => {
           if (!to.alive) return;
-          to.busy = true;
-          options.onMessage(from.actor, to.actor, message);
-          to.control.drain();
-          to.handlers.onMessage(from.actor, message as never);
+          if (to.stalled === null) hear(from, to, message);
+          else to.stalled.rest.push(() => hear(from, to, message));
         }),
       );
       to.control.send({ type: 'peer-connected', peer: from.actor, incarnation: from.incarnation });
@@ -215,8 +248,9 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
   const keepBeating = (): void => {
     time.after(SIM_BEAT_MS, 'beats', () => {
       if (over) return;
-      for (const { actor, incarnation } of [...workers.values()])
-        options.onInput({ type: 'beat', actor, incarnation, queued: 0, dropped: 0, eventLoopDelayMs: 0 });
+      for (const { actor, incarnation, stalled } of [...workers.values()])
+        if (stalled === null)
+          options.onInput({ type: 'beat', actor, incarnation, queued: 0, dropped: 0, eventLoopDelayMs: 0 });
       keepBeating();
     });
   };
@@ -227,6 +261,10 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
     const what = `${worker.actor} tick`;
     const tick = (): void => {
       if (!worker.alive) return;
+      if (worker.stalled !== null) {
+        worker.stalled.rest.push(tick);
+        return;
+      }
       worker.control.drain();
       if (worker.started) worker.handlers.onTick?.();
       afterMs = nextTickMs(afterMs, worker.busy, IDLE_TICK_MS);
@@ -262,12 +300,16 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
       actor,
       incarnation,
       handlers: make(context),
-      control: link(`supervisor>${actor}`, message => context.hear(message)),
+      control: link(`supervisor>${actor}`, message => {
+        if (worker.stalled === null) context.hear(message);
+        else worker.stalled.control.push(() => context.hear(message));
+      }),
       toSupervisor: link(`${actor}>supervisor`, message => fromWorker(worker, message)),
       channels: new Map(),
       started: false,
       alive: true,
       busy: true,
+      stalled: null,
     };
     workers.set(actor, worker);
     if (control !== null) worker.control.send(control);
@@ -301,13 +343,30 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
       const worker = workers.get(actor);
       if (worker === undefined) return;
       time.after(0, `${actor} drain`, () => {
-        if (worker.alive)
-          worker.handlers.drain(() => time.after(0, `${actor} exit`, () => end(worker, 0, null)));
+        const drain = (): void => {
+          if (worker.alive)
+            worker.handlers.drain(() => time.after(0, `${actor} exit`, () => end(worker, 0, null)));
+        };
+        if (worker.stalled === null) drain();
+        else worker.stalled.rest.push(drain);
       });
     },
     kill: (actor, error) => {
       const worker = workers.get(actor);
       if (worker !== undefined) end(worker, 1, error);
+    },
+    stall: (actor, ms) => {
+      const worker = workers.get(actor);
+      if (worker === undefined || worker.stalled !== null) return;
+      const waiting: Stalled = { control: [], rest: [] };
+      worker.stalled = waiting;
+      time.after(ms, `${actor} wakes`, () => {
+        worker.stalled = null;
+        for (const run of [...waiting.control, ...waiting.rest]) if (worker.alive) run();
+      });
+    },
+    slowHops: extraMs => {
+      hopExtraMs = extraMs;
     },
     broadcast: state => {
       control = state;

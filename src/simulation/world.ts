@@ -8,16 +8,19 @@ import type { HttpRequest } from '../btcturk/requests.js';
 import { prepareSigningKey, signedHeaders } from '../btcturk/sign.js';
 import { type Amount, formatDecimal } from '../domain/money.js';
 import type { OrderTerms } from '../domain/order.js';
+import type { Hold } from '../domain/safety.js';
 import type { ActorName, LogLevel, MetricEffect } from '../domain/step.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
+import type { SupervisorInput, SupervisorState } from '../domain/supervisor.js';
 import type { Account } from '../exchange/accounts.js';
+import type { FaultSpec } from '../exchange/faults.js';
 import { CATALOGUE, type Listing } from '../exchange/instruments.js';
 import { randomStream } from '../exchange/random.js';
 import type { RecordedEntry } from '../exchange/recording.js';
 import { DEFAULT_LATENCY } from '../exchange/venue-state.js';
 import { loadSettings, renderProblem } from '../runtime/config.js';
 import type { ApiCredentials, Endpoints, Settings, WorkerBoot } from '../runtime/settings.js';
-import { createKeptLedger, type KeptLedger } from './kept-ledger.js';
+import { type CommitFate, createKeptLedger, DONE, type KeptLedger } from './kept-ledger.js';
 import { type ExecutionWitness, simExecution } from './sim-execution.js';
 import { simLedger } from './sim-ledger.js';
 import { simMarketData } from './sim-market-data.js';
@@ -29,7 +32,7 @@ import { type LatchFile, type SimProcess, startSimProcess } from './sim-supervis
 import { createSimVenue, type SimVenue } from './sim-venue.js';
 import { LIVE_TEMPO, type Tempo } from './tempo.js';
 import { createVirtualTime, type VirtualTime } from './virtual-time.js';
-import type { SimActor, TreeLatencies } from './worker-tree.js';
+import type { Presence, SimActor, TreeLatencies } from './worker-tree.js';
 
 export interface WorldLatencies extends TreeLatencies {
   readonly network: NetworkLatencies;
@@ -65,6 +68,8 @@ export interface WorldOptions {
   readonly latencies?: Partial<WorldLatencies>;
   /** How busy it is; as live unless told otherwise. */
   readonly tempo?: Tempo;
+  /** Faults and switches of the exchange that are on from the start. */
+  readonly venueFaults?: readonly FaultSpec[];
   /** Settings beside those of a paper run, by their environment names. */
   readonly env?: Readonly<Record<string, string>>;
   /** Unix ms at which the world begins. */
@@ -80,10 +85,16 @@ export interface Watcher {
   onLog(actor: ActorName, level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void;
   onMetric(actor: ActorName, metric: MetricEffect): void;
   onLease(untilMonoMs: number): void;
+  /** A process of the bot starts, with what the latch file holds. */
+  onBoot(latched: readonly Hold[], state: SupervisorState): void;
+  /** The supervisor has taken a step. */
+  onSupervisorStep(input: SupervisorInput, state: SupervisorState): void;
   /** Something has happened to the bot's account at the exchange. */
   onAccountEvent(): void;
   readonly execution: ExecutionWitness;
   fateOf(request: HttpRequest): Fate;
+  /** What becomes of a commit of the ledger. */
+  commitFateOf(): CommitFate;
 }
 
 export interface World {
@@ -154,7 +165,7 @@ export const createWorld = (options: WorldOptions): World => {
       accounts: [],
       prices: new Map(),
       history: false,
-      faults: [],
+      faults: options.venueFaults ?? [],
     },
     watcher.onAccountEvent,
   );
@@ -166,13 +177,13 @@ export const createWorld = (options: WorldOptions): World => {
     balances: settings.paper.balances,
   });
   venue.admin({ type: 'market-pace', pace: tempo.marketPace });
-  const kept = createKeptLedger(settings.mode, instanceOf(options.seed));
+  const kept = createKeptLedger(settings.mode, instanceOf(options.seed), () => watcher.commitFateOf());
   const latch: LatchFile = { holds: [] };
   const networkRandom = randomStream(options.seed, STREAMS.network);
   const workerRandom = randomStream(options.seed, STREAMS.workers);
   let sockets = 0;
 
-  const rest = (isAlive: () => boolean): SimRest =>
+  const rest = (presence: Presence): SimRest =>
     createSimRest({
       time,
       random: networkRandom,
@@ -180,9 +191,10 @@ export const createWorld = (options: WorldOptions): World => {
       venue,
       credentials: CREDENTIALS,
       fateOf: watcher.fateOf,
-      isAlive,
+      isAlive: presence.isAlive,
+      whenAwake: presence.whenAwake,
     });
-  const socket = (listener: SocketListener, isAlive: () => boolean): SimSocket =>
+  const socket = (listener: SocketListener, presence: Presence): SimSocket =>
     openSimSocket(
       {
         time,
@@ -191,7 +203,8 @@ export const createWorld = (options: WorldOptions): World => {
         fromVenue: latencies.network.fromVenue,
         venue,
         socketId: `socket-${++sockets}`,
-        isAlive,
+        isAlive: presence.isAlive,
+        whenAwake: presence.whenAwake,
       },
       listener,
     );
@@ -233,6 +246,8 @@ export const createWorld = (options: WorldOptions): World => {
       onMessage: watcher.onMessage,
       beforeSend: watcher.beforeSend,
       onLease: watcher.onLease,
+      onBoot: watcher.onBoot,
+      onSupervisorStep: watcher.onSupervisorStep,
     });
   let process: SimProcess | null = null;
   const isRunning = (): boolean => process !== null && process.exitCode === null;
@@ -295,9 +310,12 @@ const BLIND: Watcher = {
   onLog: () => {},
   onMetric: () => {},
   onLease: () => {},
+  onBoot: () => {},
+  onSupervisorStep: () => {},
   onAccountEvent: () => {},
-  execution: { onIncarnation: () => {}, onStep: () => {}, onWrite: () => {} },
+  execution: { onIncarnation: () => {}, onStep: () => {}, onWrite: () => {}, onOutcome: () => {} },
   fateOf: () => NORMAL,
+  commitFateOf: () => DONE,
 };
 
 const settingsOf = (options: WorldOptions, tempo: Tempo, nowMs: number): Settings => {

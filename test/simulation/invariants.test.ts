@@ -2,9 +2,11 @@ import { expect } from 'chai';
 import type { ExecutionState } from '#src/domain/execution.js';
 import { initialExecution } from '#src/domain/execution.js';
 import { dearestFees } from '#src/domain/fees.js';
+import type { WriteApproval } from '#src/domain/fence.js';
 import { parseDecimal } from '#src/domain/money.js';
 import type { Order, OrderTerms } from '#src/domain/order.js';
 import type { ControlState } from '#src/domain/safety.js';
+import type { ActorName } from '#src/domain/step.js';
 import type { VenueWrite } from '#src/domain/venue-port.js';
 import type { Account, AccountOrder } from '#src/exchange/accounts.js';
 import { loadSettings } from '#src/runtime/config.js';
@@ -21,6 +23,12 @@ const TERMS: OrderTerms = {
 };
 const LABEL = 'bb-1-1-maker-1';
 const submit: VenueWrite = { type: 'submit', clientOrderId: LABEL, terms: TERMS };
+const APPROVAL: WriteApproval = {
+  epoch: 1,
+  validUntilMonoMs: Number.POSITIVE_INFINITY,
+  journaled: true,
+  origin: 'strategy',
+};
 const cancel: VenueWrite = { type: 'cancel', clientOrderId: LABEL, venueOrderId: '1' };
 
 const order = (clientOrderId: string): Order => ({
@@ -62,8 +70,10 @@ const begin = () => {
       mayCancel: true,
       blockedSymbols: [] as readonly string[],
       state: 'live',
+      epoch: 1,
     } as ControlState | null,
     orders: [] as readonly AccountOrder[],
+    money: parseDecimal('1000000'),
     execution: null as ExecutionState | null,
   };
   const invariants = createInvariants({
@@ -72,11 +82,15 @@ const begin = () => {
     control: () => facts.control,
     account: () => {
       const orders = new Map(facts.orders.map(each => [each.orderId, each]));
-      return { orders, open: orders } as unknown as Account;
+      const holdings = new Map([['TRY', { total: facts.money, locked: 0n }]]);
+      return { orders, open: orders, holdings, trades: [] } as unknown as Account;
     },
   });
   invariants.onLease(2_000);
   invariants.execution.onIncarnation(() => facts.execution);
+  const hear = (from: ActorName, message: unknown): void => invariants.onMessage(from, 'execution', message);
+  hear('reconciliation', { type: 'reconciled', clean: true });
+  hear('market-data', { type: 'book-updated', book: { symbol: 'BTCTRY', receivedMonoMs: 900 } });
   const journal = (clientOrderId = LABEL, reply = 'appended'): void => {
     const records = [{ type: 'order-intended', order: order(clientOrderId) }];
     invariants.onMessage('execution', 'ledger', { type: 'append', batch: 1, durable: true, records });
@@ -100,35 +114,47 @@ const begin = () => {
       { monoMs: 0, wallMs: 0 },
     );
   };
-  return { facts, invariants, journal, knows };
+  return { facts, invariants, journal, knows, hear };
 };
+
+/** Lets a first order of ours leave; it is on its way. */
+const sendFirst = ({ invariants, journal, knows }: ReturnType<typeof begin>, terms = TERMS): void => {
+  journal();
+  invariants.execution.onWrite({ ...submit, terms } as VenueWrite, APPROVAL);
+  knows(LABEL);
+};
+const second = (over: Partial<OrderTerms> = {}): VenueWrite => ({
+  type: 'submit',
+  clientOrderId: 'bb-1-1-maker-2',
+  terms: { ...TERMS, ...over },
+});
 
 describe('the invariants', () => {
   it('let a journaled order leave, rest and be canceled', () => {
     const { facts, invariants, journal, knows } = begin();
     journal();
-    invariants.execution.onWrite(submit);
+    invariants.execution.onWrite(submit, APPROVAL);
     facts.orders = [atVenue(1)];
     knows(LABEL);
     invariants.check();
-    invariants.execution.onWrite(cancel);
+    invariants.execution.onWrite(cancel, APPROVAL);
   });
 
-  const broken: readonly (readonly [
+  const broken: (readonly [
     words: string,
     breakIt: (world: ReturnType<typeof begin>) => void,
     message: string,
   ])[] = [
     [
       'a submit before its intent',
-      ({ invariants }) => invariants.execution.onWrite(submit),
+      ({ invariants }) => invariants.execution.onWrite(submit, APPROVAL),
       'before its intent',
     ],
     [
       'a submit whose intent was refused by the disk',
       ({ invariants, journal }) => {
         journal(LABEL, 'append-failed');
-        invariants.execution.onWrite(submit);
+        invariants.execution.onWrite(submit, APPROVAL);
       },
       'before its intent',
     ],
@@ -136,8 +162,8 @@ describe('the invariants', () => {
       'a second submit',
       ({ invariants, journal }) => {
         journal();
-        invariants.execution.onWrite(submit);
-        invariants.execution.onWrite(submit);
+        invariants.execution.onWrite(submit, APPROVAL);
+        invariants.execution.onWrite(submit, APPROVAL);
       },
       'a second time',
     ],
@@ -146,7 +172,7 @@ describe('the invariants', () => {
       ({ facts, invariants, journal }) => {
         journal();
         facts.control = { ...facts.control, maySubmit: false, state: 'cancel-only' } as ControlState;
-        invariants.execution.onWrite(submit);
+        invariants.execution.onWrite(submit, APPROVAL);
       },
       'in state cancel-only',
     ],
@@ -155,7 +181,7 @@ describe('the invariants', () => {
       ({ facts, invariants, journal }) => {
         journal();
         facts.control = { ...facts.control, blockedSymbols: ['BTCTRY'] } as ControlState;
-        invariants.execution.onWrite(submit);
+        invariants.execution.onWrite(submit, APPROVAL);
       },
       'BTCTRY is blocked',
     ],
@@ -163,7 +189,7 @@ describe('the invariants', () => {
       'a cancel in observe-only',
       ({ facts, invariants }) => {
         facts.control = { ...facts.control, mayCancel: false, state: 'observe-only' } as ControlState;
-        invariants.execution.onWrite(cancel);
+        invariants.execution.onWrite(cancel, APPROVAL);
       },
       'leaves in state observe-only',
     ],
@@ -173,7 +199,7 @@ describe('the invariants', () => {
         journal();
         facts.control = null;
         facts.nowMs = 2_000;
-        invariants.execution.onWrite(submit);
+        invariants.execution.onWrite(submit, APPROVAL);
       },
       'after the lease ended',
     ],
@@ -189,7 +215,7 @@ describe('the invariants', () => {
       'two orders at the venue for one intent',
       ({ facts, invariants, journal }) => {
         journal();
-        invariants.execution.onWrite(submit);
+        invariants.execution.onWrite(submit, APPROVAL);
         facts.orders = [atVenue(1), atVenue(2)];
         invariants.check();
       },
@@ -199,7 +225,7 @@ describe('the invariants', () => {
       'an open order that execution does not count',
       ({ facts, invariants, journal, knows }) => {
         journal();
-        invariants.execution.onWrite(submit);
+        invariants.execution.onWrite(submit, APPROVAL);
         facts.orders = [atVenue(1)];
         knows();
         invariants.check();
@@ -210,7 +236,7 @@ describe('the invariants', () => {
       'an open order that execution counts too low',
       ({ facts, invariants, journal, knows }) => {
         journal();
-        invariants.execution.onWrite(submit);
+        invariants.execution.onWrite(submit, APPROVAL);
         facts.orders = [atVenue(1, { remaining: TERMS.quantity + 1n })];
         knows(LABEL);
         invariants.check();
@@ -223,7 +249,7 @@ describe('the invariants', () => {
         const labels = [1, 2, 3].map(each => `bb-1-1-maker-${each}`);
         for (const clientOrderId of labels) {
           journal(clientOrderId);
-          invariants.execution.onWrite({ ...submit, clientOrderId } as VenueWrite);
+          invariants.execution.onWrite({ ...submit, clientOrderId } as VenueWrite, APPROVAL);
         }
         knows(...labels);
         facts.orders = labels.map((clientOrderId, index) => atVenue(index, { clientOrderId }));
@@ -232,6 +258,76 @@ describe('the invariants', () => {
       '3 orders are open',
     ],
   ];
+  const leaves =
+    (breakIt: (world: ReturnType<typeof begin>) => void, write: VenueWrite = submit, approval = APPROVAL) =>
+    (world: ReturnType<typeof begin>): void => {
+      world.journal(write.clientOrderId);
+      breakIt(world);
+      world.invariants.execution.onWrite(write, approval);
+    };
+  broken.push(
+    [
+      'a submit before the account is proven',
+      leaves(({ hear }) => hear('reconciliation', { type: 'reconciled', clean: false })),
+      'before the account is proven',
+    ],
+    [
+      'a submit that was judged under an older word',
+      leaves(() => {}, submit, { ...APPROVAL, epoch: 0 }),
+      'was judged under word 0',
+    ],
+    [
+      'a submit on an old book',
+      leaves(({ facts, invariants }) => {
+        facts.nowMs = 6_000;
+        invariants.onLease(9_000);
+      }),
+      'leans on a book of 5100 ms ago',
+    ],
+    [
+      'a submit into a pause that the exchange asked for',
+      leaves(({ invariants }) =>
+        invariants.execution.onOutcome(submit, {
+          type: 'unknown',
+          cause: 'rate-limited',
+          retryAfterMs: 60_000,
+        }),
+      ),
+      'ms before the pause ends',
+    ],
+    [
+      'an order against an own one that is still on its way',
+      world => {
+        sendFirst(world);
+        leaves(() => {}, second({ side: 'sell' }))(world);
+      },
+      'may trade with an own order',
+    ],
+    [
+      'one order too many, the others on their way',
+      world => {
+        sendFirst(world);
+        for (const clientOrderId of ['bb-1-1-maker-2', 'bb-1-1-maker-3']) {
+          world.knows(LABEL, 'bb-1-1-maker-2');
+          leaves(() => {}, { ...submit, clientOrderId } as VenueWrite)(world);
+        }
+      },
+      'is number 3 that may execute',
+    ],
+    [
+      'an order above the limit of one',
+      leaves(() => {}, second({ quantity: parseDecimal('1') })),
+      'is worth 3750000',
+    ],
+    [
+      'a cancel that names an order of somebody else',
+      ({ facts, invariants }) => {
+        facts.orders = [atVenue(1, { clientOrderId: 'by-hand' })];
+        invariants.execution.onWrite(cancel, APPROVAL);
+      },
+      'which is another',
+    ],
+  );
   for (const [words, breakIt, message] of broken)
     it(`notice ${words}`, () => {
       expect(() => breakIt(begin())).to.throw(InvariantViolation, message);
@@ -250,6 +346,9 @@ describe('the invariants', () => {
     invariants.onMessage('execution', 'ledger', { type: 'append', batch: 1, durable: true, records });
     invariants.execution.onIncarnation(() => null);
     invariants.onMessage('ledger', 'execution', { type: 'appended', batch: 1 });
-    expect(() => invariants.execution.onWrite(submit)).to.throw(InvariantViolation, 'before its intent');
+    expect(() => invariants.execution.onWrite(submit, APPROVAL)).to.throw(
+      InvariantViolation,
+      'before its intent',
+    );
   });
 });
