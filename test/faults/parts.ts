@@ -1,4 +1,5 @@
 /** Every part of the fault suite, in the order of the document. */
+import { crashes } from './crashes.js';
 import { disk } from './disks.js';
 import { freeze } from './freeze.js';
 import { syncs } from './fsync.js';
@@ -7,9 +8,21 @@ import { kills } from './kills.js';
 import type { FaultPart } from './part.js';
 import { signals } from './signals.js';
 import { stop } from './stop.js';
+import { storms } from './storms.js';
 import { submits } from './submits.js';
 
-export const PARTS: readonly FaultPart[] = [submits, kills, syncs, signals, freeze, killSwitch, disk, stop];
+export const PARTS: readonly FaultPart[] = [
+  submits,
+  kills,
+  syncs,
+  signals,
+  freeze,
+  crashes,
+  storms,
+  killSwitch,
+  disk,
+  stop,
+];
 
 /**
  * The parts named on a command line, in the order of the document; all of them when none is named.

@@ -33,7 +33,7 @@ export type SeamCommand =
 export interface PingSample {
   readonly actor: SeamActor;
   readonly sentAtMs: number;
-  /** Null for one that was not answered before the thread ended or the report was made. */
+  /** Null for one that has waited for more than a second. */
   readonly tookMs: number | null;
 }
 
@@ -121,8 +121,16 @@ const flood = (count: number): void => {
   }
 };
 
+type CrashCommand = Extract<SeamCommand, { readonly act: Crash }>;
+const isCrash = (command: SeamCommand): command is CrashCommand =>
+  (CRASHES as readonly string[]).includes(command.act);
+
 /** Carries out a command on the thread it is for. `tell` must leave at once, also when the thread never turns again. */
 const carryOut = (command: SeamCommand, actor: SeamActor, tell: (event: SeamEvent) => void): void => {
+  if (isCrash(command)) {
+    crash(command.act);
+    return;
+  }
   const say = (type: 'begun' | 'done'): void => tell({ type, actor, act: command.act, atMs: preciseMs() });
   say('begun');
   switch (command.act) {
@@ -139,8 +147,6 @@ const carryOut = (command: SeamCommand, actor: SeamActor, tell: (event: SeamEven
     case 'ping':
     case 'ping-report':
       return;
-    default:
-      crash(command.act);
   }
   say('done');
 };
@@ -155,7 +161,7 @@ parentPort.on('message', ({ actor, port, report }) => {
   if (report) {
     for (const [actor, peer] of peers)
       for (const sentAtMs of peer.waiting.values())
-        if (now() - sentAtMs > 100) samples.push({ actor, sentAtMs, tookMs: null });
+        if (now() - sentAtMs > 1000) samples.push({ actor, sentAtMs, tookMs: null });
     parentPort.postMessage(samples);
     samples = [];
     return;
@@ -220,6 +226,8 @@ export const openSeam = (): void => {
     else if (command.to === 'supervisor') carryOut(command, 'supervisor', report);
     else {
       const thread = threads.get(command.to);
+      // A thread that is about to end may not get its last words out.
+      if (isCrash(command)) report({ type: 'begun', actor: command.to, act: command.act, atMs: preciseMs() });
       if (thread !== undefined) postMessageToThread(thread, command).catch(() => undefined);
     }
   });
