@@ -9,7 +9,7 @@ import {
   type StrategyDefinition,
 } from './strategy.js';
 
-const KINDS = ['number', 'integer', 'decimal', 'boolean', 'choice'];
+const KINDS = ['number', 'integer', 'decimal', 'boolean', 'choice', 'text'];
 
 /** What keeps `value` from being a strategy definition, all of it; empty when it is one. */
 export const definitionProblems = (value: unknown): readonly string[] => {
@@ -82,6 +82,7 @@ const specProblems = (value: unknown): readonly string[] => {
     if (!fits) problems.push(`${field} must be ${words}, not ${shown(spec[field])}`);
   };
   if (kind === 'boolean') need('default', typeof spec.default === 'boolean', 'true or false');
+  else if (kind === 'text') need('default', typeof spec.default === 'string', 'a text');
   else if (kind === 'choice') {
     const choices = Array.isArray(spec.choices) ? spec.choices : [];
     need(

@@ -746,6 +746,8 @@ const forward = (turn: Turn, intent: StrategyIntent, cause: EventId | null): voi
       });
       state.host.ordersChanged();
       state.counts.placed += 1;
+      // What a strategy remembers of having asked must outlive a crash as well.
+      state.nextSaveMonoMs = now.monoMs;
       effects.push({
         type: 'tell',
         to: 'execution',

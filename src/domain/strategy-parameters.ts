@@ -36,6 +36,8 @@ export const checkParameters = (
   return problems.length === 0 ? { ok: true, values } : { ok: false, problems };
 };
 
+const MAX_TEXT = 500;
+
 const readParameter = (spec: ParameterSpec, given: unknown): Read => {
   switch (spec.type) {
     case 'number':
@@ -63,6 +65,10 @@ const readParameter = (spec: ParameterSpec, given: unknown): Read => {
       return typeof given === 'boolean'
         ? { value: given }
         : { problem: `must be true or false, not ${shown(given)}` };
+    case 'text':
+      return typeof given === 'string' && given.length <= MAX_TEXT
+        ? { value: given }
+        : { problem: `must be a text of at most ${MAX_TEXT} characters, not ${shown(given)}` };
     case 'choice':
       return typeof given === 'string' && spec.choices.includes(given)
         ? { value: given }

@@ -58,6 +58,8 @@ export type ParameterSpec =
       readonly max: string;
     })
   | { readonly type: 'boolean'; readonly default: boolean; readonly about: string }
+  /** At most 500 characters; the strategy's `check` says what may stand in it. */
+  | { readonly type: 'text'; readonly default: string; readonly about: string }
   | {
       readonly type: 'choice';
       readonly default: string;
@@ -189,7 +191,7 @@ export interface Strategy {
   onTimer?(view: StrategyView): StrategyIntents;
   /** Called once at a stop; only cancels are forwarded. */
   onStop?(view: StrategyView): StrategyIntents;
-  /** State to keep across restarts, as text. Called every 30 s, after a fill, and at a stop. */
+  /** State to keep across restarts, as text. Called every 30 s, after an order and a fill, and at a stop. */
   save?(): string;
   /** What `save` last returned. Called before `onStart`. Throws when it cannot go on from it: the strategy stops then. */
   load?(state: string): void;

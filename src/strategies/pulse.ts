@@ -1,7 +1,7 @@
-import { bestAsk, bestBid } from '../domain/book-view.js';
-import { roundPrice, type Side, tickSize } from '../domain/instrument.js';
-import { basisPoints, type Price } from '../domain/money.js';
+import { type Side, tickSize } from '../domain/instrument.js';
+import type { Price } from '../domain/money.js';
 import { defineStrategy, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
+import { besideTouch } from './asking.js';
 import { affordable, meetsMinimum, quantityFor, roomFor, tooSmall } from './sizing.js';
 
 /**
@@ -108,15 +108,9 @@ const priceOf = (
   offsetBps: number,
   furtherTicks: number,
 ): Price | undefined => {
-  const book = view.book(symbol);
-  if (book === undefined) return undefined;
-  const instrument = view.instrument(symbol);
-  const touch = side === 'buy' ? bestBid(book, instrument) : bestAsk(book, instrument);
-  if (touch === undefined) return undefined;
-  const offset = basisPoints(touch.price, offsetBps, 'half-up') + BigInt(furtherTicks) * tickSize(instrument);
-  const price =
-    side === 'buy'
-      ? roundPrice(touch.price - offset, instrument, 'down')
-      : roundPrice(touch.price + offset, instrument, 'up');
-  return price > 0n ? price : undefined;
+  const price = besideTouch(view, symbol, side, offsetBps);
+  if (price === undefined) return undefined;
+  const further = BigInt(furtherTicks) * tickSize(view.instrument(symbol));
+  const wanted = side === 'buy' ? price - further : price + further;
+  return wanted > 0n ? wanted : undefined;
 };

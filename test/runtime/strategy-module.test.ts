@@ -68,7 +68,7 @@ describe("a user's strategy file", () => {
       'about must be a sentence',
       'timerMs must be a function',
       'create must be a function',
-      'parameter a: type must be one of number, integer, decimal, boolean, choice',
+      'parameter a: type must be one of number, integer, decimal, boolean, choice, text',
       'parameter b: default must be a number, not "x"',
       'parameter c: default must be one of the choices, not "z"',
       'parameter d: default must be decimal text, not 1',

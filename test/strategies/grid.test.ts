@@ -1,0 +1,127 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { formatDecimal, parseDecimal } from '#src/domain/money.js';
+import { grid } from '#src/strategies/grid.js';
+import { type Rehearsal, type RehearsalOptions, rehearse, type Shown } from '#src/testing.js';
+import { runs } from '../runs.js';
+
+const begin = (parameters: Record<string, unknown> = {}, options: RehearsalOptions = {}): Rehearsal =>
+  rehearse(grid, {
+    parameters: { notional: '100', levels: 4, spacingBps: 100, center: '1000', ...parameters },
+    maxOpenOrdersPerSymbol: 4,
+    ...options,
+  });
+
+const shape = (shown: readonly Shown[]): string[] =>
+  shown.map(one =>
+    one.type === 'place' ? `${one.side} ${one.quantity} at ${one.price}` : `cancel ${one.side} ${one.price}`,
+  );
+
+/** Shows the market until the grid has nothing more to say. */
+const settle = (play: Rehearsal, bid: string, ask: string): string[] => {
+  const said: string[] = [];
+  for (let round = 0; round < 20; round++) {
+    const shown = shape([...play.book(bid, ask), ...play.confirm(), ...play.endCancels()]);
+    if (shown.length === 0) return said;
+    said.push(...shown);
+  }
+  throw new Error('the grid does not come to rest');
+};
+
+/** The order at a price trades, all of it or a part; what the grid says then and after it has seen the market. */
+const trade = (play: Rehearsal, price: string, bid: string, ask: string, part?: string): string[] => {
+  const own = play.orders.find(order => order.price === parseDecimal(price));
+  if (own === undefined) throw new Error(`no order at ${price}`);
+  return [...shape(play.fill(own, part)), ...settle(play, bid, ask)];
+};
+
+describe('grid', () => {
+  it('hangs its buys below the centre, and sells one step higher what a rung has bought', () => {
+    const play = begin();
+    expect(settle(play, '999', '1001')).to.deep.equal([
+      'buy 0.1 at 990',
+      'buy 0.1 at 980',
+      'buy 0.1 at 970',
+      'buy 0.1 at 960',
+    ]);
+    expect(trade(play, '990', '985', '987')).to.deep.equal(['sell 0.1 at 1000']);
+    expect(trade(play, '980', '975', '977')).to.include('sell 0.1 at 990');
+    expect(trade(play, '990', '989', '991')).to.include('buy 0.1 at 980');
+  });
+
+  it('keeps the rest of a rung that was bought in part, and sells the part', () => {
+    const play = begin();
+    settle(play, '999', '1001');
+    expect(trade(play, '990', '989', '991', '0.04')).to.include('sell 0.04 at 1000');
+    expect(play.orders.map(({ price }) => price)).to.include(parseDecimal('990'));
+  });
+
+  it('takes the market as its centre at the first start, and keeps it across restarts', () => {
+    const play = begin({ center: '0', levels: 1 });
+    expect(settle(play, '499', '501')).to.deep.equal(['buy 0.2 at 495']);
+    play.restart();
+    expect(settle(play, '399', '401')).to.deep.equal([]);
+    expect(play.orders.map(({ price }) => price)).to.deep.equal([parseDecimal('495')]);
+    expect(play.saved).to.equal('{"BTCTRY":"500"}');
+  });
+
+  it('with room for one order has the rung next to the market, and does not hop', () => {
+    const play = begin({}, { maxOpenOrdersPerSymbol: 1 });
+    expect(settle(play, '999', '1001')).to.deep.equal(['buy 0.1 at 990']);
+    expect(trade(play, '990', '992', '994')).to.deep.equal(['sell 0.1 at 1000']);
+    expect(settle(play, '989', '991')).to.deep.equal([]);
+    expect(settle(play, '982', '984')).to.deep.equal(['cancel sell 1000', 'buy 0.1 at 980']);
+  });
+
+  it('is silent on a book that cannot be believed, and pulls nothing', () => {
+    const play = begin();
+    settle(play, '999', '1001');
+    expect(play.book('900', '901', { trusted: false })).to.deep.equal([]);
+  });
+
+  it('does nothing where a rung is too small for the venue, and says so', () => {
+    const play = begin({ notional: '5' });
+    expect(settle(play, '999', '1001')).to.deep.equal([]);
+    expect(play.notes.join()).to.contain('below the least order value');
+  });
+
+  it('refuses prices that end at zero, and a saved centre that is none', () => {
+    expect(() => begin({ levels: 100, spacingBps: 100 })).to.throw('end at zero');
+    expect(() => grid.create({} as never).load?.('{"BTCTRY":-1}')).to.throw('not a price');
+  });
+
+  it('never holds more than its rungs, never sells what it has not bought, whatever trades', () => {
+    const acts = fc.array(
+      fc.record({
+        bid: fc.integer({ min: 940, max: 1_010 }),
+        pick: fc.nat(5),
+        share: fc.integer({ min: 1, max: 4 }),
+        act: fc.constantFrom('fill', 'cancels', 'confirm', 'restart', 'deny'),
+      }),
+      { maxLength: 40 },
+    );
+    fc.assert(
+      fc.property(acts, history => {
+        const play = begin({}, { balances: { TRY: '1000000', BTC: '5' } });
+        for (const { bid, pick, share, act } of history) {
+          play.book(String(bid), String(bid + 2));
+          if (act === 'confirm') play.confirm();
+          if (act === 'cancels') play.endCancels();
+          if (act === 'restart') play.restart();
+          if (act === 'deny') play.deny();
+          const own = play.orders[pick];
+          if (act === 'fill' && own !== undefined) {
+            const part = ((own.quantity - own.filled) * BigInt(share)) / 4n;
+            const lots = part - (part % 10n ** 8n);
+            if (lots > 0n) play.fill(own, formatDecimal(lots));
+          }
+          const held = parseDecimal(play.position());
+          expect(held >= 0n, 'sold what it had not bought').to.equal(true);
+          expect(held <= parseDecimal('0.4'), 'holds more than its rungs').to.equal(true);
+          expect(play.faults).to.deep.equal([]);
+        }
+      }),
+      { numRuns: runs(150) },
+    );
+  });
+});
