@@ -96,6 +96,11 @@ export const VERBS: readonly VerbEntry[] = [
     load: () => verbIn(import('./replay.js')),
   },
   {
+    name: 'backtest',
+    summary: 'what a strategy would have done on a recorded market',
+    load: () => verbIn(import('./backtest.js')),
+  },
+  {
     name: 'export',
     summary: 'CSV, JSON lines, or a copy of the database',
     load: () => verbIn(import('./export.js')),

@@ -63,8 +63,8 @@ export const initialOrderBook = (): OrderBook => ({
 export const applySnapshot = (
   book: OrderBook,
   changeSet: number,
-  bids: readonly number[],
-  asks: readonly number[],
+  bids: ArrayLike<number>,
+  asks: ArrayLike<number>,
 ): BookVerdict => {
   if (!Number.isSafeInteger(changeSet)) return breakBook(book, 'malformed');
   const fault = fill(book.bids, bids) ?? fill(book.asks, asks);
@@ -80,8 +80,8 @@ export const applySnapshot = (
 export const applyDifference = (
   book: OrderBook,
   changeSet: number,
-  bids: readonly number[],
-  asks: readonly number[],
+  bids: ArrayLike<number>,
+  asks: ArrayLike<number>,
 ): BookVerdict => {
   if (book.state !== 'synced') return 'ignored';
   if (!isNext(changeSet, book.changeSet)) {
@@ -107,7 +107,7 @@ export const breakBook = (book: OrderBook, fault: BookFault): BookFault => {
 const isNext = (changeSet: number, last: number): boolean =>
   changeSet === last + 1 || (last === 0x7fffffff && changeSet === -0x80000000);
 
-const fill = (target: BookSide, levels: readonly number[]): BookFault | null => {
+const fill = (target: BookSide, levels: ArrayLike<number>): BookFault | null => {
   const count = levels.length / 2;
   if (count > LEVELS_MAX) return 'too-deep';
   let previous = Number.NEGATIVE_INFINITY;
@@ -123,7 +123,7 @@ const fill = (target: BookSide, levels: readonly number[]): BookFault | null => 
   return Number.isInteger(count) ? null : 'malformed';
 };
 
-const change = (target: BookSide, changes: readonly number[]): BookFault | null => {
+const change = (target: BookSide, changes: ArrayLike<number>): BookFault | null => {
   for (let at = 0; at < changes.length; at += 3) {
     const action = changes[at];
     const ticks = changes[at + 1] as number;

@@ -241,7 +241,19 @@ const readLine = (text: string, line: number): RecordedEntry | undefined => {
   }
 };
 
+/**
+ * The lines of a recording's files, in batches as they are read; the last one may lack its line feed.
+ * @throws RecordingError, or what reading and unpacking throw
+ */
+export async function* linesOfRecording(path: string): AsyncGenerator<readonly string[]> {
+  for (const file of (await sourcesOf(path)).files) yield* batchesOf(file);
+}
+
 async function* linesOf(path: string): AsyncGenerator<string> {
+  for await (const batch of batchesOf(path)) yield* batch;
+}
+
+async function* batchesOf(path: string): AsyncGenerator<readonly string[]> {
   const zipped = await startsWithGzip(path);
   const file = createReadStream(path, { highWaterMark: 256 * 1_024 });
   const source: Readable = zipped ? file.pipe(createGunzip()) : file;
@@ -253,10 +265,10 @@ async function* linesOf(path: string): AsyncGenerator<string> {
       const lines = (rest + decoder.decode(chunk as Buffer, { stream: true })).split('\n');
       rest = lines.pop() ?? '';
       if (rest.length > MOST_LINE_BYTES) throw new LineError('the line is longer than 8 MiB');
-      yield* lines;
+      yield lines;
     }
     rest += decoder.decode();
-    if (rest !== '') yield rest;
+    if (rest !== '') yield [rest];
   } finally {
     file.destroy();
   }

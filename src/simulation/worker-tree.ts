@@ -52,6 +52,8 @@ export interface SimHandlers {
 export type SimActor = (context: SimContext<ActorName>) => SimHandlers;
 
 export interface TreeLatencies {
+  /** The longest that an idle worker's tick may take to come, ms; thinned out to 16 ticks when absent. */
+  readonly idleTickMs?: number;
   /** From a worker's spawn to its start. */
   readonly spawn: Latency;
   /** One hop between workers. */
@@ -267,7 +269,7 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
       }
       worker.control.drain();
       if (worker.started) worker.handlers.onTick?.();
-      afterMs = nextTickMs(afterMs, worker.busy, IDLE_TICK_MS);
+      afterMs = nextTickMs(afterMs, worker.busy, latencies.idleTickMs ?? IDLE_TICK_MS);
       worker.busy = false;
       time.after(afterMs, what, tick);
     };

@@ -72,6 +72,10 @@ export interface WorldOptions {
   readonly venueFaults?: readonly FaultSpec[];
   /** Settings beside those of a paper run, by their environment names. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Settings as they are, in place of those of a paper run and `env`. */
+  readonly settings?: Settings;
+  /** Level of the bot's account in the venue's fee table; 1 is the dearest. */
+  readonly feeLevel?: number;
   /** Unix ms at which the world begins. */
   readonly startWallMs?: number;
   readonly watcher?: Partial<Watcher>;
@@ -147,7 +151,7 @@ export const createWorld = (options: WorldOptions): World => {
   const watcher: Watcher = { ...BLIND, ...options.watcher };
   const startWallMs = options.startWallMs ?? options.recording?.entries[0]?.atMs ?? START_WALL_MS;
   const time = createVirtualTime(startWallMs, (what, now) => watcher.onHappening(what, now.monoMs));
-  const settings = settingsOf(options, tempo, startWallMs);
+  const settings = options.settings ?? settingsOf(options, tempo, startWallMs);
   const listings = listingsOf(options);
   const venue = createSimVenue(
     time,
@@ -173,7 +177,7 @@ export const createWorld = (options: WorldOptions): World => {
     type: 'open-account',
     apiKey: CREDENTIALS.apiKey,
     apiSecret: CREDENTIALS.apiSecret,
-    feeLevel: 1,
+    feeLevel: options.feeLevel ?? 1,
     balances: settings.paper.balances,
   });
   venue.admin({ type: 'market-pace', pace: tempo.marketPace });

@@ -38,7 +38,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   btcturk: { imports: BASE, packages: ['undici', 'ws', 'zod', 'bottleneck'] },
   exchange: { imports: BASE, packages: ['ws', 'zod', 'pure-rand', 'fastest-levenshtein'] },
   ledger: { imports: BASE, packages: ['better-sqlite3'] },
-  research: { imports: [...BASE, 'strategies', 'exchange', 'ledger', 'btcturk'], packages: ['piscina'] },
+  research: {
+    imports: [...BASE, 'strategies', 'exchange', 'ledger', 'btcturk', 'simulation'],
+    packages: ['piscina', 'zod', 'simple-statistics', 'csv-parse', 'better-sqlite3', 'uplot'],
+  },
   supervision: { imports: BASE, packages: ['comlink'] },
   simulation: { imports: ALL_BUT_SUPERVISION, packages: ['better-sqlite3', 'piscina'] },
   cli: { imports: ALL_BUT_SUPERVISION, packages: ['fastest-levenshtein'] },

@@ -1,0 +1,543 @@
+/**
+ * The bot's trading brains around one strategy, driven by function calls under a time that its caller sets: the strategy
+ * host, execution with its risk gate, order machine and request budget, and accounting are the ones of the live bot.
+ * What stands in for the rest of the process: the ledger is a list of records, the account is what the fills make of
+ * it, and the supervisor is a set of holds. Nothing fails here; the simulator is there for that.
+ */
+import type { AccountReport } from '../domain/account-events.js';
+import {
+  type Accounting,
+  bookFill,
+  expectedBalances,
+  initialAccounting,
+  positionViews,
+  realized,
+  unrealized,
+} from '../domain/accounting.js';
+import {
+  type ExecutionEffect,
+  type ExecutionInput,
+  type ExecutionState,
+  initialExecution,
+  stepExecution,
+  vetoOf,
+} from '../domain/execution.js';
+import type { FeeRates } from '../domain/fees.js';
+import { checkFence, type WriteApproval } from '../domain/fence.js';
+import { clearHold, emptyHolds, holdsOf, placeHold } from '../domain/hold-set.js';
+import type { Instrument } from '../domain/instrument.js';
+import type { AppendRequest, LedgerRecord } from '../domain/ledger-records.js';
+import type { MarketEvent } from '../domain/market-events.js';
+import { type Amount, max, multiply, type Price, ratio, toNumber } from '../domain/money.js';
+import type { ClientOrderId, Fill } from '../domain/order.js';
+import type { Now } from '../domain/step.js';
+import type { ParameterValues, StrategyDefinition } from '../domain/strategy.js';
+import { needsOf } from '../domain/strategy-definition.js';
+import {
+  DEFAULT_INTENT_VALIDITY_MS,
+  initialStrategyHost,
+  type StrategyHostEffect,
+  type StrategyHostInput,
+  type StrategyHostState,
+  stepStrategyHost,
+} from '../domain/strategy-host.js';
+import { tradingControl } from '../domain/trading-state.js';
+import { tradingDayStart } from '../domain/valuation.js';
+import type { Balance, CancelOutcome, OrderReport, SubmitOutcome, VenueWrite } from '../domain/venue-port.js';
+import { emptySchedule, nextDueMs, schedule, takeDue } from '../exchange/schedule.js';
+import { TICK_MS } from '../runtime/limits.js';
+import type { Settings } from '../runtime/settings.js';
+import type { RunLatency } from './latency.js';
+
+/** What stands behind the desk: a market with our orders in it. Called when a write has arrived there. */
+export interface DeskVenue {
+  submit(write: Extract<VenueWrite, { readonly type: 'submit' }>): SubmitOutcome;
+  cancel(write: Extract<VenueWrite, { readonly type: 'cancel' }>): CancelOutcome;
+  /** The venue's word on an order as it stands now, or null when it never came there. */
+  report(clientOrderId: ClientOrderId): OrderReport | null;
+  /** What open orders tie up of an asset. */
+  locked(asset: string): Amount;
+  /** The newest price of a market, in quote; undefined before the first. */
+  mark(symbol: string): Price | undefined;
+}
+
+export interface DeskOptions {
+  readonly definition: StrategyDefinition;
+  readonly parameters: ParameterValues;
+  readonly settings: Settings;
+  readonly instruments: readonly Instrument[];
+  readonly opening: ReadonlyMap<string, Amount>;
+  readonly feesOf: (quote: string) => FeeRates;
+  readonly latency: RunLatency;
+  /** Lira for one unit of each quote asset. */
+  readonly tryRates: ReadonlyMap<string, Amount>;
+  /** Unix ms of the market's first moment. */
+  readonly firstAtMs: number;
+  /** From the market's first moment to the first order that may be sent, ms. */
+  readonly watchFirstMs: number;
+  readonly instance: string;
+  /** Candles are built from trades; else they come closed. */
+  readonly closesCandles: boolean;
+  readonly venue: DeskVenue;
+}
+
+export interface Desk {
+  /** The time of the last thing that happened, monotonic ms. */
+  readonly nowMs: number;
+  /** What turns a Unix time into a monotonic one. Small numbers: at the size of Unix times a double is too coarse. */
+  readonly originAtMs: number;
+  /** When the next thing of the desk's own is due; Infinity for never. */
+  readonly dueMs: number;
+  /** Lets everything happen that is due by then, and moves the time there. */
+  advance(toMs: number): void;
+  /** Has something happen after a delay. */
+  later(delayMs: number, run: () => void): void;
+  /** A market event reaches strategy and execution now. */
+  market(event: MarketEvent): void;
+  /** A market event that concerns the strategy alone. */
+  marketForStrategy(event: MarketEvent): void;
+  /** One of our orders traded a while ago; its row is here now. */
+  book(fill: Fill): void;
+  /** The private feed's word that an order has left the book is here: what became of it is asked. */
+  prove(clientOrderId: ClientOrderId): void;
+  /** The last call of the strategy, and time for what it asks for. */
+  stop(): void;
+  nextEventId(): string;
+  /** Whether anybody here looks at public trades. */
+  readonly wantsTrades: boolean;
+  readonly now: Now;
+  readonly records: readonly LedgerRecord[];
+  readonly accounting: Accounting;
+  readonly stops: readonly string[];
+}
+
+/** A monotonic clock does not start at zero in a real process either. */
+const START_MONO_MS = 10_000;
+/** Account pictures: soon after a change, and every few seconds while something is at stake (account-report.ts). */
+const ACCOUNT_SOON_MS = 100;
+const ACCOUNT_EVERY_MS = 3_000;
+/** Where only reminders are waited for, ticks come this often instead of every 50 ms. */
+const SLOW_TICK_MS = 1_000;
+/** What the last orders may take to come to rest. */
+const STOP_MS = 2_000;
+
+export const createDesk = (options: DeskOptions): Desk => {
+  const { settings, latency, venue, instruments } = options;
+  /** The market's first moment. */
+  const firstMs = START_MONO_MS + latency.leadMs;
+  const originAtMs = options.firstAtMs - firstMs;
+  const startAtMs = originAtMs + START_MONO_MS;
+  const agenda = emptySchedule<() => void>();
+  const records: LedgerRecord[] = [];
+  const stops: string[] = [];
+  const accounting = initialAccounting({
+    balances: [...options.opening].map(([asset, total]) => ({ asset, total, free: total, locked: 0n })),
+    atMs: startAtMs,
+  });
+  const bySymbol = new Map(instruments.map(instrument => [instrument.symbol, instrument]));
+  const holds = emptyHolds();
+  let nowMs = START_MONO_MS;
+  let now: Now = { monoMs: START_MONO_MS, wallMs: Math.floor(startAtMs) };
+  let epoch = 1;
+  let ids = 0;
+  let tickMs = Number.POSITIVE_INFINITY;
+  let accountToldMs = Number.NEGATIVE_INFINITY;
+  let accountDueMs = Number.POSITIVE_INFINITY;
+  let dayStartMs = tradingDayStart(startAtMs);
+  let dayStartProfit: Amount = 0n;
+  let lastProfit: Amount = 0n;
+  let peakProfit: Amount = 0n;
+  let stopping = false;
+  /** Booked so far, by client order id. */
+  const filled = new Map<string, bigint>();
+
+  const nextEventId = (): string => `desk:1:${++ids}`;
+  const setNow = (toMs: number): void => {
+    nowMs = toMs;
+    now = { monoMs: toMs, wallMs: Math.floor(toMs + originAtMs) };
+  };
+  const later = (delayMs: number, run: () => void): void => schedule(agenda, nowMs + delayMs, run);
+
+  const control = () =>
+    tradingControl(
+      {
+        mode: settings.mode,
+        safeMode: false,
+        killSwitch: false,
+        dryRun: false,
+        modeReasons: [],
+        symbols: settings.symbols,
+        holds: holdsOf(holds),
+        stopping: null,
+      },
+      epoch,
+    );
+  let execution: ExecutionState = initialExecution(
+    {
+      symbols: settings.symbols,
+      limits: settings.risk,
+      maxMarketDataAgeMs: settings.maxMarketDataAgeMs,
+      feesOf: options.feesOf,
+      configHash: settings.configHash,
+      instance: options.instance,
+      epoch: 1,
+      incarnation: 1,
+      budget: {
+        writesPerSecond: settings.rest.rateLimitRps,
+        writeBurst: settings.rest.rateLimitBurst,
+        cold: false,
+      },
+      shutdownOpenOrders: 'leave',
+    },
+    { openOrders: [], fills: [] },
+    now,
+  );
+  let host: StrategyHostState = initialStrategyHost({
+    definition: options.definition,
+    parameters: options.parameters,
+    symbols: settings.symbols,
+    incarnation: 1,
+    startedAt: {
+      monoMs: firstMs + latency.strategyStartMs,
+      wallMs: Math.floor(options.firstAtMs + latency.strategyStartMs),
+    },
+    intentValidityMs: DEFAULT_INTENT_VALIDITY_MS,
+    maxOpenOrders: settings.risk.maxOpenOrders,
+    maxOpenOrdersPerSymbol: settings.risk.maxOpenOrdersPerSymbol,
+    feesOf: options.feesOf,
+    restored: { saved: null, openOrders: [] },
+  });
+
+  const needs = needsOf(options.definition, options.parameters);
+  const ticksAlways = options.closesCandles && needs.candles.length > 0;
+  const wantsTrades =
+    options.closesCandles && (host.strategy.onTrade !== undefined || needs.candles.length > 0);
+
+  const append = (request: AppendRequest, answer: boolean): void => {
+    for (const record of request.records) records.push(record);
+    if (answer && request.durable)
+      later(latency.journalMs, () =>
+        toExecution({ type: 'message', from: 'ledger', message: { type: 'appended', batch: request.batch } }),
+      );
+  };
+
+  const applyHold = (wanted: boolean, effect: Extract<ExecutionEffect, { type: 'hold' }>): void => {
+    const { holdCause, subject, detail } = effect.message;
+    const change = wanted
+      ? placeHold(holds, holdCause, subject, detail, 'execution', now.wallMs)
+      : clearHold(holds, holdCause, subject, now.monoMs);
+    if (change.type !== 'placed' && change.type !== 'released') return;
+    if (change.type === 'placed') stops.push(`hold ${change.hold.key}: ${detail}`);
+    tellControl();
+  };
+
+  const tellControl = (): void => {
+    epoch += 1;
+    const state = control();
+    toHost({ type: 'control', control: state });
+    toExecution({ type: 'control', control: state });
+  };
+
+  const toHost = (input: StrategyHostInput): void => {
+    const stepped = stepStrategyHost(host, input, now);
+    host = stepped.state;
+    for (const effect of stepped.effects) performHost(effect);
+    planTick();
+  };
+  const performHost = (effect: StrategyHostEffect): void => {
+    if (effect.type === 'tell') {
+      if (effect.to !== 'execution') return;
+      const { message } = effect;
+      later(latency.hopMs, () => {
+        if (nowMs - accountToldMs >= ACCOUNT_EVERY_MS) tellAccount();
+        toExecution({ type: 'message', from: 'strategy', message });
+      });
+    } else if (effect.type === 'append') append(effect.request, false);
+    else if (effect.type === 'log' && effect.event === 'strategy-stopped')
+      stops.push(`strategy stopped: ${String(effect.fields.reason)}`);
+  };
+
+  const pending: ExecutionEffect[] = [];
+  let performing = false;
+  const toExecution = (input: ExecutionInput): void => {
+    const stepped = stepExecution(execution, input, now);
+    execution = stepped.state;
+    for (const effect of stepped.effects) pending.push(effect);
+    if (!performing) {
+      performing = true;
+      try {
+        for (let effect = pending.shift(); effect !== undefined; effect = pending.shift())
+          performExecution(effect);
+      } finally {
+        performing = false;
+      }
+    }
+    planTick();
+  };
+  const performExecution = (effect: ExecutionEffect): void => {
+    switch (effect.type) {
+      case 'tell':
+        if (effect.to === 'strategy') {
+          const { message } = effect;
+          later(latency.hopMs, () => toHost(message));
+        } else if (effect.message.type === 'evidence-wanted') {
+          const { clientOrderId } = effect.message;
+          later(latency.hopMs, () => prove(clientOrderId));
+        }
+        return;
+      case 'append':
+        append(effect.request, true);
+        return;
+      case 'write':
+        depart(effect.write, effect.approval);
+        return;
+      case 'hold':
+        applyHold(effect.message.type === 'hold-wanted', effect);
+        return;
+      default:
+        // Logs, metrics, status and clock reads concern nobody here.
+        return;
+    }
+  };
+
+  const depart = (write: VenueWrite, approval: WriteApproval): void =>
+    later(latency.departMs, () => {
+      const reason =
+        checkFence({
+          now,
+          control: execution.control,
+          leaseUntilMonoMs: Number.POSITIVE_INFINITY,
+          approval,
+          write,
+        }) ?? vetoOf(execution, write);
+      if (reason !== null) {
+        settle(write, { type: 'denied', reason });
+        return;
+      }
+      toExecution({ type: 'write-sent', kind: write.type, clientOrderId: write.clientOrderId });
+      later(latency.toVenueMs, () => {
+        const outcome = write.type === 'submit' ? venue.submit(write) : venue.cancel(write);
+        later(latency.fromVenueMs, () => settle(write, outcome));
+      });
+    });
+  const settle = (write: VenueWrite, outcome: SubmitOutcome | CancelOutcome): void => {
+    const { clientOrderId } = write;
+    if (write.type === 'cancel' && outcome.type !== 'confirmed')
+      toExecution({ type: 'write-outcome', kind: 'cancel', clientOrderId, outcome });
+    else if (write.type === 'submit' && outcome.type !== 'queued')
+      toExecution({ type: 'write-outcome', kind: 'submit', clientOrderId, outcome });
+  };
+
+  const fromReconciliation = (message: AccountReport): void =>
+    toExecution({ type: 'message', from: 'reconciliation', message });
+  /** Asks the venue about an order: on reconciliation's next tick, with the time that a read takes. */
+  const prove = (clientOrderId: ClientOrderId): void => {
+    const waitMs = nextOnGrid(nowMs, firstMs + latency.reconciliationTickMs) - nowMs;
+    const asOfMonoMs = now.monoMs + waitMs;
+    later(waitMs + latency.departMs + latency.toVenueMs, () => {
+      const report = venue.report(clientOrderId);
+      if (report === null) return;
+      later(latency.fromVenueMs + latency.hopMs, () => {
+        const id = nextEventId();
+        fromReconciliation({ type: 'order-reported', id, cause: id, clientOrderId, report, asOfMonoMs });
+        markAccount();
+      });
+    });
+  };
+
+  const rateOf = (asset: string): Amount | undefined => options.tryRates.get(asset);
+  /** Net profit in lira at the newest prices. */
+  const profitTry = (): Amount => {
+    let total: Amount = 0n;
+    for (const position of accounting.positions.values()) {
+      const mark = position.quantity === 0n ? undefined : venue.mark(position.pair.symbol);
+      const open = mark === undefined ? 0n : unrealized(position, mark);
+      total += multiply(realized(position) + open, rateOf(position.pair.quote) ?? 0n, 'half-up');
+    }
+    return total;
+  };
+  /** What the account was opened with, in lira at today's prices. */
+  const capitalTry = (): Amount => {
+    let total: Amount = 0n;
+    for (const [asset, amount] of options.opening) {
+      const direct = rateOf(asset);
+      if (direct !== undefined) {
+        total += multiply(amount, direct, 'down');
+        continue;
+      }
+      const market = instruments.find(({ base }) => base === asset);
+      const mark = market === undefined ? undefined : venue.mark(market.symbol);
+      if (market !== undefined && mark !== undefined)
+        total += multiply(multiply(amount, mark, 'down'), rateOf(market.quote) ?? 0n, 'down');
+    }
+    return total;
+  };
+  const markAccount = (): void => {
+    accountDueMs = Math.min(accountDueMs, Math.max(nowMs, accountToldMs + ACCOUNT_SOON_MS));
+  };
+  const tellAccount = (): void => {
+    accountToldMs = nowMs;
+    accountDueMs = Number.POSITIVE_INFINITY;
+    const profit = profitTry();
+    const day = tradingDayStart(now.wallMs);
+    if (day !== dayStartMs) {
+      dayStartMs = day;
+      dayStartProfit = lastProfit;
+    }
+    lastProfit = profit;
+    peakProfit = max(peakProfit, profit);
+    const base = capitalTry() + peakProfit;
+    const totals = expectedBalances(accounting);
+    const balances: Balance[] = [...totals].map(([asset, total]) => {
+      const locked = venue.locked(asset);
+      return { asset, total, free: total - locked, locked };
+    });
+    const id = nextEventId();
+    const message: AccountReport = {
+      type: 'account-updated',
+      id,
+      cause: id,
+      balances,
+      balancesAsOfMonoMs: now.monoMs,
+      positions: positionViews(accounting),
+      tryRates: options.tryRates,
+      dayProfitTry: profit - dayStartProfit,
+      drawdownPct: base <= 0n ? null : toNumber(ratio((peakProfit - profit) * 100n, base, 'up')),
+    };
+    fromReconciliation(message);
+    toHost(message);
+  };
+
+  /** When the brains want a tick: on the grid of 50 ms, and only where something depends on it. */
+  const planTick = (): void => {
+    const wanted = tickWanted();
+    if (wanted === Number.POSITIVE_INFINITY) return;
+    tickMs = Math.min(tickMs, nextOnGrid(Math.max(wanted, nowMs), firstMs + latency.strategyTickMs));
+  };
+  const tickWanted = (): number => {
+    let wanted = host.nextTimerMonoMs;
+    if (host.strategy.save !== undefined) wanted = Math.min(wanted, host.nextSaveMonoMs);
+    // Candles are closed by the clock as well as by trades.
+    if (ticksAlways) return nowMs;
+    if (host.orders.size > 0) wanted = Math.min(wanted, nowMs + SLOW_TICK_MS);
+    if (execution.queue.length > 0) return Math.min(wanted, nowMs);
+    if (execution.open.size === 0) return wanted;
+    for (const { cancelWish, cancel, record } of execution.open.values())
+      if (cancelWish !== null && cancel === 'idle' && record.ended === null) return Math.min(wanted, nowMs);
+    return Math.min(wanted, nowMs + SLOW_TICK_MS);
+  };
+  const tick = (): void => {
+    tickMs = Number.POSITIVE_INFINITY;
+    toHost({ type: 'tick' });
+    if (execution.open.size > 0 || execution.queue.length > 0) toExecution({ type: 'tick' });
+    planTick();
+  };
+
+  /** The first tick after now that is not before a time. */
+  const nextOnGrid = (fromMs: number, phaseMs: number): number => {
+    const at = phaseMs + Math.ceil((fromMs - phaseMs) / TICK_MS - 1e-6) * TICK_MS;
+    return at > nowMs + 1e-6 ? at : at + TICK_MS;
+  };
+
+  const dueMs = (): number => Math.min(nextDueMs(agenda) ?? Number.POSITIVE_INFINITY, tickMs, accountDueMs);
+  const advance = (toMs: number): void => {
+    for (;;) {
+      const due = dueMs();
+      if (due > toMs) break;
+      setNow(Math.max(due, nowMs));
+      const item = takeDue(agenda, due);
+      if (item !== undefined) item.item();
+      else if (accountDueMs <= due) tellAccount();
+      else tick();
+    }
+    if (toMs > nowMs) setNow(toMs);
+  };
+
+  const keepAccountFresh = (): void => {
+    if (nowMs - accountToldMs < ACCOUNT_EVERY_MS) return;
+    if (execution.open.size > 0 || [...accounting.positions.values()].some(({ quantity }) => quantity !== 0n))
+      tellAccount();
+  };
+
+  records.push({
+    type: 'balances',
+    atMs: now.wallMs,
+    opening: true,
+    balances: [...options.opening].map(([asset, total]) => ({ asset, total, free: total, locked: 0n })),
+  });
+  toExecution({ type: 'started' });
+  if (options.watchFirstMs > 0) {
+    placeHold(holds, 'starting', '', 'the market is being watched first', 'supervisor', now.wallMs);
+    schedule(agenda, firstMs + options.watchFirstMs, () => {
+      holds.open.clear();
+      tellControl();
+    });
+  }
+  const begin = (): void => {
+    const id = nextEventId();
+    const listed: MarketEvent = { type: 'instruments-listed', id, cause: id, instruments };
+    const state = control();
+    toExecution({ type: 'control', control: state });
+    toHost({ type: 'control', control: state });
+    toExecution({ type: 'message', from: 'market-data', message: listed });
+    const proof = nextEventId();
+    fromReconciliation({
+      type: 'reconciled',
+      id: proof,
+      cause: proof,
+      clean: true,
+      discrepancies: [],
+      completedMonoMs: now.monoMs,
+    });
+    tellAccount();
+    toHost(listed);
+  };
+  begin();
+
+  return {
+    get nowMs() {
+      return nowMs;
+    },
+    originAtMs,
+    get dueMs() {
+      return dueMs();
+    },
+    get now() {
+      return now;
+    },
+    advance,
+    later,
+    market: event => {
+      toExecution({ type: 'message', from: 'market-data', message: event });
+      toHost(event as StrategyHostInput);
+      keepAccountFresh();
+    },
+    marketForStrategy: event => toHost(event as StrategyHostInput),
+    book: fill => {
+      const pair = bySymbol.get(fill.symbol);
+      if (pair === undefined || bookFill(accounting, fill, pair) !== 'booked') return;
+      records.push({ type: 'fill', fill, bookedAtMs: now.wallMs });
+      markAccount();
+      const id = nextEventId();
+      const orderFilled = (filled.get(fill.clientOrderId ?? '') ?? 0n) + fill.quantity;
+      filled.set(fill.clientOrderId ?? '', orderFilled);
+      later(latency.hopMs, () => {
+        fromReconciliation({ type: 'fill-booked', id, cause: id, fill, orderFilled });
+      });
+    },
+    prove,
+    stop: () => {
+      if (stopping) return;
+      stopping = true;
+      toHost({ type: 'stopping' });
+      advance(nowMs + STOP_MS);
+      toExecution({ type: 'drain' });
+      advance(nowMs + STOP_MS);
+    },
+    nextEventId,
+    wantsTrades,
+    records,
+    accounting,
+    stops,
+  };
+};

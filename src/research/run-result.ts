@@ -1,0 +1,134 @@
+/** What a run leaves behind, whichever engine made it: the ledger's records and the facts a report is made of. */
+import type { Instrument } from '../domain/instrument.js';
+import type { LedgerRecord } from '../domain/ledger-records.js';
+import type { Amount, Price } from '../domain/money.js';
+import type { Fill, Order } from '../domain/order.js';
+import type { ParameterValues } from '../domain/strategy.js';
+import type { FillModel, Liquidity } from './fast-market.js';
+
+/** Prices of one market at ascending times; the middle where there are two sides. */
+export interface PriceSeries {
+  readonly symbol: string;
+  readonly atMs: Float64Array;
+  /** In quote. */
+  readonly prices: Float64Array;
+}
+
+/** One fill with what only the venue knows of it. */
+export interface ResultFill {
+  readonly fill: Fill;
+  readonly liquidity: Liquidity;
+}
+
+export interface RunResult {
+  readonly engine: 'exact' | 'fast' | 'candles';
+  readonly fillModel: FillModel;
+  readonly strategy: string;
+  readonly parameters: ParameterValues;
+  readonly instruments: readonly Instrument[];
+  readonly feeLevel: number;
+  /** First and last moment of the market, Unix ms. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Events of the market: frames or candles. */
+  readonly events: number;
+  readonly opening: ReadonlyMap<string, Amount>;
+  /** Lira for one unit of each quote asset. */
+  readonly tryRates: ReadonlyMap<string, Amount>;
+  /** Everything that went to the ledger, in order. */
+  readonly records: readonly LedgerRecord[];
+  /** In the order of execution. */
+  readonly fills: readonly ResultFill[];
+  readonly prices: readonly PriceSeries[];
+  /** Reasons why the run stopped trading before its end: holds and faults of the strategy. */
+  readonly stops: readonly string[];
+}
+
+/** An order as its records tell it. */
+export interface ResultOrder {
+  readonly order: Order;
+  readonly state: Order['state'];
+  readonly settledAtMs: number | null;
+}
+
+/** Orders of a run, in the order in which they were intended, each with its last state. */
+export const ordersOf = (records: readonly LedgerRecord[]): readonly ResultOrder[] => {
+  const orders = new Map<string, { order: Order; state: Order['state']; settledAtMs: number | null }>();
+  for (const record of records) {
+    if (record.type === 'order-intended')
+      orders.set(record.order.clientOrderId, {
+        order: record.order,
+        state: record.order.state,
+        settledAtMs: null,
+      });
+    else if (record.type === 'order-moved') {
+      const known = orders.get(record.clientOrderId);
+      if (known === undefined) continue;
+      known.state = record.state;
+      known.settledAtMs = record.atMs;
+    }
+  }
+  return [...orders.values()];
+};
+
+/** How often each reason refused an intent. */
+export const denialsOf = (records: readonly LedgerRecord[]): ReadonlyMap<string, number> => {
+  const denials = new Map<string, number>();
+  for (const record of records)
+    if (record.type === 'audit' && record.event === 'intent-denied') {
+      const code = String(record.facts.code);
+      denials.set(code, (denials.get(code) ?? 0) + 1);
+    }
+  return denials;
+};
+
+/** Samples the middles of a market while a run goes over it: at most one every `everyMs`, and the last one. */
+export interface PriceSampler {
+  /** `middle` in ticks; NaN for a book without two sides. */
+  sample(atMs: number, middleTicks: number): void;
+  finish(): PriceSeries;
+}
+
+export const createPriceSampler = (instrument: Instrument, everyMs: number): PriceSampler => {
+  const scale = 10 ** instrument.priceScale;
+  const times: number[] = [];
+  const prices: number[] = [];
+  let dueMs = Number.NEGATIVE_INFINITY;
+  let last: { readonly atMs: number; readonly price: number } | null = null;
+  return {
+    sample: (atMs, middleTicks) => {
+      if (Number.isNaN(middleTicks)) return;
+      last = { atMs, price: middleTicks / scale };
+      if (atMs < dueMs) return;
+      dueMs = atMs + everyMs;
+      times.push(atMs);
+      prices.push(last.price);
+    },
+    finish: () => {
+      if (last !== null && times.at(-1) !== last.atMs) {
+        times.push(last.atMs);
+        prices.push(last.price);
+      }
+      return {
+        symbol: instrument.symbol,
+        atMs: Float64Array.from(times),
+        prices: Float64Array.from(prices),
+      };
+    },
+  };
+};
+
+/** The newest price at or before a time, or undefined before the first one. */
+export const priceAt = (series: PriceSeries, atMs: number): number | undefined => {
+  let low = 0;
+  let high = series.atMs.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((series.atMs[middle] ?? 0) <= atMs) low = middle + 1;
+    else high = middle;
+  }
+  return low === 0 ? undefined : series.prices[low - 1];
+};
+
+/** A floating price of statistics as an exact one: what the digits of the number say, at most 8 decimals. */
+export const exactPrice = (value: number): Price => BigInt(Math.round(value * 1e8)) * 100_000_000n;

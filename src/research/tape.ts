@@ -1,0 +1,169 @@
+/**
+ * A market as flat arrays of numbers: what a recording says, read once, in the order in which it was heard. Prices are
+ * whole ticks and quantities whole lots, so that a run over it parses nothing and allocates little.
+ */
+import { createPublicFrameReader, type PublicFrameReader } from '../btcturk/public-frames.js';
+import { type Instrument, lotSize, tickSize } from '../domain/instrument.js';
+import type { FrameTrade } from '../domain/public-frame.js';
+import { type Listing, priceDecimals } from '../exchange/instruments.js';
+
+/** What an event is. Trades are named by their aggressor. */
+export const TAPE_KINDS = { snapshot: 0, difference: 1, 'buy-trade': 2, 'sell-trade': 3 } as const;
+const { snapshot: SNAPSHOT, difference: DIFFERENCE } = TAPE_KINDS;
+
+/**
+ * Events in order of arrival. Event `n` has its numbers at `numbers[offsets[n] .. offsets[n + 1]]`:
+ * a snapshot has `ticks, lots` pairs and a difference `action, ticks, lots` triples, bids first, asks from `splits[n]`
+ * on; a trade has `ticks, lots, trade id (NaN when it is not a whole number), venue time`.
+ */
+export interface MarketTape {
+  readonly listings: readonly Listing[];
+  readonly length: number;
+  /** Arrival, Unix ms, ascending. */
+  readonly atMs: Float64Array;
+  readonly kinds: Uint8Array;
+  /** Index into `listings`. */
+  readonly symbols: Uint8Array;
+  readonly offsets: Uint32Array;
+  readonly splits: Uint32Array;
+  readonly numbers: Float64Array;
+}
+
+/** The instrument that the embedded exchange makes of a listing. */
+export const instrumentOf = (listing: Listing): Instrument => ({
+  symbol: listing.symbol,
+  pairId: listing.pairId,
+  base: listing.base,
+  quote: listing.quote,
+  priceScale: priceDecimals(listing),
+  quantityScale: listing.quantityScale,
+  minNotional: listing.minNotional,
+  minPrice: listing.minPrice,
+  maxPrice: listing.maxPrice,
+  minLimitPrice: null,
+  maxLimitPrice: null,
+  maxQuantity: listing.maxQuantity,
+  methods: listing.methods,
+  status: 'TRADING',
+});
+
+/** Makes a tape event by event. */
+export interface TapeBuilder {
+  /**
+   * Takes one frame as parsed from JSON; frames of other models, channels and symbols are passed over.
+   * @returns what is wrong with it, or null
+   */
+  frame(value: unknown, atMs: number): string | null;
+  finish(): MarketTape;
+}
+
+/** @param listings the markets to keep; at most 255 */
+export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => {
+  const instruments = listings.map(instrumentOf);
+  const reader: PublicFrameReader = createPublicFrameReader(instruments);
+  const indexOf = new Map(listings.map(({ symbol }, index) => [symbol, index]));
+  const ticksOf = instruments.map(tickSize);
+  const lotsOf = instruments.map(lotSize);
+  let capacity = 4_096;
+  let length = 0;
+  let atMs = new Float64Array(capacity);
+  let kinds = new Uint8Array(capacity);
+  let symbols = new Uint8Array(capacity);
+  let offsets = new Uint32Array(capacity + 1);
+  let splits = new Uint32Array(capacity);
+  let numbers = new Float64Array(capacity * 16);
+  let used = 0;
+  let lastAtMs = Number.NEGATIVE_INFINITY;
+
+  const begin = (at: number, kind: number, symbol: string, room: number): void => {
+    if (length === capacity) {
+      capacity *= 2;
+      atMs = grown(atMs, new Float64Array(capacity));
+      kinds = grown(kinds, new Uint8Array(capacity));
+      symbols = grown(symbols, new Uint8Array(capacity));
+      offsets = grown(offsets, new Uint32Array(capacity + 1));
+      splits = grown(splits, new Uint32Array(capacity));
+    }
+    if (used + room > numbers.length)
+      numbers = grown(numbers, new Float64Array(Math.max(numbers.length * 2, used + room)));
+    // Arrival times may step back by a moment where a recorder's clock was set; what was heard later happened later.
+    lastAtMs = Math.max(lastAtMs, at);
+    atMs[length] = lastAtMs;
+    kinds[length] = kind;
+    symbols[length] = indexOf.get(symbol) ?? 0;
+    splits[length] = used;
+  };
+  const end = (): void => {
+    length += 1;
+    offsets[length] = used;
+  };
+  const book = (
+    at: number,
+    kind: number,
+    frame: { readonly symbol: string; readonly bids: readonly number[]; readonly asks: readonly number[] },
+  ): void => {
+    begin(at, kind, frame.symbol, frame.bids.length + frame.asks.length);
+    for (const value of frame.bids) numbers[used++] = value;
+    splits[length] = used;
+    for (const value of frame.asks) numbers[used++] = value;
+    end();
+  };
+  const trade = (at: number, symbol: string, made: FrameTrade): void => {
+    const index = indexOf.get(symbol) ?? 0;
+    begin(at, made.side === 'buy' ? TAPE_KINDS['buy-trade'] : TAPE_KINDS['sell-trade'], symbol, 4);
+    const id = Number(made.tradeId);
+    numbers[used++] = Number(made.price / (ticksOf[index] ?? 1n));
+    numbers[used++] = Number(made.quantity / (lotsOf[index] ?? 1n));
+    numbers[used++] = Number.isSafeInteger(id) && String(id) === made.tradeId ? id : Number.NaN;
+    numbers[used++] = made.tradedAtMs;
+    end();
+  };
+
+  return {
+    frame: (value, at) => {
+      const frame = reader.readValue(value);
+      switch (frame.type) {
+        case 'book-snapshot':
+          if (frame.channel === 'obdiff') book(at, SNAPSHOT, frame);
+          return null;
+        case 'book-difference':
+          book(at, DIFFERENCE, frame);
+          return null;
+        case 'trades':
+          if (!frame.history) for (const made of frame.trades) trade(at, frame.symbol, made);
+          return null;
+        case 'malformed':
+          return frame.problem;
+        default:
+          return null;
+      }
+    },
+    finish: () => ({
+      listings,
+      length,
+      atMs: atMs.slice(0, length),
+      kinds: kinds.slice(0, length),
+      symbols: symbols.slice(0, length),
+      offsets: offsets.slice(0, length + 1),
+      splits: splits.slice(0, length),
+      numbers: numbers.slice(0, used),
+    }),
+  };
+};
+
+const grown = <T extends Float64Array | Uint8Array | Uint32Array>(from: T, to: T): T => {
+  to.set(from as never);
+  return to;
+};
+
+/** The part of a tape from its beginning to `untilMs` (inclusive), sharing its memory. */
+export const tapeUntil = (tape: MarketTape, untilMs: number): MarketTape => {
+  let low = 0;
+  let high = tape.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((tape.atMs[middle] ?? 0) <= untilMs) low = middle + 1;
+    else high = middle;
+  }
+  return { ...tape, length: low };
+};
