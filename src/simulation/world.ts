@@ -349,6 +349,8 @@ const settingsOf = (options: WorldOptions, tempo: Tempo, nowMs: number): Setting
       throw new Error(`a simulated world reads no file, and was asked for ${path}`);
     },
     nowMs,
+    // A world that is told to be live has had its dry run.
+    evidenceRefusals: () => [],
   });
   if (!loaded.ok) throw new Error(loaded.problems.map(renderProblem).join('\n'));
   return loaded.settings;
