@@ -66,6 +66,7 @@ export const secretRefusals = (
 };
 
 const REDACTED = '[redacted]';
+const SIGNATURE_LENGTH = 44;
 /** Shorter values would blot out ordinary words. */
 const LEAST_SECRET_LENGTH = 8;
 
@@ -92,7 +93,16 @@ const formsOf = (secret: string): readonly string[] => {
 
 export type Redactor = (text: string) => string;
 
-/** Replaces the secrets in a text, in whatever form they turn up: raw, base64, hex, URL-encoded or JSON-escaped. */
+/**
+ * A signature as the venue wants it: 32 bytes in base64. Nobody keeps the signatures that were made, but a venue or a proxy
+ * may say one back, also URL-encoded or JSON-escaped.
+ */
+const SIGNATURE = /(?:[A-Za-z0-9+/]|\\\/|%2[BFbf]){43}(?:=|%3[Dd])/g;
+
+/**
+ * Replaces the secrets in a text, in whatever form they turn up: raw, base64, hex, URL-encoded or JSON-escaped; and what
+ * looks like a signature.
+ */
 export const redactor = (secrets: readonly string[]): Redactor => {
   const forms = [...new Set(secrets.flatMap(formsOf))].sort((left, right) => right.length - left.length);
   if (forms.length === 0) return text => text;
@@ -102,7 +112,9 @@ export const redactor = (secrets: readonly string[]): Redactor => {
     if (text.length < shortest) return text;
     let clean = text;
     for (const form of forms) if (clean.includes(form)) clean = clean.replaceAll(form, REDACTED);
-    return clean;
+    return clean.length >= SIGNATURE_LENGTH && (clean.includes('=') || clean.includes('%3'))
+      ? clean.replace(SIGNATURE, REDACTED)
+      : clean;
   };
 };
 

@@ -48,6 +48,7 @@ import { type KeySource, readNewKey } from './key-source.js';
 import { takeSignals } from './signals.js';
 import { WorkerTree } from './tree.js';
 
+const EXIT_UNEXPECTED = 1;
 const EXIT_REFUSED = 2;
 /** How often the workers' loops are looked at from outside. */
 const LOOK_EVERY_MS = 1_000;
@@ -289,10 +290,16 @@ const supervise = (
     if (input.type === 'worker-ready' && input.actor === 'ledger') onLedgerReady();
   };
 
+  /** A worker's last words go to the log, the ledger, the latch and the status: whatever they are, no secret is among them. */
+  const cleaned = (input: SupervisorInput): SupervisorInput =>
+    input.type === 'worker-exited' || input.type === 'worker-start-failed'
+      ? (redactFacts(redact, input) as SupervisorInput)
+      : input;
+
   const tree = new WorkerTree(
     { specs, settings, credentials, terminal: isatty(1) },
     {
-      onInput: input => feed(input),
+      onInput: input => feed(cleaned(input)),
       onPort,
       onPeerLost: peer => {
         if (peer === 'telemetry') telemetry = null;
@@ -381,6 +388,11 @@ const supervise = (
     }
   };
 
+  // A fault of our own: the runtime would print it as it is. Nothing is known any more, so the process ends at once.
+  process.on('uncaughtException', error => {
+    complain(redact(error instanceof Error ? (error.stack ?? String(error)) : String(error)));
+    leave(EXIT_UNEXPECTED, tree, end);
+  });
   takeSignals(signal => feed({ type: 'signal', signal }));
   setInterval(() => feed({ type: 'tick' }), TICK_MS);
   setInterval(() => {

@@ -19,7 +19,8 @@ export const CRASHES = ['exit-0', 'exit-1', 'reject', 'out-of-memory', 'endless-
 export type Crash = (typeof CRASHES)[number];
 
 export type SeamCommand =
-  | { readonly to: SeamActor; readonly act: Crash }
+  /** `text` is what a rejection says. */
+  | { readonly to: SeamActor; readonly act: Crash; readonly text?: string }
   /** Spins for so long: the thread takes part in nothing. */
   | { readonly to: SeamActor; readonly act: 'busy'; readonly ms: number }
   /** Sleeps for so long, without using a core. */
@@ -62,7 +63,7 @@ const sleep = (ms: number): void => {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 };
 
-const crash = (how: Crash): void => {
+const crash = (how: Crash, text = 'rejected on purpose'): void => {
   switch (how) {
     case 'exit-0':
       process.exit(0);
@@ -71,7 +72,7 @@ const crash = (how: Crash): void => {
       process.exit(1);
       return;
     case 'reject':
-      void Promise.reject(new Error('rejected on purpose'));
+      void Promise.reject(new Error(text));
       return;
     case 'out-of-memory': {
       const kept: unknown[] = [];
@@ -128,7 +129,7 @@ const isCrash = (command: SeamCommand): command is CrashCommand =>
 /** Carries out a command on the thread it is for. `tell` must leave at once, also when the thread never turns again. */
 const carryOut = (command: SeamCommand, actor: SeamActor, tell: (event: SeamEvent) => void): void => {
   if (isCrash(command)) {
-    crash(command.act);
+    crash(command.act, command.text);
     return;
   }
   const say = (type: 'begun' | 'done'): void => tell({ type, actor, act: command.act, atMs: preciseMs() });

@@ -19,6 +19,7 @@ import {
 } from '../support/bot.js';
 import { CANARY_SECRET, fault, heal, liveSettings, openVenue } from '../support/live-venue.js';
 import { openReceiver, type Receiver } from '../support/receiver.js';
+import { formsOf } from '../support/secret-forms.js';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 const SIGNALS = [
@@ -61,23 +62,6 @@ const eventually = async <T>(ask: () => Promise<T>, fits: (answer: T) => boolean
     if (answer !== undefined && fits(answer)) return answer;
     await pause(100);
   }
-};
-
-/** Every form in which a value could turn up. */
-const formsOf = (value: string): readonly string[] => {
-  const bytes = Buffer.from(value);
-  return [
-    value,
-    bytes.toString('base64'),
-    bytes.toString('base64').replace(/=+$/, ''),
-    bytes.toString('base64url'),
-    bytes.toString('hex'),
-    bytes.toString('hex').toUpperCase(),
-    encodeURIComponent(value),
-    JSON.stringify(value).slice(1, -1),
-    Buffer.from(value, 'base64').toString('hex'),
-    Buffer.from(value, 'base64').toString('latin1'),
-  ].filter(form => form.length >= 8);
 };
 
 describe('the bot, live on a venue on loopback', function () {

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { dropSecrets, parseIsoTime, redactFacts, redactor, redactorOf } from '#src/runtime/secrets.js';
@@ -32,6 +33,22 @@ describe('redaction', () => {
 
   it('takes out the bytes a base64 secret stands for, in hex', () => {
     expect(redact(`dump ${Buffer.from(SECRET, 'base64').toString('hex')}`)).to.equal('dump [redacted]');
+  });
+
+  it('takes out signatures, which nobody keeps, plain, URL-encoded and JSON-escaped', () => {
+    const sign = (stamp: number): string => createHmac('sha256', 'k').update(String(stamp)).digest('base64');
+    const signature = Array.from({ length: 50 }, (_, stamp) => sign(stamp)).find(
+      each => each.includes('/') && each.includes('+'),
+    );
+    if (signature === undefined) throw new Error('no signature with every kind of character');
+    for (const form of [
+      signature,
+      encodeURIComponent(signature),
+      encodeURIComponent(signature).replace(/%[0-9A-F]{2}/g, code => code.toLowerCase()),
+      JSON.stringify({ s: signature }).replaceAll('/', '\\/').slice(6, -2),
+    ])
+      expect(redact(`X-Signature: ${form} was wrong`)).to.equal('X-Signature: [redacted] was wrong');
+    expect(redact(`hash ${'ab'.repeat(32)} stays`)).to.contain('abab');
   });
 
   it('leaves every other text as it is', () => {
