@@ -146,7 +146,13 @@ class Output {
   }
 }
 
+const threadCpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+};
+
 const stream = (out: Output): void => {
+  const cpuBefore = threadCpuMs();
   const beganMs = monoMs();
   const placeOf = (pair: number): number => (steps[pair] as number) % templates.differences.length;
   let sent = 0;
@@ -176,11 +182,10 @@ const stream = (out: Output): void => {
     out.flush();
     if (sent < differences) return;
     clearInterval(timer);
-    const { user, system } = process.threadCpuUsage();
     parentPort?.postMessage({
       sent: out.sent,
       steps,
-      cpuMs: (user + system) / 1_000,
+      cpuMs: threadCpuMs() - cpuBefore,
       tookMs: monoMs() - beganMs,
     } satisfies FrameSourceEnd);
   }, 1);

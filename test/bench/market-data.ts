@@ -45,6 +45,11 @@ const cpuMs = (): number => {
   return (user + system) / 1_000;
 };
 
+const processCpuMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+};
+
 const apply = (book: ReturnType<typeof initialOrderBook>, frame: PublicFrame): void => {
   const verdict =
     frame.type === 'book-snapshot'
@@ -115,6 +120,8 @@ const applyAlone = (
 const OTHER_FRAMES_SHARE = 0.3;
 const OTHER_FRAMES_MIN = 20_000;
 
+/** A start and the whole books, on a machine that is busy with other things. */
+const START_PATIENCE_MS = 90_000;
 /** The last books are told within this; what is not there by then was lost. */
 const LAST_BOOKS_MS = 5_000;
 
@@ -179,46 +186,53 @@ const socketToBook = async (stream: FrameStream): Promise<SocketRun> => {
   });
   actor.connect('execution', () => {});
   // Asked for before anything can be sent: a message nobody listens for is gone.
-  const ended = once(source, 'message') as Promise<[FrameSourceEnd]>;
-  await actor.control.start();
-  const own = cpuMs();
-  const actorBefore = await actor.cpuMs();
-  const [done] = await ended;
-  const expected = symbols.map((_, pair) => layoutAfter(done.steps[pair] ?? 0));
-  const isWhole = (): boolean =>
-    symbols.every((symbol, pair) => isSame(newest.get(symbol)?.levels, expected[pair] ?? []));
-  // The last books are on their way; what is not there after this long was lost.
-  for (const untilMs = monoMs() + LAST_BOOKS_MS; !isWhole() && monoMs() < untilMs; ) await pause(5);
-  const cpu = {
-    actor: ((await actor.cpuMs()) - actorBefore) / done.tookMs,
-    listener: (cpuMs() - own) / done.tookMs,
-    source: done.cpuMs / done.tookMs,
-  };
-  await actor.control.drain();
-  await actor.exited;
-  await source.terminate();
-  // Frames are applied in their order: one whose book was not published by itself was applied before the next that was.
-  const toBook: number[] = [];
-  let byMs = 0;
-  let lost = 0;
-  for (let frame = done.sent; frame > 0; frame--) {
-    const updatedMs = updatedAt[frame] ?? 0;
-    const leftMs = sentAt[frame] ?? 0;
-    if (updatedMs > 0) byMs = updatedMs;
-    if (leftMs === 0) continue;
-    if (byMs === 0) lost += 1;
-    else toBook.push(byMs - leftMs);
+  const patienceMs = START_PATIENCE_MS + (3 * stream.differences * 1_000) / stream.perSecond;
+  const ended = once(source, 'message', { signal: AbortSignal.timeout(patienceMs) }) as Promise<
+    [FrameSourceEnd]
+  >;
+  ended.catch(() => {});
+  try {
+    await actor.control.start();
+    const before = { own: cpuMs(), all: processCpuMs() };
+    const [done] = await ended;
+    const expected = symbols.map((_, pair) => layoutAfter(done.steps[pair] ?? 0));
+    const isWhole = (): boolean =>
+      symbols.every((symbol, pair) => isSame(newest.get(symbol)?.levels, expected[pair] ?? []));
+    // The last books are on their way; what is not there after this long was lost.
+    for (const untilMs = monoMs() + LAST_BOOKS_MS; !isWhole() && monoMs() < untilMs; ) await pause(5);
+    const own = cpuMs() - before.own;
+    const cpu = {
+      // What is left of the process once the two other threads are taken off: the actor and its collector of garbage.
+      actor: (processCpuMs() - before.all - own - done.cpuMs) / done.tookMs,
+      listener: own / done.tookMs,
+      source: done.cpuMs / done.tookMs,
+    };
+    // Frames are applied in their order: one whose book was not published by itself was applied before the next that was.
+    const toBook: number[] = [];
+    let byMs = 0;
+    let lost = 0;
+    for (let frame = done.sent; frame > 0; frame--) {
+      const updatedMs = updatedAt[frame] ?? 0;
+      const leftMs = sentAt[frame] ?? 0;
+      if (updatedMs > 0) byMs = updatedMs;
+      if (leftMs === 0) continue;
+      if (byMs === 0) lost += 1;
+      else toBook.push(byMs - leftMs);
+    }
+    if (!isWhole()) lost = Math.max(lost, 1);
+    return {
+      toBook,
+      toListener,
+      sent: stream.differences,
+      lost,
+      resyncs,
+      perSecond: (stream.differences * 1_000) / done.tookMs,
+      cpu,
+    };
+  } finally {
+    await actor.terminate();
+    await source.terminate();
   }
-  if (!isWhole()) lost = Math.max(lost, 1);
-  return {
-    toBook,
-    toListener,
-    sent: stream.differences,
-    lost,
-    resyncs,
-    perSecond: (stream.differences * 1_000) / done.tookMs,
-    cpu,
-  };
 };
 
 export const marketData: Section = {

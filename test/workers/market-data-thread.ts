@@ -20,8 +20,6 @@ export interface MarketDataThread {
   /** Connects a peer's port: `heard` is told what the peer would be told; what is returned says what a strategy would. */
   connect(peer: 'strategy' | 'execution', heard: (event: MarketEvent) => void): (wish: MarketWish) => void;
   connect(peer: 'telemetry', heard: (event: ToTelemetry) => void): unknown;
-  /** CPU of the thread so far, ms. */
-  cpuMs(): Promise<number>;
   /** Its exit code. */
   readonly exited: Promise<number>;
   terminate(): Promise<number>;
@@ -65,10 +63,6 @@ export const startMarketDataThread = (options: MarketDataThreadOptions): MarketD
       });
       ports.push(channel.port1);
       return (wish: MarketWish): void => channel.port1.postMessage(wish);
-    },
-    cpuMs: async () => {
-      const { user, system } = await worker.cpuUsage();
-      return (user + system) / 1_000;
     },
     exited: once(worker, 'exit').then(([code]) => {
       for (const port of [control.port1, surface.port1, ...ports]) port.close();
