@@ -1,16 +1,17 @@
 /** The market-data actor: the public feed, its books told to strategy and execution. */
 import { randomInt } from 'node:crypto';
-import { readListedInstruments } from '#src/btcturk/listed-instruments.js';
+import { readListedInstruments, rereadInstruments } from '#src/btcturk/listed-instruments.js';
 import { createMarketWishes, type MarketWishes } from '#src/btcturk/market-wishes.js';
 import { createPublicFeed, type PublicFeed } from '#src/btcturk/public-feed.js';
 import { createRestClient } from '#src/btcturk/rest-client.js';
 import type { Listener } from '#src/domain/market-data.js';
 import type { MarketWish } from '#src/domain/market-events.js';
+import { PUBLIC_RECONNECT } from '#src/domain/reconnect.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
 
-/** Connections that earlier incarnations may just have made. */
-const FORGOTTEN_ATTEMPTS = 2;
+/** Connections that earlier incarnations may just have made: two of the share are left for the first minute. */
+const FORGOTTEN_ATTEMPTS = PUBLIC_RECONNECT.attemptsMax - 2;
 
 hostActor('market-data', context => {
   const { boot } = context;
@@ -49,6 +50,8 @@ hostActor('market-data', context => {
           perform: effect => {
             if (effect.type === 'status') facts = effect.facts;
             if (effect.type === 'tell') context.sendTogether(effect.to, effect.message);
+            else if (effect.type === 'read-instruments')
+              void rereadInstruments(client, boot.settings.symbols).then(read => feed?.instrumentsRead(read));
             else performCommon(context, effect);
           },
         });

@@ -59,6 +59,19 @@ const pick = (
   );
 };
 
+/**
+ * What the venue lists now of these symbols, once and without patience: for a list that is kept current.
+ * @returns null when it cannot be read; a symbol whose entry cannot be read is left out like one that is gone
+ */
+export const rereadInstruments = async (
+  client: Pick<RestClient, 'read'>,
+  symbols: readonly string[],
+): Promise<readonly Instrument[] | null> => {
+  const result = await client.read({ type: 'instruments' });
+  if (!result.ok) return null;
+  return result.value.instruments.filter(({ symbol }) => symbols.includes(symbol));
+};
+
 /** A failed read in words. */
 export const failureText = (failure: ReadFailure): string => {
   switch (failure.type) {

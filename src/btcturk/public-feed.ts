@@ -1,4 +1,5 @@
 /** The public market with a real socket and a clock: the brain of domain/market-data.ts and the frames it lives on. */
+import type { Instrument } from '../domain/instrument.js';
 import {
   initialMarketData,
   type Listener,
@@ -15,7 +16,7 @@ import { createStepLoop } from './step-loop.js';
 /** What is left for the feed's owner to do. */
 export type PublicFeedEffect = Exclude<
   MarketDataEffect,
-  { readonly type: 'open-socket' | 'close-socket' | 'subscribe' }
+  { readonly type: 'open-socket' | 'close-socket' | 'subscribe' | 'instruments-changed' }
 >;
 
 export interface PublicFeedOptions {
@@ -34,12 +35,14 @@ export interface PublicFeed {
   tick(): void;
   /** A listener has (re)started and is to be told where everything stands. */
   listenerJoined(listener: Listener): void;
+  /** The answer to the effect `read-instruments`; null when there is none. */
+  instrumentsRead(instruments: readonly Instrument[] | null): void;
   /** Drops the socket; nothing is performed any more. */
   close(): void;
 }
 
 export const createPublicFeed = (options: PublicFeedOptions): PublicFeed => {
-  const reader = createPublicFrameReader(options.config.instruments);
+  let reader = createPublicFrameReader(options.config.instruments);
   let state = initialMarketData(options.config, options.now());
   let socket: VenueSocket | null = null;
   let batchEnds = false;
@@ -78,6 +81,9 @@ export const createPublicFeed = (options: PublicFeedOptions): PublicFeed => {
         socket?.drop();
         socket = null;
         return;
+      case 'instruments-changed':
+        reader = createPublicFrameReader(effect.instruments);
+        return;
       case 'subscribe':
         socket?.send(subscriptionFrame(effect.channel, effect.symbol, effect.join));
         return;
@@ -96,6 +102,7 @@ export const createPublicFeed = (options: PublicFeedOptions): PublicFeed => {
   return {
     tick: () => step({ type: 'tick' }),
     listenerJoined: listener => step({ type: 'listener-joined', listener }),
+    instrumentsRead: instruments => step({ type: 'instruments-read', instruments }),
     close: () => {
       closed = true;
       socket?.drop();

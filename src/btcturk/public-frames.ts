@@ -189,7 +189,15 @@ const readTicker = (fields: Fields, scales: ReadonlyMap<string, Scales>): Public
   const askTicks = exactly(fields.A, scale.priceScale);
   if (Number.isNaN(bidTicks) || Number.isNaN(askTicks))
     return malformed('ticker', symbol, 'a ticker with a malformed price');
-  return { type: 'ticker', symbol, bidTicks, askTicks };
+  const dayVolume = Number(typeof fields.V === 'string' ? fields.V : Number.NaN);
+  return {
+    type: 'ticker',
+    symbol,
+    bidTicks,
+    askTicks,
+    last: typeof fields.LA === 'string' ? fields.LA : null,
+    dayVolume: Number.isFinite(dayVolume) ? dayVolume : null,
+  };
 };
 
 const readTrades = (fields: Fields, history: boolean, scales: ReadonlyMap<string, Scales>): PublicFrame => {

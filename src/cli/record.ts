@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ListingError, readListedInstruments } from '../btcturk/listed-instruments.js';
+import { ListingError, readListedInstruments, rereadInstruments } from '../btcturk/listed-instruments.js';
 import { createPublicFeed, type PublicFeedEffect } from '../btcturk/public-feed.js';
 import {
   createRecordingWriter,
@@ -109,7 +109,14 @@ const follow = async (following: Following): Promise<string | null> => {
       forgottenAttempts: 0,
       ids: eventIds('market-data', 1),
     },
-    perform: effect => say(io, effect),
+    perform: effect => {
+      if (effect.type === 'read-instruments')
+        void rereadInstruments(
+          client,
+          instruments.map(({ symbol }) => symbol),
+        ).then(feed.instrumentsRead);
+      else say(io, effect);
+    },
     onText: text => writer.frame(text, now().wallMs),
     onSocket: (event, detail) => writer.socket(event, detail, now().wallMs),
   });

@@ -30,6 +30,7 @@ import {
 } from './public-frame.js';
 import { noteUseful, PUBLIC_RECONNECT } from './reconnect.js';
 import { nextEventId } from './step.js';
+import { noteTicker, noteTrades } from './trade-silence.js';
 
 export const onFrame = (
   state: MarketDataState,
@@ -51,7 +52,9 @@ export const onFrame = (
       return;
     case 'ticker': {
       const feed = state.feeds.get(frame.symbol);
-      if (feed === undefined || !hear(state, feed, 'ticker', monoMs) || feed.book.state !== 'synced') return;
+      if (feed === undefined || !hear(state, feed, 'ticker', monoMs)) return;
+      noteTicker(feed.tradeSilence, frame, feed.channels.trade.lastMonoMs, monoMs);
+      if (feed.book.state !== 'synced') return;
       const testimony = witnessTicker(feed.trust, feed.book, frame.bidTicks, frame.askTicks, monoMs);
       onTestimony(state, effects, feed, testimony, 'the ticker contradicts a book that stands still', monoMs);
       return;
@@ -184,6 +187,7 @@ const onTrades = (
 ): void => {
   const feed = state.feeds.get(symbol);
   if (feed === undefined || !hear(state, feed, 'trade', monoMs)) return;
+  noteTrades(feed.tradeSilence, !history);
   // What a first join replays happened before we were there; a later replay fills the time without a connection.
   const isOld = history && !feed.hasTradeHistory;
   if (history) feed.hasTradeHistory = true;

@@ -19,6 +19,7 @@ import {
 import { breakBook } from './order-book.js';
 import { PUBLIC_CHANNELS, type PublicChannel } from './public-frame.js';
 import { attemptAfterLoss, noteAttempt, PUBLIC_RECONNECT } from './reconnect.js';
+import { initialTradeSilence, isMute } from './trade-silence.js';
 
 export const connect = (state: MarketDataState, effects: MarketDataEffect[], monoMs: number): void => {
   noteAttempt(state.reconnect, PUBLIC_RECONNECT, monoMs);
@@ -61,6 +62,7 @@ export const lose = (
     feed.book.state = 'empty';
     feed.trust = initialTrust();
     feed.syncedSinceMonoMs = null;
+    feed.tradeSilence = { ...initialTradeSilence(), rejoins: feed.tradeSilence.rejoins };
     enter(state, effects, feed, 'disconnected', reason);
     assess(state, effects, feed, monoMs);
   }
@@ -130,9 +132,32 @@ export const watchChannels = (
     monoMs - ticker.lastMonoMs >= TICKER_SILENCE_MS
   )
     leave(effects, feed, 'ticker', 0, monoMs);
+  if (isMute(feed.tradeSilence, monoMs)) onMuteTrades(state, effects, feed, monoMs);
+  if (state.socket.phase !== 'up') return;
   if (feed.book.state === 'synced' && isStale(state, feed, monoMs) && monoMs >= feed.nextResyncMonoMs) {
     feed.nextResyncMonoMs = monoMs + TICKER_SILENCE_MS;
     distrust(state, effects, feed, 'no proof that the book is current', monoMs);
+  }
+};
+
+/** The ticker shows trades that the trade channel does not: join it again, and replace the socket when that does not help. */
+const onMuteTrades = (
+  state: MarketDataState,
+  effects: MarketDataEffect[],
+  feed: Feed,
+  monoMs: number,
+): void => {
+  const { tradeSilence: silence } = feed;
+  silence.unheardSinceMonoMs = null;
+  const { phase } = feed.channels.trade.state;
+  if (phase !== 'joining' && phase !== 'flowing') return;
+  silence.rejoins += 1;
+  const { rejoins } = silence;
+  log(effects, 'warn', 'trades-unheard', { symbol: feed.symbol, rejoins });
+  if (rejoins <= RESYNCS_MAX) leave(effects, feed, 'trade', 0, monoMs);
+  else {
+    silence.rejoins = 0;
+    giveUp(state, effects, feed, 'trade', 'the ticker shows trades that it does not', monoMs);
   }
 };
 

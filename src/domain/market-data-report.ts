@@ -28,9 +28,9 @@ export const tellAll = (effects: MarketDataEffect[], message: MarketEvent): void
   for (const listener of LISTENERS) effects.push(tell(listener, message));
 };
 
-export const instrumentsOf = ({ config }: MarketDataState): MarketEvent => {
+export const instrumentsOf = ({ config, instruments }: MarketDataState): MarketEvent => {
   const id = nextEventId(config.ids);
-  return { type: 'instruments-listed', id, cause: id, instruments: config.instruments };
+  return { type: 'instruments-listed', id, cause: id, instruments };
 };
 
 export const isStale = (state: MarketDataState, feed: Feed, monoMs: number): boolean =>

@@ -7,6 +7,7 @@ import { initialOrderBook, type OrderBook } from './order-book.js';
 import type { PublicChannel, PublicFrame } from './public-frame.js';
 import { attemptAfterLoss, initialReconnect, PUBLIC_RECONNECT, type ReconnectState } from './reconnect.js';
 import type { EventIds, LogLevel, Now } from './step.js';
+import { initialTradeSilence, type TradeSilence } from './trade-silence.js';
 
 export interface MarketDataConfig {
   /** The symbols to follow, each with its instrument. */
@@ -30,6 +31,8 @@ export type MarketDataInput =
   | { readonly type: 'frame'; readonly frame: PublicFrame }
   /** No further frame is at hand: books that changed are published. */
   | { readonly type: 'batch-end' }
+  /** The venue's list, asked for by `read-instruments`: what it says of the followed symbols now; null when unread. */
+  | { readonly type: 'instruments-read'; readonly instruments: readonly Instrument[] | null }
   /** A listener has (re)started and knows nothing. */
   | { readonly type: 'listener-joined'; readonly listener: Listener }
   | { readonly type: 'tick' };
@@ -41,6 +44,10 @@ export type MarketDataEffect =
   | Tell<Listener, MarketEvent>
   | { readonly type: 'open-socket' }
   | { readonly type: 'close-socket'; readonly reason: string }
+  /** Ask the venue for its list; the answer is `instruments-read`. */
+  | { readonly type: 'read-instruments' }
+  /** Frames are to be read by these scales from now on. */
+  | { readonly type: 'instruments-changed'; readonly instruments: readonly Instrument[] }
   | {
       readonly type: 'subscribe';
       readonly channel: PublicChannel;
@@ -77,6 +84,13 @@ export const SLICES = 300;
 /** Symbols whose ages and facts are reported one by one; beyond, labels would grow without bound. */
 export const REPORTED_SYMBOLS_MAX = 25;
 
+/** The venue's list is read this often: limits move with the price, and pairs stop trading (protocol section 4.2). */
+export const INSTRUMENTS_INTERVAL_MS = 60_000;
+/** A question for the list without an answer is forgotten after this long. */
+export const INSTRUMENTS_DEADLINE_MS = 30_000;
+/** The status of a followed symbol that the venue's list no longer has. */
+export const NOT_LISTED = 'not listed';
+
 /** Channels that show a first frame soon after a join; the others speak only when something happens. */
 export const PROMPT: ReadonlySet<PublicChannel> = new Set(['obdiff', 'ticker']);
 
@@ -95,9 +109,9 @@ export interface Channel {
 }
 
 export interface Feed {
-  readonly instrument: Instrument;
+  instrument: Instrument;
   readonly symbol: string;
-  readonly book: OrderBook;
+  book: OrderBook;
   trust: BookTrust;
   readonly channels: Readonly<Record<PublicChannel, Channel>>;
   state: FeedState;
@@ -118,6 +132,7 @@ export interface Feed {
   hasReconnected: boolean;
   nextResyncMonoMs: number;
   readonly tradeIds: Set<string>;
+  tradeSilence: TradeSilence;
   hasTradeHistory: boolean;
   /** The feed's holds, as last told; null before the first word. */
   readonly told: { stale: HoldWord | null; untrusted: HoldWord | null };
@@ -142,6 +157,11 @@ export interface MarketDataState {
   readonly feeds: ReadonlyMap<string, Feed>;
   dirty: Feed[];
   joins: { readonly feed: Feed; readonly channel: PublicChannel }[];
+  /** The followed symbols as the venue last listed them. */
+  instruments: readonly Instrument[];
+  nextInstrumentsMonoMs: number;
+  /** When the question under way was asked; null when there is none. */
+  instrumentsAskedMonoMs: number | null;
   /** The hold on reconnect storms, as last told. */
   stormTold: HoldWord | null;
   /** One entry a second: 1 when some followed book was stale. */
@@ -171,6 +191,9 @@ export const initialMarketData = (config: MarketDataConfig, now: Now): MarketDat
     feeds: new Map(config.instruments.map(instrument => [instrument.symbol, initialFeed(instrument)])),
     dirty: [],
     joins: [],
+    instruments: config.instruments,
+    nextInstrumentsMonoMs: now.monoMs + INSTRUMENTS_INTERVAL_MS,
+    instrumentsAskedMonoMs: null,
     stormTold: null,
     slices: [],
     nextSecondMonoMs: now.monoMs + 1_000,
@@ -201,6 +224,7 @@ const initialFeed = (instrument: Instrument): Feed => ({
   hasReconnected: false,
   nextResyncMonoMs: 0,
   tradeIds: new Set(),
+  tradeSilence: initialTradeSilence(),
   hasTradeHistory: false,
   told: { stale: null, untrusted: null },
 });

@@ -8,10 +8,12 @@
  *   book: it is published as untrusted at once, and trusted again only after a fresh snapshot.
  * - Ages are kept for each channel. A quiet book is fresh as long as its ticker, which repeats itself, or a full book
  *   agrees with it.
- * - Never more than ten connection attempts in any minute, whatever the venue does.
+ * - Never more connection attempts in any minute than its share of the ten that an address may make.
+ * - The venue's list of the symbols is read again and again: whoever listens knows when a pair stops trading.
  * - Whoever listens hears of every change of a feed's state, and of the newest book of each batch of frames.
  */
 import { onFrame } from './market-data-frames.js';
+import { onInstrumentsRead, watchInstruments } from './market-data-instruments.js';
 import { connect, lose, replaceSocket, sendJoins, watchChannels } from './market-data-link.js';
 import {
   assess,
@@ -64,6 +66,10 @@ export const stepMarketData = (
       if (state.socket.phase !== 'waiting') lose(state, effects, input.detail, now.monoMs);
       publish(state, effects, now.monoMs);
       break;
+    case 'instruments-read':
+      onInstrumentsRead(state, effects, input.instruments, now.monoMs);
+      publish(state, effects, now.monoMs);
+      break;
     case 'listener-joined':
       effects.push(tell(input.listener, instrumentsOf(state)));
       for (const feed of state.feeds.values()) {
@@ -89,5 +95,6 @@ const onTick = (state: MarketDataState, effects: MarketDataEffect[], monoMs: num
   sendJoins(state, effects, monoMs);
   publish(state, effects, monoMs);
   watchStorm(state, effects, monoMs);
+  watchInstruments(state, effects, monoMs);
   while (monoMs >= state.nextSecondMonoMs) everySecond(state, effects, monoMs);
 };

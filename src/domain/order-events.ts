@@ -33,6 +33,7 @@ export const DENIAL_CODES = [
   'mailbox-full',
   'symbol-not-allowed',
   'instrument-unknown',
+  'not-trading',
   'method-not-supported',
   'intent-expired',
   'symbol-blocked',

@@ -57,6 +57,9 @@ export type PublicFrame =
       readonly symbol: string;
       readonly bidTicks: number;
       readonly askTicks: number;
+      /** Price text of the last trade and base volume of the last day, to see that there was a trade; null when not told. */
+      readonly last: string | null;
+      readonly dayVolume: number | null;
     }
   /** 421 (`history` true: the last 50 at the time of the join) and 422; oldest first. */
   | {

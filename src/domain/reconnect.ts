@@ -8,24 +8,39 @@ export interface ReconnectPolicy {
   readonly firstMs: number;
   /** The bound doubles with every further loss, up to this. */
   readonly boundMaxMs: number;
-  /** Attempts allowed in any `windowMs`. The venue refuses the 16th in a minute, per address (protocol section 9.4). */
+  /**
+   * Attempts allowed in any `windowMs`. The venue refuses the 16th in a minute and advises ten (protocol section 9.4),
+   * counted per address: whoever connects from this machine has a share of the ten.
+   */
   readonly attemptsMax: number;
   readonly windowMs: number;
   /** Useful data for this long forgets the losses before. */
   readonly forgiveAfterMs: number;
 }
 
-/** The public socket's share of the venue's 15 attempts a minute. */
+/** Attempts of everybody together in any minute. */
+export const ATTEMPTS_PER_ADDRESS = 10;
+
+/** The public socket's share. */
 export const PUBLIC_RECONNECT: ReconnectPolicy = {
   firstMs: 5_000,
   boundMaxMs: 60_000,
-  attemptsMax: 10,
+  attemptsMax: 6,
   windowMs: 60_000,
   forgiveAfterMs: 60_000,
 };
 
-/** The private socket's share: the two together stay below 15. */
-export const PRIVATE_RECONNECT: ReconnectPolicy = { ...PUBLIC_RECONNECT, attemptsMax: 4 };
+/** The private socket's share: with the public one it makes up the ten when the bot is live. */
+export const PRIVATE_RECONNECT: ReconnectPolicy = {
+  ...PUBLIC_RECONNECT,
+  attemptsMax: ATTEMPTS_PER_ADDRESS - PUBLIC_RECONNECT.attemptsMax,
+};
+
+/**
+ * The share of an embedded exchange that mirrors the venue's market: in a dry run it stands in the place of the private
+ * socket, which then goes to that exchange and not to the venue.
+ */
+export const MIRROR_RECONNECT: ReconnectPolicy = PRIVATE_RECONNECT;
 
 export interface ReconnectState {
   /** State of the jitter's generator. */

@@ -116,6 +116,9 @@ export const judge = (input: RiskInput): Verdict => {
   if (!input.symbols.has(terms.symbol)) return deny('symbol-not-allowed', { symbol: terms.symbol });
   const instrument = input.instruments.get(terms.symbol);
   if (instrument === undefined) return deny('instrument-unknown', { symbol: terms.symbol });
+  // The venue's own word for its normal state; any other, known or not, is fewer rights.
+  if (instrument.status !== 'TRADING')
+    return deny('not-trading', { symbol: terms.symbol, status: instrument.status });
   if (!supports(instrument, terms)) return deny('method-not-supported', { method: terms.method });
   if (!(now.monoMs <= intent.validUntilMonoMs))
     return deny('intent-expired', { lateMs: round(now.monoMs - intent.validUntilMonoMs) });

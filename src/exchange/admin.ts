@@ -85,6 +85,12 @@ export const carryOut = (venue: VenueState, command: AdminCommand): string | und
       return withAccount(venue, command.apiKey, account =>
         account.keys.delete(command.key) ? undefined : `the account has no key ${command.key}`,
       );
+    case 'relist': {
+      const market = venue.markets.get(command.listing.symbol);
+      if (market === undefined) return unknownPair(command.listing.symbol);
+      market.listing = command.listing;
+      return undefined;
+    }
     case 'pull-order':
       return withAccount(venue, command.apiKey, account => {
         const order = account.open.get(command.orderId);
@@ -164,6 +170,15 @@ export const handleAdmin = (venue: VenueState, request: HttpRequest): HttpReply 
       return done(
         carryOut(venue, { type: 'participant', symbol: market.listing.symbol, side, price, quantity }),
       );
+    }
+    case 'POST /admin/listing': {
+      const status = textField(fields, 'status');
+      if (market === undefined || status === undefined)
+        return done(
+          'a listing needs {"symbol": "BTCTRY", "status": "TRADING"}; the status NONE takes it off the list',
+        );
+      const listing = { ...market.listing, status: status === 'NONE' ? null : status };
+      return done(carryOut(venue, { type: 'relist', listing }));
     }
     case 'POST /admin/pull-order': {
       const orderId = Number(textField(fields, 'id'));

@@ -25,6 +25,8 @@ export interface Listing {
   readonly maxQuantity: Quantity | null;
   readonly methods: readonly OrderMethod[];
   readonly displayOrder: number;
+  /** As exchangeinfo says it; absent means `TRADING`. Null: the pair is listed no longer. */
+  readonly status?: string | null;
 }
 
 /** A currency as the venue describes it, reduced to what differs between currencies. */
@@ -117,6 +119,11 @@ export const currenciesOf = (listings: readonly Listing[]): readonly Currency[] 
         known.set(asset, { currencyId: nextId++, asset, name: asset, kind: 'CRYPTO', precision });
   return [...known.values()];
 };
+
+/** Orders are taken only while it says this. */
+export const TRADING = 'TRADING';
+export const statusOf = (listed: Listing): string | null =>
+  listed.status === undefined ? TRADING : listed.status;
 
 /** Decimals a price may really have. */
 export const priceDecimals = (listed: Listing): number => (listed.hasFraction ? listed.denominatorScale : 0);

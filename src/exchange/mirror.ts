@@ -3,13 +3,21 @@
  * public data is read, nothing is ever sent but subscriptions.
  */
 import { randomInt } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import type { OrderMethod } from '../domain/instrument.js';
 import { parseDecimal } from '../domain/money.js';
+import {
+  attemptAfterLoss,
+  initialReconnect,
+  MIRROR_RECONNECT,
+  noteAttempt,
+  noteUseful,
+} from '../domain/reconnect.js';
 import type { LogLevel } from '../domain/step.js';
 import { monoMs } from '../runtime/clock.js';
-import type { Listing } from './instruments.js';
+import { type Listing, statusOf } from './instruments.js';
 import { FrameError, readFrameActivity } from './recorded-frames.js';
 import type { MarketActivity } from './venue-state.js';
 
@@ -18,7 +26,8 @@ export type MirrorLog = (level: LogLevel, event: string, fields: Readonly<Record
 /** A mirrored feed, ready to be followed. */
 export interface MirrorSource {
   readonly listings: readonly Listing[];
-  follow(feed: (symbol: string, activity: MarketActivity) => void): void;
+  /** Follows the market, and the listings: `relist` is called for each that has changed. */
+  follow(feed: (symbol: string, activity: MarketActivity) => void, relist: (listing: Listing) => void): void;
   stop(): void;
 }
 
@@ -30,11 +39,8 @@ export class MirrorError extends Error {
 const REQUEST_MS = 5_000;
 const MOST_REPLY_BYTES = 4 * 1_024 * 1_024;
 const MOST_FRAME_BYTES = 1_024 * 1_024;
-/** Waits before the next connect: doubling between these, with jitter; at most ten attempts a minute. */
-const FIRST_WAIT_MS = 2_000;
-const LONGEST_WAIT_MS = 30_000;
-/** A connection that lasted this long was a good one: the next wait is short again. */
-const GOOD_CONNECTION_MS = 60_000;
+/** How often the listings are read again: pairs stop trading, scales and limits change (protocol section 4.2). */
+const LISTINGS_MS = 60_000;
 /** The first questions are asked this often before the catalogue has to do. */
 const LISTING_ATTEMPTS = 2;
 /** A connection without any frame for this long is dead. */
@@ -52,6 +58,7 @@ const symbolSchema = z.object({
   name: z.string(),
   numerator: z.string(),
   denominator: z.string(),
+  status: z.string().optional(),
   numeratorScale: z.number().int().min(0).max(16),
   denominatorScale: z.number().int().min(0).max(16),
   hasFraction: z.boolean(),
@@ -89,21 +96,67 @@ export const startMirror = async (
   const stopping = new AbortController();
   return {
     listings,
-    follow: feed => followFeed(source.wsUrl, symbols, feed, log, stopping.signal),
+    follow: (feed, relist) => {
+      followFeed(source.wsUrl, symbols, feed, log, stopping.signal);
+      followListings(source.baseUrl, symbols, listings, relist, log, stopping.signal);
+    },
     stop: () => stopping.abort(),
   };
 };
 
+/** Reads the listings again and again, and tells of those that have changed. One that is gone is listed no longer. */
+const followListings = (
+  baseUrl: string,
+  symbols: readonly string[],
+  first: readonly Listing[],
+  relist: (listing: Listing) => void,
+  log: MirrorLog,
+  signal: AbortSignal,
+): void => {
+  const known = new Map(first.map(listing => [listing.symbol, listing]));
+  const look = async (): Promise<void> => {
+    const found = await listingsAt(baseUrl, symbols);
+    if (signal.aborted) return;
+    for (const listing of relisted(symbols, known, found)) {
+      known.set(listing.symbol, listing);
+      log('info', 'mirror-relisted', { symbol: listing.symbol, status: statusOf(listing) ?? 'not listed' });
+      relist(listing);
+    }
+  };
+  const timer = setInterval(() => {
+    look().catch((error: unknown) => log('warn', 'mirror-unanswered', { reason: messageOf(error) }));
+  }, LISTINGS_MS);
+  signal.addEventListener('abort', () => clearInterval(timer));
+};
+
+/** The listings that are not as they were, with a status of null for those that are gone. */
+export const relisted = (
+  symbols: readonly string[],
+  known: ReadonlyMap<string, Listing>,
+  found: readonly Listing[],
+): readonly Listing[] =>
+  symbols.flatMap(symbol => {
+    const before = known.get(symbol);
+    const now =
+      found.find(listing => listing.symbol === symbol) ??
+      (before === undefined ? undefined : { ...before, status: null });
+    return now === undefined || isDeepStrictEqual(now, before) ? [] : [now];
+  });
+
 const readListings = async (baseUrl: string, symbols: readonly string[]): Promise<readonly Listing[]> => {
+  const listings = await listingsAt(baseUrl, symbols);
+  const missing = symbols.filter(symbol => !listings.some(listing => listing.symbol === symbol));
+  if (missing.length > 0) throw new MirrorError(`the mirrored market does not list ${missing.join(', ')}`);
+  return listings;
+};
+
+const listingsAt = async (baseUrl: string, symbols: readonly string[]): Promise<readonly Listing[]> => {
   const url = `${baseUrl}/api/v2/server/exchangeinfo`;
   const reply = await fetch(url, { signal: AbortSignal.timeout(REQUEST_MS), redirect: 'error' });
   const bytes = await reply.arrayBuffer();
   if (reply.status !== 200 || bytes.byteLength > MOST_REPLY_BYTES)
     throw new Error(`${url} answers with status ${reply.status} and ${bytes.byteLength} bytes`);
-  const listings = listingsIn(JSON.parse(Buffer.from(bytes).toString('utf8')), symbols);
-  const missing = symbols.filter(symbol => !listings.some(listing => listing.symbol === symbol));
-  if (missing.length > 0) throw new MirrorError(`the mirrored market does not list ${missing.join(', ')}`);
-  return listings;
+  return listingsIn(JSON.parse(Buffer.from(bytes).toString('utf8')), symbols);
 };
 
 /**
@@ -136,6 +189,7 @@ const toListing = (row: z.infer<typeof symbolSchema>): Listing => {
     maxQuantity: null,
     methods: row.orderMethods.flatMap(method => METHODS[method] ?? []),
     displayOrder: row.order,
+    ...(row.status === undefined ? {} : { status: row.status }),
   };
 };
 
@@ -147,8 +201,7 @@ const followFeed = (
   log: MirrorLog,
   signal: AbortSignal,
 ): void => {
-  let waitMs = FIRST_WAIT_MS;
-  const jittered = (): number => randomInt(waitMs / 2, waitMs * 1.5);
+  const attempts = initialReconnect(randomInt(2 ** 32));
   const connect = (): void => {
     if (signal.aborted) return;
     const changeSets = new Map<string, number>();
@@ -157,8 +210,8 @@ const followFeed = (
       maxPayload: MOST_FRAME_BYTES,
       perMessageDeflate: false,
     });
-    const connectedMs = monoMs();
-    let lastFrameMs = connectedMs;
+    noteAttempt(attempts, MIRROR_RECONNECT, monoMs());
+    let lastFrameMs = monoMs();
     const silence = setInterval(() => {
       if (monoMs() - lastFrameMs > SILENCE_MS) socket.terminate();
     }, 1_000);
@@ -190,6 +243,7 @@ const followFeed = (
           return;
         }
         changeSets.set(symbol, changeSet);
+        noteUseful(attempts, MIRROR_RECONNECT, lastFrameMs);
       }
       feed(symbol, activity);
     });
@@ -199,12 +253,10 @@ const followFeed = (
       signal.removeEventListener('abort', stop);
       for (const symbol of symbols) feed(symbol, { type: 'lost' });
       if (signal.aborted) return;
-      if (monoMs() - connectedMs >= GOOD_CONNECTION_MS) waitMs = FIRST_WAIT_MS;
-      const againInMs = jittered();
+      const againInMs = Math.round(attemptAfterLoss(attempts, MIRROR_RECONNECT, monoMs()) - monoMs());
       log('warn', 'mirror-lost', { againInMs });
       const again = setTimeout(connect, againInMs);
       signal.addEventListener('abort', () => clearTimeout(again), { once: true });
-      waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
     });
   };
   connect();

@@ -12,7 +12,7 @@ import {
 import { type Account, type AccountOrder, freeOf, holdingOf, type OrderRecord } from './accounts.js';
 import { faultOn, numberOf, strikes } from './faults.js';
 import { ratesOf } from './fees.js';
-import { normalizedName, priceDecimals, quoteDecimals } from './instruments.js';
+import { normalizedName, priceDecimals, quoteDecimals, statusOf, TRADING } from './instruments.js';
 import { json, type RefusalMessage, refusal, submitRefusal } from './refusals.js';
 import { decimalField, type RequestFields, readFields, textField } from './request-body.js';
 import { MARKET_BOUND_PERCENT } from './stops.js';
@@ -160,6 +160,7 @@ const readAmounts = (
 const firstRefusal = (venue: VenueState, account: Account, submit: Submit): RefusalMessage | undefined => {
   const { market, side, method, quantity, price, stopPrice } = submit;
   const { listing } = market;
+  if (statusOf(listing) !== TRADING) return 'ORDER_INSERT_BLOCKED';
   const byMarket = method === 'market' || method === 'stop-market';
   const closed = byMarket && faultOn(venue.faults, 'no-market-methods') !== undefined;
   if (closed || !listing.methods.includes(method)) return 'ORDER_METHOD_NOT_SUPPORTED';

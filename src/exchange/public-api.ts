@@ -3,7 +3,7 @@ import { formatDecimal, max, min, type Price, ratio, roundTo } from '../domain/m
 import { bestLevels, WINDOW_LEVELS } from './book-feed.js';
 import { type Candle, candlesBetween, DAY_S, resolutionSeconds } from './candles.js';
 import { faultOn } from './faults.js';
-import { type Currency, type Listing, normalizedName, priceDecimals } from './instruments.js';
+import { type Currency, type Listing, normalizedName, priceDecimals, statusOf } from './instruments.js';
 import { candlesOf } from './market-history.js';
 import { findMarket, unknownPair } from './order-entry.js';
 import { json, refusal } from './refusals.js';
@@ -35,7 +35,9 @@ export const exchangeInfo = (venue: VenueState): HttpReply =>
       {
         timeZone: 'UTC',
         serverTime: serverMs(venue),
-        symbols: [...venue.markets.values()].map(symbolRow),
+        symbols: [...venue.markets.values()]
+          .filter(({ listing }) => statusOf(listing) !== null)
+          .map(symbolRow),
         currencies: venue.currencies.map(currencyRow),
         currencyOperationBlocks: [],
       },
@@ -209,7 +211,7 @@ const symbolRow = (market: Market): Wire => {
     id: listing.pairId,
     name: listing.symbol,
     nameNormalized: normalizedName(listing),
-    status: 'TRADING',
+    status: statusOf(listing) ?? '',
     numerator: listing.base,
     denominator: listing.quote,
     numeratorScale: listing.quantityScale,

@@ -176,7 +176,10 @@ const serve = async (
     for (const { market } of venue.flows.values()) file?.mark(market.listing.symbol, market.lastPrice);
   };
   const mark = setInterval(markPrices, MARK_MS);
-  mirror?.follow((symbol, activity) => step({ type: 'market', symbol, activity }));
+  mirror?.follow(
+    (symbol, activity) => step({ type: 'market', symbol, activity }),
+    listing => step({ type: 'admin', command: { type: 'relist', listing } }),
+  );
   step({ type: 'tick' });
   log('info', 'exchange-started', { url: `http://${address}:${port}`, symbols: options.symbols.join(',') });
 

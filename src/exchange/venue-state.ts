@@ -129,6 +129,8 @@ export type AdminCommand =
     }
   /** From now on nothing signed with this key is taken. */
   | { readonly type: 'revoke-key'; readonly apiKey: string; readonly key: string }
+  /** A pair is listed otherwise from now on: other scales, another status, or no longer. Its market goes on. */
+  | { readonly type: 'relist'; readonly listing: Listing }
   /** An operator takes an order off the book. */
   | { readonly type: 'pull-order'; readonly apiKey: string; readonly orderId: number };
 
@@ -210,7 +212,7 @@ export interface PublishedSide {
 
 /** One pair and everything that goes on in it. */
 export interface Market {
-  readonly listing: Listing;
+  listing: Listing;
   readonly source: MarketSource;
   /** Orders without an account belong to the other participants. */
   readonly book: MatchingBook<AccountOrder | null>;

@@ -28,6 +28,10 @@ export const DENIAL_WORDS: Readonly<Record<DenialCode, DenialWords>> = {
     means: 'The exchange does not list the pair, or has not been asked yet',
     remedy: 'Check the name with `btcbot doctor`',
   },
+  'not-trading': {
+    means: 'The exchange lists the pair as not trading, or lists it no longer',
+    remedy: 'None while it lasts: the list is read every minute; take the pair out of SYMBOLS if it stays so',
+  },
   'method-not-supported': {
     means: 'The exchange or the bot does not offer this kind of order',
     remedy: 'Use limit or market',

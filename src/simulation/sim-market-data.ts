@@ -63,6 +63,18 @@ export const simMarketData =
         case 'subscribe':
           socket?.send(subscriptionFrame(effect.channel, effect.symbol, effect.join));
           return;
+        case 'read-instruments':
+          rest.ask({ type: 'instruments' }, ({ result }) => {
+            const read =
+              result.ok && result.value !== null && 'instruments' in result.value
+                ? result.value.instruments.filter(({ symbol }) => settings.symbols.includes(symbol))
+                : null;
+            step({ type: 'instruments-read', instruments: read });
+          });
+          return;
+        case 'instruments-changed':
+          reader = createPublicFrameReader(effect.instruments);
+          return;
         default:
           performCommon(context, effect);
       }

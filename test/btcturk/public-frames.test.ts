@@ -104,7 +104,11 @@ describe('public frames', () => {
       symbol: 'BTCUSDT',
       bidTicks: 77255,
       askTicks: 0,
+      last: null,
+      dayVolume: null,
     });
+    const traded = read('[402,{"B":"772.55","A":"0","LA":"772.60","V":"11.32065888","event":"BTCUSDT"}]');
+    expect(traded).to.deep.include({ last: '772.60', dayVolume: 11.32065888 });
   });
 
   it('reads trades, one and many, oldest first', () => {

@@ -7,6 +7,7 @@ import {
   GREETING_DEADLINE_MS,
   LEAVE_DEADLINE_MS,
 } from '#src/domain/market-data-state.js';
+import { MIRROR_RECONNECT, PRIVATE_RECONNECT, PUBLIC_RECONNECT } from '#src/domain/reconnect.js';
 import { runs } from '../runs.js';
 import {
   BTC,
@@ -483,7 +484,7 @@ describe('market data connections', () => {
     ],
     ['says nothing', () => {}],
   ] as const) {
-    it(`makes at most ten attempts in any minute, spread by jitter, when the venue ${title} for ten minutes`, () => {
+    it(`makes at most its share of attempts in any minute, spread by jitter, when the venue ${title} for ten minutes`, () => {
       const first: number[] = [];
       for (const seed of [1, 2, 3, 4]) {
         const run = runMarket([BTC], { seed });
@@ -497,12 +498,21 @@ describe('market data connections', () => {
         });
         expect(attempts.length).to.be.greaterThan(6);
         for (const at of attempts)
-          expect(attempts.filter(other => other >= at && other < at + 60_000).length).to.be.at.most(10);
+          expect(attempts.filter(other => other >= at && other < at + 60_000).length).to.be.at.most(
+            PUBLIC_RECONNECT.attemptsMax,
+          );
         first.push((attempts[2] ?? 0) - (attempts[0] ?? 0));
       }
       expect(new Set(first).size).to.equal(4);
     });
   }
+
+  it('shares ten attempts a minute with whoever else connects from the same address', () => {
+    for (const other of [PRIVATE_RECONNECT, MIRROR_RECONNECT]) {
+      expect(other.windowMs).to.equal(PUBLIC_RECONNECT.windowMs);
+      expect(PUBLIC_RECONNECT.attemptsMax + other.attemptsMax).to.equal(10);
+    }
+  });
 
   it('wants a hold in a reconnect storm and clears it after a minute of useful data', () => {
     const run = runMarket();

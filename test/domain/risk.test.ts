@@ -172,6 +172,12 @@ const ROWS: readonly Row[] = [
     context: { symbol: 'DOGETRY' },
   },
   { code: 'instrument-unknown', when: 'without the instrument', over: { instruments: new Map() } },
+  ...['HALTED', 'not listed', ''].map(status => ({
+    code: 'not-trading' as const,
+    when: `for a pair that the exchange calls ${JSON.stringify(status)}`,
+    over: { instruments: new Map([['BTCTRY', { ...instrument, status }]]) },
+    context: { symbol: 'BTCTRY', status },
+  })),
   {
     code: 'method-not-supported',
     when: 'by a method that the pair does not offer',
