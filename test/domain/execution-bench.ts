@@ -38,7 +38,7 @@ export const instrumentOf = (symbol: string): Instrument => ({
 
 export const SYMBOLS = ['BTCTRY', 'ETHTRY'] as const;
 
-const LIMITS: ExecutionConfig['limits'] = {
+export const BENCH_LIMITS: ExecutionConfig['limits'] = {
   maxOpenOrders: 8,
   maxOpenOrdersPerSymbol: 8,
   maxNotionalPerOrderTry: d('100000'),
@@ -53,7 +53,7 @@ const LIMITS: ExecutionConfig['limits'] = {
 
 export const benchConfig = (over: Partial<ExecutionConfig> = {}): ExecutionConfig => ({
   symbols: SYMBOLS,
-  limits: LIMITS,
+  limits: BENCH_LIMITS,
   maxMarketDataAgeMs: 5_000,
   feesOf: dearestFees,
   configHash: 'hash',

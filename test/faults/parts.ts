@@ -6,6 +6,7 @@ import { syncs } from './fsync.js';
 import { killSwitch } from './kill-switch.js';
 import { kills } from './kills.js';
 import type { FaultPart } from './part.js';
+import { rates } from './rates.js';
 import { secrets } from './secrets.js';
 import { signals } from './signals.js';
 import { stop } from './stop.js';
@@ -23,6 +24,7 @@ export const PARTS: readonly FaultPart[] = [
   killSwitch,
   disk,
   stop,
+  rates,
   secrets,
 ];
 
