@@ -3,7 +3,7 @@
 import { dearestFees } from '#src/domain/fees.js';
 import type { LedgerSnapshot } from '#src/domain/ledger-records.js';
 import type { ControlState } from '#src/domain/safety.js';
-import { DEFAULT_INTENT_VALIDITY_MS, type StrategyHostInput } from '#src/domain/strategy-host.js';
+import { DEFAULT_INTENT_VALIDITY_MS, STOPPING, type StrategyHostInput } from '#src/domain/strategy-host.js';
 import {
   initialPortfolio,
   type PortfolioMember,
@@ -39,6 +39,9 @@ hostActor('strategy', context => {
     }
     const stepped = stepPortfolio(state, input, context.now(), record.watch);
     state = stepped.state;
+    if (input.type === 'tick')
+      for (const [member, { stopped }] of state.hosts.entries())
+        if (stopped !== null && stopped !== STOPPING) record.condemn(member);
     for (const effect of stepped.effects) {
       if (effect.type === 'tell') {
         // Without a channel the message is lost, and the brain gives it up or repeats it when nobody answers.

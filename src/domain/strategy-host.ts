@@ -91,6 +91,8 @@ export const SAVE_INTERVAL_MS = 30_000;
 export const MAX_SAVED_LENGTH = 262_144;
 /** Tickers for the universe are wanted this often. */
 export const UNIVERSE_INTERVAL_MS = 60_000;
+/** What `stopped` says of a strategy whose actor is stopping: nothing is wrong with it. */
+export const STOPPING = 'stopping';
 const STATUS_INTERVAL_MS = 1_000;
 const MAX_NOTES = 200;
 
@@ -555,7 +557,7 @@ const onStopping = (turn: Turn): void => {
     strategy.onStop?.(view)?.filter(intent => intent.type !== 'place'),
   );
   save(turn, true);
-  state.stopped ??= 'stopping';
+  state.stopped ??= STOPPING;
 };
 
 /** The actor's part of `btcbot status`; plain JSON. */
