@@ -7,7 +7,7 @@ import { rateLimited, watchAuthorization } from './execution-detectors.js';
 import { append, applyFact, askEvidence, audit } from './execution-orders.js';
 import { CANCEL_REPEAT_MIN_MS, type CancelWish, type TrackedOrder, type Turn } from './execution-state.js';
 import { denyOrder } from './execution-submit.js';
-import { type CancelOrigin, mayCancelUnder } from './fence.js';
+import { CANCEL_RANK, type CancelOrigin, mayCancelUnder } from './fence.js';
 import { isTerminal } from './order.js';
 import { giveBack, reserve, spend } from './request-budget.js';
 import { type EventId, nextEventId } from './step.js';
@@ -15,8 +15,6 @@ import type { CancelOutcome } from './venue-port.js';
 
 /** Without a word about the order, a cancel that the venue may have taken is asked for again after this long. */
 export const CANCEL_QUEUED_PATIENCE_MS = 5_000;
-
-const RANK: Readonly<Record<CancelOrigin, number>> = { strategy: 0, hold: 1, stop: 2, operator: 3 };
 
 /** Notes that an order is to end. The strongest origin counts: only the operator's hand reaches through the kill switch. */
 export const wishCancel = (turn: Turn, tracked: TrackedOrder, wish: CancelWish): void => {
@@ -29,21 +27,21 @@ export const wishCancel = (turn: Turn, tracked: TrackedOrder, wish: CancelWish):
   }
   // Market orders cannot be canceled (protocol section 6.3).
   if (order.terms.method === 'market') return;
-  if (tracked.cancelWish !== null && RANK[tracked.cancelWish.origin] >= RANK[wish.origin]) return;
-  if (tracked.cancelWish === null) {
-    const id = nextEventId(turn.state.ids);
-    append(
-      turn,
-      [
-        audit(turn, id, wish.cause, 'cancel-wanted', {
-          clientOrderId: order.clientOrderId,
-          origin: wish.origin,
-          reason: wish.reason,
-        }),
-      ],
-      false,
-    );
-  }
+  if (tracked.cancelWish !== null && CANCEL_RANK[tracked.cancelWish.origin] >= CANCEL_RANK[wish.origin])
+    return;
+  // It stands until the order has ended, also across a restart: the ledger keeps it.
+  const id = nextEventId(turn.state.ids);
+  append(
+    turn,
+    [
+      audit(turn, id, wish.cause, 'cancel-wanted', {
+        clientOrderId: order.clientOrderId,
+        origin: wish.origin,
+        reason: wish.reason,
+      }),
+    ],
+    false,
+  );
   tracked.cancelWish = wish;
 };
 

@@ -6,7 +6,7 @@ import {
   reportImpossible,
   watchUnknown,
 } from './execution-detectors.js';
-import type { TrackedOrder, Turn } from './execution-state.js';
+import { REFUSED, type TrackedOrder, type Turn } from './execution-state.js';
 import type { LedgerRecord } from './ledger-records.js';
 import { formatDecimal } from './money.js';
 import { filledQuantity, isTerminal, type Order, venueOrderIdOf } from './order.js';
@@ -27,6 +27,11 @@ export const append = (turn: Turn, records: readonly LedgerRecord[], durable: bo
 
 /** Appends transitions of orders: kept until the ledger confirms them, so that a lost ledger loses none. */
 const appendMoves = (turn: Turn, records: readonly LedgerRecord[], durable: boolean): void => {
+  // What comes after a refused one waits for it: the ledger keeps an order's transitions as they come.
+  if (turn.state.unconfirmed.some(({ batch }) => batch === REFUSED)) {
+    turn.state.unconfirmed.push({ batch: REFUSED, records });
+    return;
+  }
   const batch = append(turn, records, durable);
   turn.state.unconfirmed.push({ batch, records });
 };

@@ -4,12 +4,19 @@ import type { CommonEffect, Tell } from './effects.js';
 import type { FeeRates } from './fees.js';
 import type { CancelOrigin, WriteApproval } from './fence.js';
 import type { Instrument } from './instrument.js';
-import type { LedgerRecord, LedgerReply, LedgerSnapshot } from './ledger-records.js';
+import {
+  firstBatch,
+  type LedgerRecord,
+  type LedgerReply,
+  type LedgerSnapshot,
+  type RecentOrder,
+} from './ledger-records.js';
 import type { MarketEvent } from './market-events.js';
-import type { Quantity } from './money.js';
-import type { ClientOrderId, Fill } from './order.js';
+import { basisPoints, type Quantity } from './money.js';
+import type { ClientOrderId, Fill, OrderTerms } from './order.js';
 import type { OrderEvent, OrderIntent } from './order-events.js';
 import { type OrderRecord, orderRecord } from './order-machine.js';
+import { DRIFT_WINDOW_MS, type PriceTrail } from './price-drift.js';
 import {
   type Bucket,
   type BudgetSettings,
@@ -23,6 +30,9 @@ import type { CancelOutcome, ReadAnswer, SubmitOutcome, VenueRead, VenueWrite } 
 
 /** A cancel of the same order is not repeated sooner. */
 export const CANCEL_REPEAT_MIN_MS = 1_000;
+
+/** Stands for the batch of transitions that the ledger does not have, until they are sent again. */
+export const REFUSED = Number.POSITIVE_INFINITY;
 
 /** What the execution brain is told once, at its start. */
 export interface ExecutionConfig {
@@ -79,6 +89,17 @@ export interface TrackedOrder {
   approvalAudit: LedgerRecord | null;
 }
 
+/** An approved intent, as the limits on a minute count it. */
+export interface Approval {
+  readonly at: number;
+  /** Equal for equal orders; empty once an operator has re-armed the bot. */
+  fingerprint: string;
+}
+
+/** What makes two orders the same execution. */
+export const fingerprint = (terms: OrderTerms): string =>
+  `${terms.symbol} ${terms.side} ${terms.price ?? terms.method} ${terms.quoteQuantity ?? terms.quantity}`;
+
 export interface ExecutionState {
   readonly config: ExecutionConfig;
   readonly ids: EventIds;
@@ -111,7 +132,9 @@ export interface ExecutionState {
   resendAt: number;
   ledgerFailed: boolean;
   /** Approved intents of the last minute. */
-  approvals: { readonly at: number; fingerprint: string }[];
+  approvals: Approval[];
+  /** By symbol: where the market was when orders were approved. */
+  readonly trails: Map<string, PriceTrail>;
   /** Venue refusals of the last minute, and how many came in a row. */
   rejections: number[];
   rejectionsInRow: number;
@@ -215,9 +238,10 @@ export const trackOrder = (record: OrderRecord, submit: TrackedOrder['submit']):
  */
 export const initialExecution = (
   config: ExecutionConfig,
-  snapshot: Pick<LedgerSnapshot, 'openOrders' | 'fills'>,
+  snapshot: Pick<LedgerSnapshot, 'openOrders' | 'fills' | 'cancelWishes' | 'recentOrders'>,
   now: Now,
 ): ExecutionState => {
+  const wishes = new Map(snapshot.cancelWishes.map(wish => [wish.clientOrderId, wish]));
   const fillsByOrder = new Map<ClientOrderId, Fill[]>();
   for (const fill of snapshot.fills) {
     if (fill.clientOrderId === null) continue;
@@ -235,7 +259,14 @@ export const initialExecution = (
     tracked.cancelRetryAt = now.monoMs + CANCEL_REPEAT_MIN_MS;
     // Balances that are read a moment after the start may not show it yet.
     if (tracked.record.venueOrderId !== null) tracked.knownAt = now.monoMs;
-    if (order.state.status === 'cancel-in-flight')
+    const wish = wishes.get(order.clientOrderId);
+    if (wish !== undefined)
+      tracked.cancelWish = {
+        origin: wish.origin,
+        reason: `${wish.reason}, before the restart`,
+        cause: wish.cause,
+      };
+    else if (order.state.status === 'cancel-in-flight')
       tracked.cancelWish = { origin: 'strategy', reason: 'asked for before the restart', cause: order.cause };
     open.set(order.clientOrderId, tracked);
     byIntent.set(order.intentId, order.clientOrderId);
@@ -261,11 +292,12 @@ export const initialExecution = (
     queue: [],
     journaling: new Map(),
     nextSequence: 1,
-    nextBatch: 1,
+    nextBatch: firstBatch(config.incarnation),
     unconfirmed: [],
     resendAt: Number.POSITIVE_INFINITY,
     ledgerFailed: false,
-    approvals: [],
+    approvals: approvalsOf(config.limits, snapshot.recentOrders, now),
+    trails: trailsOf(config.limits, snapshot.recentOrders, now),
     rejections: [],
     rejectionsInRow: 0,
     unauthorizedInRow: 0,
@@ -277,4 +309,41 @@ export const initialExecution = (
     gaugesShown: '',
     statusAt: Number.NEGATIVE_INFINITY,
   };
+};
+
+const MINUTE_MS = 60_000;
+
+/** How long ago an order was intended. A clock that went back makes it recent: it counts all the same. */
+const ageOf = (order: RecentOrder, now: Now): number => Math.max(0, now.wallMs - order.intendedAtMs);
+
+/** What an earlier incarnation approved counts on. Not known counts as the limit used up for a minute. */
+const approvalsOf = (limits: RiskLimits, recent: readonly RecentOrder[] | null, now: Now): Approval[] => {
+  if (recent === null)
+    return Array.from({ length: limits.maxOrdersPerMinute ?? 1 }, () => ({
+      at: now.monoMs,
+      fingerprint: '',
+    }));
+  return recent
+    .filter(order => ageOf(order, now) < MINUTE_MS)
+    .map(order => ({ at: now.monoMs - ageOf(order, now), fingerprint: fingerprint(order.terms) }))
+    .sort((left, right) => left.at - right.at);
+};
+
+/** The ledger knows the order's own price; the market was within the collar of it. */
+const trailsOf = (
+  limits: RiskLimits,
+  recent: readonly RecentOrder[] | null,
+  now: Now,
+): Map<string, PriceTrail> => {
+  const trails = new Map<string, PriceTrail>();
+  for (const order of recent ?? []) {
+    const { symbol, price } = order.terms;
+    if (price === null || ageOf(order, now) >= DRIFT_WINDOW_MS) continue;
+    const reach = basisPoints(price, limits.priceCollarBps ?? 0, 'up');
+    const trail = trails.get(symbol) ?? [];
+    trail.push({ at: now.monoMs - ageOf(order, now), least: price - reach, greatest: price + reach });
+    trails.set(symbol, trail);
+  }
+  for (const trail of trails.values()) trail.sort((left, right) => left.at - right.at);
+  return trails;
 };

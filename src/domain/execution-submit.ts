@@ -2,13 +2,14 @@
 import { makeClientOrderId, parseClientOrderId } from './client-order-id.js';
 import { askForHold } from './execution-detectors.js';
 import { append, applyFact, audit, describeOrder, tellOrder } from './execution-orders.js';
-import { type TrackedOrder, type Turn, trackOrder } from './execution-state.js';
+import { fingerprint, type TrackedOrder, type Turn, trackOrder } from './execution-state.js';
 import { type ExposedOrder, reservation } from './exposure.js';
 import { maySubmitUnder } from './fence.js';
 import { type Amount, max } from './money.js';
 import { isTerminal, type Order, type OrderTerms } from './order.js';
 import type { Denial, DenialCode, PlaceOrder } from './order-events.js';
 import { orderRecord, worstRemaining } from './order-machine.js';
+import { forgetPoints } from './price-drift.js';
 import { capacityWithin, reserve } from './request-budget.js';
 import { judge } from './risk.js';
 import { nextEventId } from './step.js';
@@ -33,7 +34,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     });
     return;
   }
-  const print = fingerprint(intent);
+  const print = fingerprint(intent.terms);
   const unknownSymbols = new Set<string>();
   const openOrders: ExposedOrder[] = [];
   for (const { record } of state.open.values()) {
@@ -41,6 +42,8 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     if (record.order.state.status === 'unknown') unknownSymbols.add(record.order.terms.symbol);
   }
   forgetApprovals(turn);
+  const trail = state.trails.get(intent.terms.symbol) ?? [];
+  forgetPoints(trail, now.monoMs);
   const verdict = judge({
     intent,
     now,
@@ -65,6 +68,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
       CANCEL_ALL_WITHIN_MS,
       Math.min(state.config.limits.maxOpenOrders, openOrders.length + 1),
     ),
+    trail,
     ordersLastMinute: state.approvals.length,
     repeats: state.approvals.filter(approval => approval.fingerprint === print).length,
   });
@@ -103,6 +107,9 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
   state.open.set(order.clientOrderId, tracked);
   state.byIntent.set(intent.intentId, order.clientOrderId);
   state.approvals.push({ at: now.monoMs, fingerprint: print });
+  const { mid } = verdict.approval;
+  trail.push({ at: now.monoMs, least: mid, greatest: mid });
+  state.trails.set(order.terms.symbol, trail);
   tracked.approvalAudit = audit(turn, id, intent.id, 'intent-approved', {
     clientOrderId: order.clientOrderId,
     intentId: intent.intentId,
@@ -313,9 +320,6 @@ const reservedBeyondBalances = (turn: Turn): ReadonlyMap<string, Amount> => {
     if (isTerminal(tracked.record.order.state)) add(tracked.record.order.terms, tracked.record.booked);
   return reserved;
 };
-
-const fingerprint = ({ terms }: PlaceOrder): string =>
-  `${terms.symbol} ${terms.side} ${terms.price ?? terms.method} ${terms.quoteQuantity ?? terms.quantity}`;
 
 const forgetApprovals = (turn: Turn): void => {
   const { approvals } = turn.state;

@@ -30,12 +30,13 @@ import {
   watchUnknown,
 } from './execution-detectors.js';
 import { append, applyFact, askEvidence, observeLatency } from './execution-orders.js';
-import type {
-  ExecutionEffect,
-  ExecutionInput,
-  ExecutionState,
-  TrackedOrder,
-  Turn,
+import {
+  type ExecutionEffect,
+  type ExecutionInput,
+  type ExecutionState,
+  REFUSED,
+  type TrackedOrder,
+  type Turn,
 } from './execution-state.js';
 import { denyIntent, denyOrder, journaled, journalFailed, place, pumpSubmits } from './execution-submit.js';
 import { mayCancelUnder } from './fence.js';
@@ -63,8 +64,6 @@ const CLOCK_ASK_SOON_MS = 5_000;
 const EVIDENCE_REMIND_MS = 5_000;
 const CANCEL_REMIND_MS = 1_500;
 const RESEND_MS = 1_000;
-/** Stands for the batch of transitions that the ledger has refused, until they are sent again. */
-const REFUSED = Number.POSITIVE_INFINITY;
 const STATUS_MS = 1_000;
 
 /** One step of execution. */

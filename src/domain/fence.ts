@@ -5,6 +5,14 @@ import type { VenueWrite } from './venue-port.js';
 /** Who wants a cancel; under the kill switch only the operator's hand may (design: safety state). */
 export type CancelOrigin = 'strategy' | 'hold' | 'operator' | 'stop';
 
+/** How far each one's hand reaches; the strongest of those who want an order ended counts. */
+export const CANCEL_RANK: Readonly<Record<CancelOrigin, number>> = {
+  strategy: 0,
+  hold: 1,
+  stop: 2,
+  operator: 3,
+};
+
 /** What a write was allowed on. Crosses no thread: the execution brain makes it, the fence reads it. */
 export interface WriteApproval {
   /** {@link ControlState.epoch} under which the write was judged. */

@@ -1,5 +1,6 @@
+import type { CancelOrigin } from './fence.js';
 import type { Amount } from './money.js';
-import type { ClientOrderId, Fill, Order, OrderState } from './order.js';
+import type { ClientOrderId, Fill, Order, OrderState, OrderTerms } from './order.js';
 import type { Hold } from './safety.js';
 import type { EventId } from './step.js';
 import type { Balance, CashMovement } from './venue-port.js';
@@ -37,6 +38,13 @@ export type LedgerRecord =
       readonly cause: EventId;
       readonly facts: Readonly<Record<string, string | number | boolean | null>>;
     }
+  /** An operator ordered every open order canceled: it stands for those intended until then, also across a restart. */
+  | {
+      readonly type: 'cancel-all-ordered';
+      readonly atMs: number;
+      readonly reason: string;
+      readonly id: EventId;
+    }
   | {
       readonly type: 'strategy-saved';
       readonly strategy: string;
@@ -60,12 +68,34 @@ export interface Valuation {
   readonly dayStartProfitTry: Amount;
 }
 
+/** What limits on a period count of an order, whatever became of it. */
+export interface RecentOrder {
+  readonly intendedAtMs: number;
+  readonly terms: OrderTerms;
+}
+
+/** Somebody wanted an open order ended, and it has not. */
+export interface StandingWish {
+  readonly clientOrderId: ClientOrderId;
+  /** The strongest of those who wanted it. */
+  readonly origin: CancelOrigin;
+  readonly reason: string;
+  readonly cause: EventId;
+}
+
 /** What a restarted bot knows before it has asked the venue anything. */
 export interface LedgerSnapshot {
   /** Random id of this database, made when it was created; part of every client order id. */
   readonly instance: string;
   /** Orders that have not ended, oldest first. */
   readonly openOrders: readonly Order[];
+  /** Of the open orders, those that were to end. */
+  readonly cancelWishes: readonly StandingWish[];
+  /**
+   * Orders of the last {@link RECENT_ORDERS_MS} before the newest one, oldest first; null when there are too many to be
+   * told, which must count as every limit being used up.
+   */
+  readonly recentOrders: readonly RecentOrder[] | null;
   /** Every booked fill, oldest first. */
   readonly fills: readonly Fill[];
   readonly openingBalances: readonly Balance[];
@@ -82,6 +112,15 @@ export interface LedgerSnapshot {
   /** Unix ms of the newest record of an earlier run; 0 in a new database. */
   readonly lastRecordAtMs: number;
 }
+
+/** How far back orders count in any limit on a period. */
+export const RECENT_ORDERS_MS = 600_000;
+
+/**
+ * The number of a worker's first batch. Those of different incarnations never meet, so that an answer meant for one that
+ * is gone confirms nothing to its successor.
+ */
+export const firstBatch = (incarnation: number): number => incarnation * 2 ** 32 + 1;
 
 /** A batch of facts. With `durable` the sender is told once it is on disk; without, it is written with the next commit. */
 export interface AppendRequest {

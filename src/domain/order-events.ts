@@ -43,6 +43,7 @@ export const DENIAL_CODES = [
   'precision',
   'price-outside-window',
   'price-outside-collar',
+  'price-drifted',
   'below-min-notional',
   'quantity-exceeds-limit',
   'notional-exceeds-limit',

@@ -3,12 +3,13 @@ import type { AccountReport, ExecutionReport } from './account-events.js';
 import { type Accounting, bookFill, bookMovement, initialAccounting, pairFromSymbol } from './accounting.js';
 import { originOf } from './client-order-id.js';
 import type { CommonEffect, Tell } from './effects.js';
-import type {
-  AppendRequest,
-  LedgerRecord,
-  LedgerReply,
-  LedgerSnapshot,
-  Valuation,
+import {
+  type AppendRequest,
+  firstBatch,
+  type LedgerRecord,
+  type LedgerReply,
+  type LedgerSnapshot,
+  type Valuation,
 } from './ledger-records.js';
 import type { Amount, Price, Quantity } from './money.js';
 import {
@@ -370,7 +371,7 @@ export const initialReconciliation = (
     held: new Map(),
     authHoldSeen: false,
     invariantHoldSeen: false,
-    nextBatch: 1,
+    nextBatch: firstBatch(config.incarnation),
     unacknowledged: new Map(),
     accountDirty: false,
     accountToldMonoMs: Number.NEGATIVE_INFINITY,

@@ -35,6 +35,7 @@ import {
 } from './money.js';
 import type { OrderTerms } from './order.js';
 import type { Denial, DenialCode, PlaceOrder } from './order-events.js';
+import { DRIFT_BPS, driftOf, type PricePoint } from './price-drift.js';
 import type { ControlState } from './safety.js';
 import type { Now } from './step.js';
 
@@ -48,6 +49,8 @@ export interface RiskLimits {
   readonly maxDailyLossTry: Amount | null;
   readonly maxDrawdownPct: number | null;
   readonly priceCollarBps: number | null;
+  /** Absent is {@link DRIFT_BPS}. */
+  readonly priceDriftBps?: number;
   readonly maxOrdersPerMinute: number | null;
   readonly maxRepeatedExecutions: number | null;
 }
@@ -78,6 +81,8 @@ export interface RiskInput {
   readonly takerPpm: number;
   /** How many open orders the cancel budget can clear in ten seconds from now; counted no further than one more than are open. */
   readonly cancelable: number;
+  /** Where the market of this symbol was when orders were approved within the last minutes. */
+  readonly trail: readonly PricePoint[];
   readonly ordersLastMinute: number;
   /** Orders of the same symbol, side, price and quantity within the last minute. */
   readonly repeats: number;
@@ -87,6 +92,8 @@ export interface RiskInput {
 export interface Approval {
   readonly epoch: number;
   readonly validUntilMonoMs: number;
+  /** Between the best bid and the best ask. */
+  readonly mid: Price;
   readonly facts: Readonly<Record<string, string | number>>;
 }
 
@@ -176,6 +183,15 @@ export const judge = (input: RiskInput): Verdict => {
       mid: text(mid),
       distanceBps: bpsBetween(worstPrice, mid),
       limitBps: limits.priceCollarBps,
+    });
+  const driftBps = limits.priceDriftBps ?? DRIFT_BPS;
+  const drift = driftOf(input.trail, mid, driftBps);
+  if (drift !== null)
+    return deny('price-drifted', {
+      mid: text(mid),
+      least: text(drift.least),
+      greatest: text(drift.greatest),
+      limitBps: driftBps,
     });
   const value = terms.quoteQuantity ?? notional(terms.price ?? bid, terms.quantity);
   if (value < instrument.minNotional)
@@ -287,6 +303,7 @@ export const judge = (input: RiskInput): Verdict => {
       epoch: control.epoch,
       // A decision must not outlive the book it leans on.
       validUntilMonoMs: Math.min(intent.validUntilMonoMs, book.receivedMonoMs + input.maxMarketDataAgeMs),
+      mid,
       facts: {
         bookVersion: book.version,
         decidedOnVersion: intent.bookVersion,

@@ -2,6 +2,7 @@
  * Several strategies in one actor, each with its own host, name, position and state, under the one risk gate. What one
  * of them does wrong is its own: it is stopped by name and the others go on.
  */
+import { firstBatch } from './ledger-records.js';
 import type { EventIds, Now, Stepped } from './step.js';
 import { eventIds } from './step.js';
 import type { OwnOrder, ParameterValues, StrategyDefinition } from './strategy.js';
@@ -72,7 +73,7 @@ export const initialPortfolio = (
       ...shared,
       ...member,
       ids,
-      firstBatch: index * BATCHES_EACH + 1,
+      firstBatch: firstBatch(config.incarnation) + index * BATCHES_EACH,
       others: () => ordersBeside(state, index),
       restored: {
         saved: restored.strategyStates.get(member.name) ?? null,

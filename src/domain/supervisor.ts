@@ -796,8 +796,7 @@ class Turn {
           answer(false, 'refused: execution is down and would not hear it; order it again when it is back');
           return;
         }
-        this.log('warn', 'cancel-all-ordered', { reason: command.reason });
-        this.effects.push({ type: 'cancel-all', reason: command.reason });
+        this.orderCancelAll(command.reason);
         answer(true, 'cancel-all is on its way; btcbot status shows what rests');
         return;
       }
@@ -886,6 +885,23 @@ class Turn {
     );
   }
 
+  /** Told to execution, and kept by the ledger: an execution that ends before it hears of it learns it at its start. */
+  private orderCancelAll(reason: string): void {
+    this.log('warn', 'cancel-all-ordered', { reason });
+    this.effects.push(
+      { type: 'cancel-all', reason },
+      {
+        type: 'record',
+        record: {
+          type: 'cancel-all-ordered',
+          atMs: this.now.wallMs,
+          reason,
+          id: nextEventId(this.state.ids),
+        },
+      },
+    );
+  }
+
   /** @returns why no drill can be held now; null when it runs. */
   private startDrill(request: number): string | null {
     const { config, phase, control, drill } = this.state;
@@ -902,7 +918,7 @@ class Turn {
     };
     this.safetyChanged = true;
     this.log('warn', 'kill-drill-started', {});
-    this.effects.push({ type: 'cancel-all', reason: 'kill drill' });
+    this.orderCancelAll('kill drill');
     return null;
   }
 

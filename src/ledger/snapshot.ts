@@ -1,6 +1,13 @@
 /** What a restarted bot knows, read from the ledger. */
 import type { Database } from 'better-sqlite3';
-import type { LedgerSnapshot, Valuation } from '../domain/ledger-records.js';
+import { CANCEL_RANK, type CancelOrigin } from '../domain/fence.js';
+import {
+  type LedgerSnapshot,
+  RECENT_ORDERS_MS,
+  type RecentOrder,
+  type StandingWish,
+  type Valuation,
+} from '../domain/ledger-records.js';
 import { parseDecimal } from '../domain/money.js';
 import type { Fill } from '../domain/order.js';
 import type { Balance, CashMovement } from '../domain/venue-port.js';
@@ -34,6 +41,8 @@ export const readSnapshot = (
       openOrders: (
         db.prepare(`${SELECT_ORDERS} WHERE s.ended = 0 ORDER BY s.order_seq`).all() as OrderRow[]
       ).map(orderFrom),
+      cancelWishes: readWishes(db),
+      recentOrders: readRecent(db),
       fills: fills ? readFills(db) : [],
       openingBalances: readOpening(db),
       openingAtMs: readOpeningAt(db),
@@ -57,6 +66,53 @@ export const readSnapshot = (
       lastRecordAtMs,
     }),
   )();
+
+/** Beyond this many, how many recent orders there were is not told. */
+export const RECENT_ORDERS_MOST = 5_000;
+
+const readRecent = (db: Database): readonly RecentOrder[] | null => {
+  const orders = (
+    db.prepare(`${SELECT_ORDERS} ORDER BY o.seq DESC LIMIT ?`).all(RECENT_ORDERS_MOST) as OrderRow[]
+  ).map(orderFrom);
+  const newest = orders.reduce((most, order) => Math.max(most, order.intendedAtMs), 0);
+  const recent = orders.filter(order => newest - order.intendedAtMs < RECENT_ORDERS_MS);
+  if (recent.length === RECENT_ORDERS_MOST) return null;
+  return recent.reverse().map(({ intendedAtMs, terms }) => ({ intendedAtMs, terms }));
+};
+
+const WISH_ORIGINS = Object.keys(CANCEL_RANK) as CancelOrigin[];
+
+/** The strongest wish for each open order: its own, or that of the last cancel-all, which stands for what came before it. */
+const readWishes = (db: Database): readonly StandingWish[] => {
+  const all = db.prepare("SELECT value FROM meta WHERE key = 'cancel_all'").pluck().get() as
+    | string
+    | undefined;
+  const lastAll =
+    all === undefined ? null : (JSON.parse(all) as { atMs: number; reason: string; id: string });
+  const open = db
+    .prepare(
+      `SELECT o.client_order_id, o.intended_at_ms FROM orders o JOIN order_states s ON s.order_seq = o.seq
+       WHERE s.ended = 0 ORDER BY s.order_seq`,
+    )
+    .all() as { readonly client_order_id: string; readonly intended_at_ms: number }[];
+  const wanted = db.prepare(
+    "SELECT cause, facts FROM audit WHERE client_order_id = ? AND event = 'cancel-wanted' ORDER BY seq",
+  );
+  return open.flatMap(({ client_order_id: clientOrderId, intended_at_ms: intendedAtMs }) => {
+    let strongest: StandingWish | null = null;
+    const consider = (wish: StandingWish): void => {
+      if (strongest === null || CANCEL_RANK[wish.origin] > CANCEL_RANK[strongest.origin]) strongest = wish;
+    };
+    for (const row of wanted.all(clientOrderId) as { readonly cause: string; readonly facts: string }[]) {
+      const { origin, reason } = JSON.parse(row.facts) as { origin?: unknown; reason?: unknown };
+      const known = WISH_ORIGINS.find(each => each === origin) ?? 'strategy';
+      consider({ clientOrderId, origin: known, reason: String(reason ?? ''), cause: row.cause });
+    }
+    if (lastAll !== null && intendedAtMs <= lastAll.atMs)
+      consider({ clientOrderId, origin: 'operator', reason: lastAll.reason, cause: lastAll.id });
+    return strongest === null ? [] : [strongest];
+  });
+};
 
 /**
  * Every fill in order of execution. Row by row: a list of all rows beside the list of fills costs the collector more

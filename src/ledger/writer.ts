@@ -14,6 +14,7 @@ export class LedgerRecordError extends Error {
 export interface Finding {
   readonly type: /** Known already: nothing was written. */
     | 'intent-repeated'
+    | 'move-repeated'
     | 'fill-repeated'
     | 'movement-repeated'
     | 'opening-repeated'
@@ -54,6 +55,9 @@ export const writerFor = (db: Database, run: number): Writer => {
   const insertEvent = db.prepare(
     `INSERT INTO order_events (client_order_id, run, at_ms, status, venue_order_id, filled, moment_ms, reason, cause, detail)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const eventKnown = db.prepare(
+    'SELECT 1 FROM order_events WHERE client_order_id = ? AND cause = ? AND at_ms = ? AND status = ? AND detail = ?',
   );
   // A subquery: the equal join costs ten times as much for each call.
   const stateBy = db.prepare(
@@ -104,6 +108,14 @@ export const writerFor = (db: Database, run: number): Writer => {
   const insertAudit = db.prepare(
     `INSERT INTO audit (run, at_ms, actor, event, event_id, cause, client_order_id, intent_id, facts)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  // Ids begin anew with each process; a ledger that was reopened within one counts as the next run.
+  const auditKnown = db.prepare(
+    'SELECT 1 FROM audit WHERE run IN (?, ?) AND event_id = ? AND actor = ? AND event = ? AND at_ms = ?',
+  );
+  const putCancelAll = db.prepare(
+    `INSERT INTO meta (key, value) VALUES ('cancel_all', ?)
+     ON CONFLICT DO UPDATE SET value = excluded.value`,
   );
   const putStrategy = db.prepare(
     `INSERT INTO strategy_states (strategy, state, at_ms) VALUES (?, ?, ?)
@@ -217,7 +229,10 @@ export const writerFor = (db: Database, run: number): Writer => {
 
   const move = (record: RecordOf<'order-moved'>): Finding | null => {
     const columns = stateColumns(record.state);
-    writeEvent(record.clientOrderId, record.atMs, columns, record.cause, record.detail);
+    // Said again because nobody heard that it was written: the history has it, and whoever says it says in which order.
+    const { clientOrderId, cause, atMs, detail } = record;
+    const repeated = eventKnown.get(clientOrderId, cause, atMs, columns.status, detail) !== undefined;
+    if (!repeated) writeEvent(clientOrderId, atMs, columns, cause, detail);
     const before = stateBy.get(record.clientOrderId) as StateRow | undefined;
     if (before === undefined) return { type: 'order-unknown', subject: record.clientOrderId };
     const settledAtMs = isTerminal(record.state)
@@ -226,7 +241,7 @@ export const writerFor = (db: Database, run: number): Writer => {
         : record.atMs
       : null;
     writeState(before.order_seq, record.state, columns, before, settledAtMs);
-    return null;
+    return repeated ? { type: 'move-repeated', subject: clientOrderId } : null;
   };
 
   const bookFill = (fill: Fill, bookedAtMs: number): Finding | null => {
@@ -306,6 +321,24 @@ export const writerFor = (db: Database, run: number): Writer => {
     return null;
   };
 
+  /** A batch that is handed in again, because nobody heard that it was written, says nothing new. */
+  const writeAudit = (record: RecordOf<'audit'>): void => {
+    const { atMs, actor, event, id, cause, facts } = record;
+    if (auditKnown.get(run, run - 1, id, actor, event, atMs) !== undefined) return;
+    const { clientOrderId, intentId } = facts;
+    insertAudit.run(
+      run,
+      atMs,
+      actor,
+      event,
+      id,
+      cause,
+      typeof clientOrderId === 'string' ? clientOrderId : null,
+      typeof intentId === 'string' ? intentId : null,
+      JSON.stringify(facts),
+    );
+  };
+
   const writeOne = (record: LedgerRecord): Finding | null => {
     switch (record.type) {
       case 'order-intended':
@@ -326,19 +359,21 @@ export const writerFor = (db: Database, run: number): Writer => {
       case 'hold-released':
         releaseHold.run(record.atMs, record.by, record.key);
         return null;
-      case 'audit': {
-        const { clientOrderId, intentId } = record.facts;
-        insertAudit.run(
-          run,
-          record.atMs,
-          record.actor,
-          record.event,
-          record.id,
-          record.cause,
-          typeof clientOrderId === 'string' ? clientOrderId : null,
-          typeof intentId === 'string' ? intentId : null,
-          JSON.stringify(record.facts),
-        );
+      case 'audit':
+        writeAudit(record);
+        return null;
+      case 'cancel-all-ordered': {
+        const { atMs, reason, id } = record;
+        writeAudit({
+          type: 'audit',
+          atMs,
+          actor: 'supervisor',
+          event: record.type,
+          id,
+          cause: 'operator',
+          facts: { reason },
+        });
+        putCancelAll.run(JSON.stringify({ atMs, reason, id }));
         return null;
       }
       case 'strategy-saved':

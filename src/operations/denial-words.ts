@@ -65,6 +65,11 @@ export const DENIAL_WORDS: Readonly<Record<DenialCode, DenialWords>> = {
     means: 'The price is further from the middle than PRICE_COLLAR_BPS, or that limit is unset',
     remedy: 'Check the strategy before the limit',
   },
+  'price-drifted': {
+    means:
+      'The market moved further than PRICE_DRIFT_BPS from where orders were sent in the last ten minutes',
+    remedy: 'Look at the market; it passes by itself when ten minutes went by without an order',
+  },
   'below-min-notional': {
     means: 'The order is smaller than the exchange takes',
     remedy: 'Raise the order size',

@@ -189,7 +189,7 @@ export const createDesk = (options: DeskOptions): Desk => {
       },
       shutdownOpenOrders: 'leave',
     },
-    { openOrders: [], fills: [] },
+    { openOrders: [], fills: [], cancelWishes: [], recentOrders: [] },
     now,
   );
   let host: StrategyHostState = initialStrategyHost({

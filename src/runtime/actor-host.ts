@@ -111,6 +111,8 @@ export const hostActor = <Self extends ActorName>(
   if (parentPort === null) throw new Error(`${self} runs as a worker thread of the supervisor`);
   const { boot, ports } = workerData as { readonly boot: WorkerBoot; readonly ports: WorkerPorts };
   const peers = new Map<ActorName, Peer>();
+  /** What lost peers had still said, until it is handled or their successors take it over. */
+  const leftBehind = new Map<ActorName, Mailbox<unknown>>();
   const ids = eventIds(self, boot.incarnation);
   const loopDelay = monitorEventLoopDelay({ resolution: 20 });
   loopDelay.enable();
@@ -130,7 +132,7 @@ export const hostActor = <Self extends ActorName>(
   };
 
   // Only the workers that sign hold secrets, and nothing they write for people may show them.
-  const secrets = boot.credentials === null ? [] : [boot.credentials];
+  const secrets = [boot.credentials ?? null].filter(key => key !== null);
   let redact = redactorOf(...secrets);
   const shown = <T>(value: T): T => (secrets.length === 0 ? value : (redactFacts(redact, value) as T));
 
@@ -169,8 +171,7 @@ export const hostActor = <Self extends ActorName>(
         connect(message.peer, message.port);
         break;
       case 'peer-lost':
-        peers.get(message.peer)?.port.close();
-        peers.delete(message.peer);
+        disconnect(message.peer);
         break;
       case 'key-offered':
         // Before anything is done with it. An old or refused key stays a secret.
@@ -213,11 +214,31 @@ export const hostActor = <Self extends ActorName>(
       });
   };
 
+  /** Lets go of a peer. Where nothing may be lost, what it had still said is heard, before its successor is. */
+  const disconnect = (name: ActorName): void => {
+    const peer = peers.get(name);
+    if (peer === undefined) return;
+    peers.delete(name);
+    if (peer.rule === 'hold')
+      for (;;) {
+        const received = receiveMessageOnPort(peer.port);
+        if (received === undefined) break;
+        receive(name, peer, received.message);
+      }
+    peer.port.close();
+    if (peer.rule !== 'hold' || peer.inbox.size === 0) return;
+    leftBehind.set(name, peer.inbox);
+    scheduleTurn();
+  };
+
   const connect = (name: ActorName, port: MessagePort): void => {
-    peers.get(name)?.port.close();
+    disconnect(name);
     const { rule, limit } = routeOf(name);
-    const peer: Peer = { port, rule, inbox: createMailbox(rule, limit), together: [] };
+    const inbox = leftBehind.get(name) ?? createMailbox(rule, limit);
+    leftBehind.delete(name);
+    const peer: Peer = { port, rule, inbox, together: [] };
     peers.set(name, peer);
+    if (inbox.size > 0) scheduleTurn();
     port.on('message', message => {
       receive(name, peer, message);
       scheduleTurn();
@@ -229,6 +250,11 @@ export const hostActor = <Self extends ActorName>(
     turnScheduled = true;
     setImmediate(turn);
   };
+
+  function* inboxes(): Generator<readonly [ActorName, Mailbox<unknown>]> {
+    yield* leftBehind;
+    for (const [name, { inbox }] of peers) yield [name, inbox];
+  }
 
   const turn = (): void => {
     turnScheduled = false;
@@ -244,15 +270,16 @@ export const hostActor = <Self extends ActorName>(
     let progressed = true;
     while (progressed && handled < MAILBOX_TURN) {
       progressed = false;
-      for (const [name, peer] of peers) {
+      for (const [name, inbox] of inboxes()) {
         drainControl();
-        const message = peer.inbox.take();
+        const message = inbox.take();
         if (message === undefined) continue;
         progressed = true;
         handled += 1;
         handlers.onMessage(name, message as never);
       }
     }
+    for (const [name, inbox] of leftBehind) if (inbox.size === 0) leftBehind.delete(name);
     if (progressed) scheduleTurn();
   };
 

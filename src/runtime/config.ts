@@ -493,6 +493,7 @@ const riskOf = (values: SettingValues, practice: boolean): RiskSettings => {
     maxDailyLossTry: limit('MAX_DAILY_LOSS_TRY'),
     maxDrawdownPct: limit('MAX_DRAWDOWN_PCT'),
     priceCollarBps: limit('PRICE_COLLAR_BPS'),
+    priceDriftBps: values.PRICE_DRIFT_BPS!,
     maxOrdersPerMinute: limit('MAX_ORDERS_PER_MINUTE'),
     maxRepeatedExecutions: limit('MAX_REPEATED_EXECUTIONS'),
   };

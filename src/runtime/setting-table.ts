@@ -2,6 +2,7 @@
  * Every setting, as data: the loader, the runbook's table and the tests read the same rows. A setting has one name: the
  * environment variable and the key in a configuration file are spelt alike.
  */
+import { DRIFT_BPS } from '../domain/price-drift.js';
 import {
   alertAddress,
   balanceList,
@@ -194,6 +195,11 @@ export const SETTINGS = {
     null,
     'Greatest distance of a limit price from the market, in basis points',
     'limit',
+  ),
+  PRICE_DRIFT_BPS: setting(
+    wholeNumber(1, 5_000),
+    String(DRIFT_BPS),
+    'Greatest move of the market within ten minutes while orders go on being sent, in basis points',
   ),
   MAX_ORDERS_PER_MINUTE: setting(wholeNumber(1, 10_000), null, 'Orders in any 60 s', 'limit'),
   MAX_REPEATED_EXECUTIONS: setting(

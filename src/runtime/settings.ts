@@ -25,6 +25,7 @@ export interface RiskSettings {
   readonly maxDailyLossTry: Amount | null;
   readonly maxDrawdownPct: number | null;
   readonly priceCollarBps: number | null;
+  readonly priceDriftBps?: number;
   readonly maxOrdersPerMinute: number | null;
   readonly maxRepeatedExecutions: number | null;
 }

@@ -4,7 +4,6 @@ import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
 import type { MessagePort } from 'node:worker_threads';
-import type { LedgerRecord } from '../domain/ledger-records.js';
 import { continueReadiness, readinessRefusals } from '../domain/readiness.js';
 import type { ActorName, LogLevel } from '../domain/step.js';
 import {
@@ -45,6 +44,7 @@ import type { ApiCredentials, Settings } from '../runtime/settings.js';
 import { childSpecs } from './child-spec.js';
 import { type ControlSocket, openControlSocket } from './control-socket.js';
 import { type KeySource, readNewKey } from './key-source.js';
+import { createLedgerOutbox } from './ledger-outbox.js';
 import { takeSignals } from './signals.js';
 import { WorkerTree } from './tree.js';
 
@@ -222,9 +222,8 @@ const supervise = (
   let telemetry: MessagePort | null = null;
   let ledger: MessagePort | null = null;
   let holdsAsked = false;
-  let batch = 0;
   const waitingLines: ToTelemetry[] = [];
-  const waitingRecords: LedgerRecord[] = [];
+  const outbox = createLedgerOutbox();
 
   const toTelemetry = (message: ToTelemetry): void => {
     if (telemetry !== null) telemetry.postMessage(message);
@@ -234,20 +233,13 @@ const supervise = (
     const clean = redactFacts(redact, fields) as Readonly<Record<string, unknown>>;
     toTelemetry({ type: 'log', actor: 'supervisor', atMs: now().wallMs, level, event, fields: clean });
   };
-  const flushRecords = (): void => {
-    if (ledger === null || waitingRecords.length === 0) return;
-    batch += 1;
-    ledger.postMessage({
-      type: 'append',
-      batch,
-      durable: true,
-      records: waitingRecords.splice(0),
-    } satisfies ToLedger);
-  };
-
   const onLedger = (reply: FromLedger): void => {
     if (reply.type === 'snapshot-given') feed({ type: 'holds-restored', holds: reply.snapshot.holds });
-    else if (reply.type === 'append-failed') log('error', 'hold-not-recorded', { reason: reply.reason });
+    else if (reply.type !== 'epoch-given') {
+      if (reply.type === 'append-failed') log('error', 'hold-not-recorded', { reason: reply.reason });
+      outbox.answered(reply, monoMs());
+      outbox.flush(monoMs());
+    }
   };
 
   const onPort = (peer: ActorName, port: MessagePort): void => {
@@ -258,6 +250,7 @@ const supervise = (
         return;
       case 'ledger':
         ledger = port;
+        outbox.connected(message => port.postMessage(message));
         port.on('message', message => onLedger(message as FromLedger));
         return;
       default:
@@ -267,7 +260,7 @@ const supervise = (
 
   /** Once the ledger is up this process owns the data: the holds of earlier runs come back, the socket may open. */
   const onLedgerReady = (): void => {
-    flushRecords();
+    outbox.flush(monoMs());
     if (holdsAsked) return;
     holdsAsked = true;
     ledger?.postMessage({ type: 'snapshot-wanted', request: 1 } satisfies ToLedger);
@@ -286,7 +279,7 @@ const supervise = (
     const stepped = stepSupervisor(state, input, now());
     state = stepped.state;
     for (const effect of stepped.effects) perform(effect);
-    flushRecords();
+    outbox.flush(monoMs());
     if (input.type === 'worker-ready' && input.actor === 'ledger') onLedgerReady();
   };
 
@@ -303,7 +296,10 @@ const supervise = (
       onPort,
       onPeerLost: peer => {
         if (peer === 'telemetry') telemetry = null;
-        if (peer === 'ledger') ledger = null;
+        if (peer === 'ledger') {
+          ledger = null;
+          outbox.lost();
+        }
       },
     },
   );
@@ -346,13 +342,14 @@ const supervise = (
         tree.start(effect.actor, effect.incarnation);
         return;
       case 'drain-worker':
+        if (effect.actor === 'ledger') outbox.flushLast();
         tree.drain(effect.actor);
         return;
       case 'terminate-worker':
         tree.terminate(effect.actor);
         return;
       case 'record':
-        waitingRecords.push(effect.record);
+        outbox.add(effect.record);
         return;
       case 'cancel-all':
         tree.cancelAll(effect.reason);

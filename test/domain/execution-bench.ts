@@ -80,12 +80,17 @@ export const controlState = (over: Partial<ControlState> = {}): ControlState => 
   ...over,
 });
 
-export const bookOf = (symbol: string, version: number, receivedMonoMs: number): BookView => ({
+export const bookOf = (
+  symbol: string,
+  version: number,
+  receivedMonoMs: number,
+  midTicks = 10_000,
+): BookView => ({
   symbol,
   version,
   trusted: true,
   receivedMonoMs,
-  levels: Float64Array.from([1, 1, 9_990, 10_000, 10_010, 10_000]),
+  levels: Float64Array.from([1, 1, midTicks - 10, 10_000, midTicks + 10, 10_000]),
 });
 
 const MILLIONS: AccountUpdated['balances'] = ['TRY', 'BTC', 'ETH'].map(asset => ({
@@ -108,7 +113,8 @@ export const accountOf = (over: Partial<AccountUpdated> = {}): AccountUpdated =>
   ...over,
 });
 
-const EMPTY: Pick<LedgerSnapshot, 'openOrders' | 'fills'> = { openOrders: [], fills: [] };
+export type BenchSnapshot = Pick<LedgerSnapshot, 'openOrders' | 'fills' | 'cancelWishes' | 'recentOrders'>;
+const EMPTY: BenchSnapshot = { openOrders: [], fills: [], cancelWishes: [], recentOrders: [] };
 
 type Told = { readonly to: string; readonly message: { readonly type: string } };
 
@@ -121,13 +127,16 @@ export class Bench {
   private nextIntent = 1;
   private bookVersion = 0;
 
+  /** Between bid and ask, in hundredths. */
+  midTicks = 10_000;
+
   constructor(
     over: Partial<ExecutionConfig> = {},
-    snapshot: Pick<LedgerSnapshot, 'openOrders' | 'fills'> = EMPTY,
+    snapshot: Partial<BenchSnapshot> = EMPTY,
     monoMs = 1_000_000,
   ) {
     this.monoMs = monoMs;
-    this.state = initialExecution(benchConfig(over), snapshot, this.now());
+    this.state = initialExecution(benchConfig(over), { ...EMPTY, ...snapshot }, this.now());
     this.step({ type: 'started' });
   }
 
@@ -166,7 +175,7 @@ export class Bench {
           type: 'book-updated',
           id: `market-data:1:${this.bookVersion}`,
           cause: 'socket',
-          book: bookOf(symbol, this.bookVersion, this.monoMs),
+          book: bookOf(symbol, this.bookVersion, this.monoMs, this.midTicks),
         },
       });
   }

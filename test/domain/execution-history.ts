@@ -648,7 +648,12 @@ class History {
   private boot(): ExecutionState {
     this.state = initialExecution(
       benchConfig({ epoch: this.run, incarnation: this.run }),
-      { openOrders: this.openInJournal(), fills: this.bookedFills },
+      {
+        openOrders: this.openInJournal(),
+        fills: this.bookedFills,
+        cancelWishes: [],
+        recentOrders: [],
+      },
       this.now(),
     );
     this.step({ type: 'started' });

@@ -4,7 +4,7 @@ import type { Order } from '#src/domain/order.js';
 import { ORDER_PATH_PAUSE_MIN_MS } from '#src/domain/request-budget.js';
 import { holdKey } from '#src/domain/safety.js';
 import type { OrderReport } from '#src/domain/venue-port.js';
-import { accountOf, Bench, controlState } from './execution-bench.js';
+import { accountOf, Bench, type BenchSnapshot, benchConfig, controlState } from './execution-bench.js';
 import { d, fillOf, limitTerms, orderIn, reportOf } from './orders.js';
 
 const ready = (...args: ConstructorParameters<typeof Bench>): Bench => new Bench(...args).ready();
@@ -897,7 +897,8 @@ describe('execution', () => {
       order(4, { status: 'working', venueOrderId: 'V4', filled: 0n }),
       order(5, { status: 'cancel-in-flight', venueOrderId: 'V5', filled: 0n, requestedAtMs: 1 }),
     ];
-    const restarted = (): Bench => new Bench({ epoch: 2 }, { openOrders, fills: [] });
+    const restarted = (over: Partial<BenchSnapshot> = {}): Bench =>
+      new Bench({ epoch: 2 }, { openOrders, fills: [], ...over });
 
     it('turns what nobody can know into unknown, and keeps the rest', () => {
       const bench = restarted();
@@ -945,6 +946,29 @@ describe('execution', () => {
       expect(bench.cancels()).to.deep.equal(['bb-db-1-test-5']);
     });
 
+    for (const [words, control] of [
+      [
+        'for the operator, also under the kill switch',
+        { state: 'killed', maySubmit: false, mayCancel: false },
+      ],
+      ['for whoever wanted it, where cancels are allowed', {}],
+    ] as const)
+      it(`cancels what was to be canceled before the crash, sent or not: ${words}`, () => {
+        const bench = restarted({
+          cancelWishes: [
+            {
+              clientOrderId: 'bb-db-1-test-4',
+              origin: 'operator',
+              reason: 'cancel-all',
+              cause: 'supervisor:1:9',
+            },
+          ],
+        });
+        bench.step({ type: 'control', control: controlState(control) });
+        bench.pass(1_050);
+        expect(bench.cancels()).to.include('bb-db-1-test-4');
+      });
+
     it('takes fills that the journal has into account', () => {
       const fills = [fillOf('0.4', { clientOrderId: 'bb-db-1-test-2', venueOrderId: 'V2' })];
       const bench = new Bench({ epoch: 2 }, { openOrders, fills });
@@ -986,6 +1010,91 @@ describe('execution', () => {
       bench.step({ type: 'peer-connected', peer: 'ledger' });
       bench.pass(50);
       expect(bench.appends()).to.deep.equal([]);
+    });
+  });
+
+  describe('what a restart finds in the ledger', () => {
+    const recent = (agoMs: number, price = '100') => ({
+      intendedAtMs: WALL - agoMs,
+      terms: limitTerms({ quantity: d('1'), price: d(price) }),
+    });
+    const WALL = new Bench().now().wallMs;
+
+    it('counts the orders of the last minute on', () => {
+      const bench = ready(
+        { limits: { ...benchConfig().limits, maxOrdersPerMinute: 3 } },
+        { recentOrders: [recent(61_000), recent(30_000, '99'), recent(20_000, '98')] },
+      );
+      expect(bench.place()).not.to.equal(null);
+      expect(bench.place({ price: d('99.5') })).to.equal(null);
+      expect(bench.denials()).to.deep.equal(['orders-per-minute-exceed-limit']);
+    });
+
+    it('counts repeated executions on, and one from the future as if it were now', () => {
+      const bench = ready(
+        { limits: { ...benchConfig().limits, maxRepeatedExecutions: 2 } },
+        { recentOrders: [recent(50_000), recent(-3_600_000)] },
+      );
+      expect(bench.place()).to.equal(null);
+      expect(bench.denials()).to.deep.equal(['repeated-execution']);
+    });
+
+    it('takes every limit for used up for a minute when the ledger cannot tell', () => {
+      const bench = ready({}, { recentOrders: null });
+      expect(bench.place()).to.equal(null);
+      expect(bench.denials()).to.deep.equal(['orders-per-minute-exceed-limit']);
+      bench.pass(60_050);
+      bench.account(accountOf({ balancesAsOfMonoMs: bench.monoMs }));
+      expect(bench.place()).not.to.equal(null);
+    });
+
+    it('remembers where the market was, within the collar of the orders’ own prices', () => {
+      const bench = ready(
+        { limits: { ...benchConfig().limits, priceCollarBps: 100, priceDriftBps: 100 } },
+        { recentOrders: [recent(300_000, '90')] },
+      );
+      expect(bench.place()).to.equal(null);
+      expect(bench.denials()).to.deep.equal(['price-drifted']);
+    });
+
+    it('numbers its batches so that an answer meant for its predecessor confirms nothing', () => {
+      const first = ready();
+      first.place();
+      const batch = first.appends().at(-1)?.batch ?? 0;
+      const second = ready({ incarnation: 2 });
+      second.place();
+      second.step({ type: 'message', from: 'ledger', message: { type: 'appended', batch } });
+      expect(second.submits()).to.deep.equal([]);
+      second.journal();
+      expect(second.submits()).to.have.length(1);
+    });
+  });
+
+  describe('a market that walks away', () => {
+    it('stops the bot at the bound of ten minutes, and lets it go on when they have passed', () => {
+      const bench = ready();
+      let sent = 0;
+      /** 1 % a minute. */
+      const minute = (): void => {
+        bench.midTicks = Math.round(bench.midTicks * 1.01);
+        bench.pass(59_950);
+        bench.account(accountOf({ balancesAsOfMonoMs: bench.monoMs }));
+        bench.pass(50);
+        const id = bench.place({ price: d((bench.midTicks / 100 - 0.5).toFixed(2)) });
+        if (id === null) return;
+        sent += 1;
+        bench.cancel(id);
+      };
+      bench.place();
+      for (let count = 0; count < 9; count++) minute();
+      // 100 to 104.06; one more step would be 5.1 %.
+      expect(sent).to.equal(4);
+      expect(new Set(bench.denials().slice(1))).to.deep.equal(new Set(['price-drifted']));
+      const before = sent;
+      for (let count = 0; count < 3; count++) minute();
+      expect(sent).to.equal(before);
+      for (let count = 0; count < 4; count++) minute();
+      expect(sent).to.be.greaterThan(before);
     });
   });
 

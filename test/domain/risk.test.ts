@@ -126,6 +126,7 @@ const input = (over: Partial<RiskInput> = {}): RiskInput => ({
   reserved: new Map(),
   takerPpm: 2_400,
   cancelable: 5,
+  trail: [],
   ordersLastMinute: 0,
   repeats: 0,
   ...over,
@@ -337,6 +338,21 @@ const ROWS: readonly Row[] = [
     code: 'price-outside-collar',
     when: 'for a market order, which may go 5 % from the touch',
     over: { intent: place({ method: 'market', side: 'sell', price: null }) },
+  },
+  {
+    code: 'price-drifted',
+    when: 'when the market has walked away from where orders were sent',
+    over: { trail: [{ at: 0, least: d('95'), greatest: d('95') }] },
+    context: { mid: '100', least: '90.25', greatest: '99.75', limitBps: 500 },
+  },
+  {
+    code: 'price-drifted',
+    when: 'as far as the operator says',
+    over: {
+      limits: { ...limits, priceDriftBps: 50 },
+      trail: [{ at: 0, least: d('101'), greatest: d('101') }],
+    },
+    context: { mid: '100', least: '100.495', greatest: '101.505', limitBps: 50 },
   },
   {
     code: 'below-min-notional',

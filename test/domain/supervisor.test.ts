@@ -401,6 +401,11 @@ describe('the operator’s hand', () => {
     const killed = new World(configOf({ flags: { safeMode: false, killSwitch: true, dryRun: false } })).run();
     expect(killed.ask({ type: 'cancel-all', reason: 'test' }).ok).to.equal(true);
     expect(killed.effects.some(effect => effect.type === 'cancel-all')).to.equal(true);
+    // The ledger keeps it for an execution that ends before it heard of it.
+    const kept = killed.effects.find(
+      effect => effect.type === 'record' && effect.record.type === 'cancel-all-ordered',
+    );
+    expect(kept).to.deep.nested.include({ 'record.reason': 'test', 'record.atMs': killed.now.wallMs });
     const safe = new World(configOf({ flags: { safeMode: true, killSwitch: true, dryRun: false } })).run();
     expect(safe.ask({ type: 'cancel-all', reason: 'test' }).message).to.contain('observe-only');
     expect(safe.effects.some(effect => effect.type === 'cancel-all')).to.equal(false);

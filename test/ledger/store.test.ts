@@ -10,6 +10,7 @@ import { formatDecimal, parseDecimal } from '#src/domain/money.js';
 import type { OrderState } from '#src/domain/order.js';
 import { judgeFileSystem } from '#src/ledger/ledger-file.js';
 import { stateColumns, stateFrom } from '#src/ledger/rows.js';
+import { RECENT_ORDERS_MOST } from '#src/ledger/snapshot.js';
 import { type Ledger, openLedger } from '#src/ledger/store.js';
 import { LedgerRecordError } from '#src/ledger/writer.js';
 import { LEDGER_REFUSALS, ledgerRefusalIn } from '#src/messages/ledger-refusal.js';
@@ -141,6 +142,11 @@ describe('ledger store', () => {
           }),
           order('c3'),
         ],
+        cancelWishes: [],
+        recentOrders: ['c1', 'c2', 'c3'].map(label => ({
+          intendedAtMs: AT,
+          terms: order(label).terms,
+        })),
         fills: [fill('t1', { executedAtMs: AT + 20 }), fill('t2', { executedAtMs: AT + 21 })],
         openingBalances: [balance],
         openingAtMs: AT - 1,
@@ -150,6 +156,60 @@ describe('ledger store', () => {
         strategyStates: new Map([['maker', '{"n":2}']]),
         lastRecordAtMs: 0,
       });
+    });
+
+    it('the snapshot keeps the strongest wish to end each open order, until the order has ended', () => {
+      const ledger = inMemory();
+      const wanted = (label: string, origin: string, id: string): LedgerRecord =>
+        audited(id, 'strategy:1:1', 'cancel-wanted', { clientOrderId: label, origin, reason: `${origin}'s` });
+      ledger.append([
+        ...['c1', 'c2', 'c3', 'c4'].map(label => intended(label)),
+        wanted('c1', 'strategy', 'execution:1:1'),
+        wanted('c2', 'operator', 'execution:1:2'),
+        wanted('c2', 'hold', 'execution:1:3'),
+        wanted('c3', 'strategy', 'execution:1:4'),
+        moved('c3', { status: 'canceled', venueOrderId: '3', filled: 0n }),
+      ]);
+      const wishes = (): readonly string[] =>
+        ledger.snapshot().cancelWishes.map(wish => `${wish.clientOrderId} ${wish.origin} ${wish.reason}`);
+      expect(wishes()).to.deep.equal(["c1 strategy strategy's", "c2 operator operator's"]);
+      ledger.append([
+        { type: 'cancel-all-ordered', atMs: AT + 1, reason: 'all', id: 'supervisor:1:1' },
+        intended('c5', { intendedAtMs: AT + 2 }),
+      ]);
+      expect(wishes()).to.deep.equal(['c1 operator all', "c2 operator operator's", 'c4 operator all']);
+    });
+
+    it('the snapshot has the orders of ten minutes, or says that they are too many to be told', () => {
+      const ledger = inMemory();
+      const at = (label: string, intendedAtMs: number): LedgerRecord => intended(label, { intendedAtMs });
+      ledger.append([at('c1', AT - 600_000), at('c2', AT - 599_999), at('c3', AT)]);
+      expect(ledger.snapshot().recentOrders?.map(({ intendedAtMs }) => intendedAtMs)).to.deep.equal([
+        AT - 599_999,
+        AT,
+      ]);
+      ledger.append(Array.from({ length: RECENT_ORDERS_MOST }, (_, index) => at(`d${index}`, AT + 1)));
+      expect(ledger.snapshot().recentOrders).to.equal(null);
+    });
+
+    it('a batch that is handed in twice is in the history once', () => {
+      const ledger = inMemory();
+      const batch: readonly LedgerRecord[] = [
+        intended('c1'),
+        moved('c1', { status: 'in-flight', sentAtMs: AT + 1 }, AT + 1),
+        audited('execution:1:3', 'strategy:1:1', 'order-in-flight', { clientOrderId: 'c1' }),
+      ];
+      ledger.append(batch);
+      const kinds = ledger.append([
+        ...batch,
+        {
+          ...moved('c1', { status: 'working', venueOrderId: '1', filled: 0n }, AT + 2),
+          cause: 'execution:1:4',
+        },
+      ]);
+      expect(kinds.map(({ type }) => type)).to.deep.equal(['intent-repeated', 'move-repeated']);
+      expect(ledger.snapshot().openOrders[0]?.state.status).to.equal('working');
+      ledger.close();
     });
 
     it('any history of one order leaves its last state, first sending and settling', () => {

@@ -14,6 +14,8 @@ export interface LedgerThread {
   /** Resolves with the first thing said that matches, from now on or before. */
   heard(matches: (message: FromWorker) => boolean): Promise<FromWorker>;
   connect(peer: ActorName): Peer;
+  /** The peer's thread has ended. */
+  lose(peer: ActorName): void;
   exited: Promise<number>;
 }
 
@@ -74,6 +76,7 @@ export const startLedgerThread = (settings: { stateDbPath: string; mode: string 
       );
       return peerOn(channel.port1);
     },
+    lose: peer => control.port1.postMessage({ type: 'peer-lost', peer } satisfies ToWorker),
     exited,
   };
 };

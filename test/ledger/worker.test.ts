@@ -61,6 +61,22 @@ describe('ledger worker', () => {
     after.close();
   });
 
+  it('hears out a sender that is gone before it listens to its successor, and loses nothing', async () => {
+    const thread = await start();
+    const labels = (word: string): string[] => Array.from({ length: 300 }, (_, index) => `${word}${index}`);
+    const gone = thread.connect('execution');
+    for (const label of labels('a')) gone.append([intended(label)]);
+    thread.lose('execution');
+    const next = thread.connect('execution');
+    for (const label of labels('b')) next.append([intended(label)], false);
+    const { snapshot } = await next.ask({ type: 'snapshot-wanted', request: 1 }, 'snapshot-given');
+    expect(snapshot.openOrders.map(each => each.clientOrderId)).to.deep.equal([
+      ...labels('a'),
+      ...labels('b'),
+    ]);
+    await stop(thread);
+  });
+
   it('refuses to start on another mode’s file with a reason that crosses the thread', async () => {
     openLedger({ path: dir.file('a.sqlite'), mode: 'live' }).close();
     const thread = startLedgerThread({ stateDbPath: dir.file('a.sqlite'), mode: 'paper' });

@@ -252,6 +252,7 @@ const TABLE: Readonly<
     read: s => formatDecimal(s.risk.maxDailyLossTry ?? 0n),
   },
   MAX_DRAWDOWN_PCT: { good: ['5.5', 5.5], bad: ['0', '101', '5%'], read: s => s.risk.maxDrawdownPct },
+  PRICE_DRIFT_BPS: { good: ['300', 300], bad: ['0', '5001', 'wide'], read: s => s.risk.priceDriftBps },
   PRICE_COLLAR_BPS: { good: ['50', 50], bad: ['0', '5001', '0.5'], read: s => s.risk.priceCollarBps },
   MAX_ORDERS_PER_MINUTE: {
     good: ['60', 60],

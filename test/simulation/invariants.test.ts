@@ -110,7 +110,7 @@ const begin = () => {
         budget: { writesPerSecond: 8, writeBurst: 8, cold: false },
         shutdownOpenOrders: 'leave',
       },
-      { openOrders: labels.map(order), fills: [] },
+      { openOrders: labels.map(order), fills: [], cancelWishes: [], recentOrders: [] },
       { monoMs: 0, wallMs: 0 },
     );
   };

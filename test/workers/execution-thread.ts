@@ -130,6 +130,8 @@ export interface ExecutionThread {
 const SNAPSHOT: LedgerSnapshot = {
   instance: 'feed',
   openOrders: [],
+  cancelWishes: [],
+  recentOrders: [],
   fills: [],
   openingBalances: [],
   openingAtMs: null,

@@ -38,6 +38,8 @@ export const CONFIG: ReconciliationConfig = {
 export const emptySnapshot = (over: Partial<LedgerSnapshot> = {}): LedgerSnapshot => ({
   instance: INSTANCE,
   openOrders: [],
+  cancelWishes: [],
+  recentOrders: [],
   fills: [],
   openingBalances: [],
   openingAtMs: null,
