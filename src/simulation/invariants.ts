@@ -3,6 +3,7 @@
  * account and the supervisor's own state, not the bot's view of them.
  */
 import type { AccountUpdated } from '../domain/account-events.js';
+import { CAUSES } from '../domain/breaker.js';
 import type { ExecutionState } from '../domain/execution.js';
 import type { WriteApproval } from '../domain/fence.js';
 import type { AppendRequest } from '../domain/ledger-records.js';
@@ -90,6 +91,9 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
     if (!durable.has(clientOrderId)) violated(`order ${clientOrderId} is sent before its intent is durable`);
     if (control === null) return;
     if (!control.maySubmit) violated(`order ${clientOrderId} is sent in state ${control.state}`);
+    for (const { key, cause, subject } of control.holds)
+      if (!CAUSES[cause].perSymbol || subject === '' || subject === terms.symbol)
+        violated(`order ${clientOrderId} is sent although hold ${key} stands`);
     if (control.blockedSymbols.includes(terms.symbol))
       violated(`order ${clientOrderId} is sent although ${terms.symbol} is blocked`);
   };

@@ -4,6 +4,7 @@
  */
 
 import { CAUSES } from '../domain/breaker.js';
+import type { HoldCause } from '../domain/safety.js';
 import type { LogLevel } from '../domain/step.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { randomStream } from '../exchange/random.js';
@@ -64,7 +65,9 @@ export const LIVENESS_MS = 60_000;
 const STOP_MS = 20_000;
 /** Releasing one hold may uncover another; a restart after it may take a while. */
 const RELEASE_ROUNDS = 4;
-const BAN_MS = 120_000;
+/** Causes whose release waits for windows and trials of a minute each. */
+const SLOW_CAUSES: ReadonlySet<HoldCause> = new Set(['rest-429', 'ws-reconnect']);
+const SLOW_RELEASE_MS = 120_000;
 const LOOKS = 20;
 const BETWEEN_LOOKS_MS = 150;
 /** Lines kept for a failure. */
@@ -175,8 +178,10 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     world.run(options.durationMs);
     plan.end();
     world.run(LIVENESS_MS);
-    // The venue's own ban lasts a minute (protocol section 8), and what it held is tried before it is released.
-    if (world.process.state.control.holds.some(({ cause }) => cause === 'rest-429')) world.run(BAN_MS);
+    // The venue's own ban lasts a minute (protocol section 8), reconnects are counted over one, and after a relapse a
+    // trial lasts up to another: these may take longer, and no more than that.
+    if (world.process.state.control.holds.some(({ cause }) => SLOW_CAUSES.has(cause)))
+      world.run(SLOW_RELEASE_MS);
     const standing = world.process.state.control.holds;
     const givenUp = new Set(
       standing.filter(({ cause }) => cause === 'restart-storm').map(({ subject }) => subject),

@@ -173,6 +173,9 @@ export const createWriteRules = (facts: WriteFacts, violated: (words: string) =>
     const receivedMonoMs = bookReceived.get(terms.symbol) ?? Number.NEGATIVE_INFINITY;
     if (now - receivedMonoMs > facts.settings().maxMarketDataAgeMs)
       violated(`order ${clientOrderId} leans on a book of ${Math.round(now - receivedMonoMs)} ms ago`);
+    for (const { record } of facts.execution()?.open.values() ?? [])
+      if (record.order.terms.symbol === terms.symbol && record.order.state.status === 'unknown')
+        violated(`order ${clientOrderId} is sent while the fate of ${record.order.clientOrderId} is unknown`);
     const others = mayExecute(account);
     for (const other of others)
       if (crosses(terms, other.terms)) violated(`order ${clientOrderId} may trade with an own order`);

@@ -69,6 +69,7 @@ const begin = () => {
       maySubmit: true,
       mayCancel: true,
       blockedSymbols: [] as readonly string[],
+      holds: [] as ControlState['holds'],
       state: 'live',
       epoch: 1,
     } as ControlState | null,
@@ -184,6 +185,16 @@ describe('the invariants', () => {
         invariants.execution.onWrite(submit, APPROVAL);
       },
       'BTCTRY is blocked',
+    ],
+    [
+      'a submit under a hold, whatever the state says',
+      ({ facts, invariants, journal }) => {
+        journal();
+        const hold = { key: 'auth', cause: 'auth', subject: '', detail: '', placedAtMs: 0 } as const;
+        facts.control = { ...facts.control, holds: [hold] } as ControlState;
+        invariants.execution.onWrite(submit, APPROVAL);
+      },
+      'although hold auth stands',
     ],
     [
       'a cancel in observe-only',
