@@ -64,12 +64,12 @@ const VENUE_FAULTS: readonly (readonly [name: FaultName, options?: Readonly<Reco
   ['silent-stall', {}],
   ['stalled-channel', { value: 'obdiff' }],
   ['stalled-channel', { value: 'trade' }],
-  ['cs-gap', { probability: 0.02 }],
-  ['cs-repeat', { probability: 0.05 }],
-  ['late-full-book', { probability: 0.02 }],
-  ['missing-delete', { probability: 0.02 }],
-  ['crossed-book', { probability: 0.02 }],
-  ['corrupt-frame', { probability: 0.02 }],
+  ['cs-gap', { probability: 0.3 }],
+  ['cs-repeat', { probability: 0.3 }],
+  ['late-full-book', { probability: 0.3 }],
+  ['missing-delete', { probability: 0.3 }],
+  ['crossed-book', { probability: 0.3 }],
+  ['corrupt-frame', { probability: 0.1 }],
   ['drop-private', { value: '423', probability: 0.5 }],
   ['drop-private', { value: '441+451+452', probability: 0.5 }],
   ['mute-after-relogin', {}],
@@ -98,6 +98,9 @@ export const drawSwitches = (random: Random): readonly FaultSpec[] =>
 /** Crashes in a row that use a restart budget up, and the time between them. */
 const STORM_CRASHES = CRASH_LIMIT + 1;
 const STORM_INTERVAL_MS = 3_000;
+
+/** Share of commits that a flaky disk fails. */
+const FLAKY_SHARE = 0.4;
 
 /** Value of an order placed by hand. */
 const BY_HAND_VALUE = fromInteger(300);
@@ -144,7 +147,7 @@ export const createFaultPlan = (
   /** Who is to die at one of its next effects: the count of sends left, by victim. */
   let doomed: { readonly victim: ActorName | 'process'; left: number } | null = null;
   let lossy: { readonly share: number } | null = null;
-  let disk: 'sound' | 'full' | 'sync' = 'sound';
+  let disk: 'sound' | 'full' | 'sync' | 'flaky' = 'sound';
   /** Commits until the power goes in one. */
   let commitsToLive: number | null = null;
 
@@ -236,7 +239,7 @@ export const createFaultPlan = (
     },
     {
       name: 'worker stalls',
-      weight: 6,
+      weight: 10,
       happen: () => {
         const actor = pick(KILLABLE);
         count(`stall of ${actor}`);
@@ -267,9 +270,9 @@ export const createFaultPlan = (
     },
     {
       name: 'disk fails',
-      weight: 6,
+      weight: 8,
       happen: () => {
-        disk = pick(['full', 'sync']);
+        disk = pick(['full', 'sync', 'flaky']);
         count(`disk ${disk}`);
         after(duration(), 'disk recovers', () => {
           disk = 'sound';
@@ -477,8 +480,9 @@ export const createFaultPlan = (
           };
         }
       }
-      if (disk === 'sound') return DONE;
-      return { type: 'fails', reason: disk, kept: disk === 'sync' && uniform(random) < 0.5 };
+      if (disk === 'sound' || (disk === 'flaky' && uniform(random) >= FLAKY_SHARE)) return DONE;
+      const reason = disk === 'full' ? 'full' : 'sync';
+      return { type: 'fails', reason, kept: reason === 'sync' && uniform(random) < 0.5 };
     },
     fateOf: () => {
       if (!active || lossy === null || uniform(random) >= lossy.share) return NORMAL;

@@ -11,16 +11,16 @@ export interface Prey {
   readonly tookMs: number;
 }
 
-/** Six simulated minutes with a fault every few seconds: short runs, so that a seed is quickly run again. */
-const HOURS = 0.1;
-const EVERY_S = 6;
-const SYMBOLS = [['BTCTRY'], ['BTCTRY', 'ETHTRY']] as const;
+/** Five simulated minutes with a fault every few seconds: short runs, so that a seed is quickly run again. */
+const HOURS = 0.08;
+const EVERY_S = 4;
+const SYMBOLS = [['BTCTRY'], ['BTCTRY', 'ETHTRY', 'XRPTRY']] as const;
 
 /** The plan of one seed of a hunt. */
 export const huntPlan = (seed: number): SeedRun.SeedPlan => ({
   seed,
   strategy: 'mixed',
-  symbols: SYMBOLS[seed % 3 === 2 ? 1 : 0],
+  symbols: SYMBOLS[seed % 2 === 0 ? 1 : 0],
   hours: HOURS,
   everyS: EVERY_S,
 });

@@ -12,16 +12,7 @@ const named = (name: string): Mutant => {
   return found;
 };
 const FOUND: Prey = { seed: 3, violation: 'seed 3 BROKEN: seed 3: a | b\nat x', runs: 1, tookMs: 1_500 };
-const FACTS = {
-  date: '2026-01-31',
-  commit: 'abc',
-  machine: 'a machine',
-  loadBefore: 1,
-  loadAfter: 2,
-  tookMs: 3_000,
-  minutes: 10,
-  controlRuns: 5,
-};
+const FACTS = { date: '2026-01-31', commit: 'abc', machine: 'a machine', minutes: 10, controlRuns: 5 };
 
 describe('planted bugs', () => {
   it('are at least twenty, of different names, and each fits the sources as they are', () => {
@@ -58,18 +49,21 @@ describe('planted bugs', () => {
 
   it('are reported with seed, time and what broke, and named when they were not found', () => {
     const [first, second] = [named('skip-the-fence'), named('forget-the-lease')];
-    const section = mutantSection(
-      [
-        { mutant: first, prey: FOUND },
-        { mutant: second, prey: null },
-      ],
-      null,
-      FACTS,
-    );
-    expect(section).to.include(`| ${first.name}: ${first.about} | 3 | 1.5 s | a / b |`);
+    const names = [first.name, second.name];
+    const trophies = [
+      { mutant: first, prey: FOUND },
+      { mutant: second, prey: null },
+    ];
+    const section = mutantSection(trophies, null, FACTS, '', names);
+    expect(section).to.include(`| ${first.name}: ${first.about} | 3 | 2 s | a / b | 2026-01-31, abc |`);
     expect(section).to.include('1 of 2 were found; not found: forget-the-lease.');
-    expect(section).to.include('Without a bug 5 seeds broke nothing.');
-    expect(mutantSection([{ mutant: first, prey: FOUND }], FOUND, FACTS)).to.include('proves little');
+    expect(section).to.include('Without a bug 5 seeds of the same kind broke nothing.');
+    const later = { ...FACTS, date: '2026-02-01' };
+    const again = mutantSection([{ mutant: second, prey: FOUND }], FOUND, later, section, names);
+    expect(again).to.include('a / b | 2026-01-31, abc |');
+    expect(again).to.include('a / b | 2026-02-01, abc |');
+    expect(again).to.include('All 2 were found.');
+    expect(again).to.include('proves little');
     expect(wordsOf('seed 12 BROKEN: seed 12: words')).to.equal('words');
   });
 

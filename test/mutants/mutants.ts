@@ -98,11 +98,11 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'drop-a-late-fill',
-    'a fill that comes after its order ended is not recorded',
+    'a fill that comes while its order is being canceled is not recorded',
     edit(
       BOOKING,
       "  if (outcome !== 'booked') return;\n",
-      "  if (outcome !== 'booked' || tracked?.order.state.status === 'canceled') return;\n",
+      "  if (outcome !== 'booked' || tracked?.order.state.status === 'cancel-in-flight') return;\n",
     ),
   ),
   mutant(
