@@ -4,10 +4,13 @@
  * any of its threads fail (seam.ts).
  */
 import '#src/supervision/signals.js';
-import { main } from '#src/supervision/main.js';
+import { keepCompiledCode } from '#src/runtime/compile-cache.js';
 import { openSeam } from './seam.js';
 
 openSeam();
+// As the entry itself does: a worker that starts again is back sooner.
+keepCompiledCode(process.env);
+const { main } = await import('#src/supervision/main.js');
 main({
   args: process.argv.slice(2),
   env: process.env,

@@ -1,24 +1,15 @@
 import { expect } from 'chai';
-import { SyncTrace } from './fsync.js';
+import { SyncTrace, syncs } from './fsync.js';
+import { kills } from './kills.js';
 import { type FaultPart, sizesFor } from './part.js';
 import { PARTS, partsNamed } from './parts.js';
 import { type RunFacts, sectionOf, withSection } from './reliability.js';
+import { testSmall } from './small-run.js';
+import { submits } from './submits.js';
 
-/** The first minute of `npm run faults`; the long run writes docs/RELIABILITY.md. */
-describe('the whole bot through real threads and sockets, part by part', function () {
-  this.timeout(180_000);
-
-  for (const part of PARTS)
-    it(`shows no contradiction: ${part.name}`, async function () {
-      const missing = part.missing?.() ?? null;
-      if (missing !== null) {
-        console.log(`      skipped: ${missing}`);
-        this.skip();
-      }
-      const { rows, contradictions } = await part.run(part.small, { seed: 11, lanes: 1 });
-      expect(contradictions).to.deep.equal([]);
-      expect(rows).not.to.be.empty;
-    });
+/** The first minutes of `npm run faults`; the long run writes docs/RELIABILITY.md. */
+describe('the money path through real threads and sockets', () => {
+  for (const part of [submits, kills, syncs]) testSmall(part);
 });
 
 describe('the document of the fault runs', () => {

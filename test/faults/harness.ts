@@ -161,13 +161,13 @@ export class Stage {
   }
 
   /**
-   * Lets go of safe mode, as soon as the state is clean.
+   * Lets go of safe mode, or of another latched hold, as soon as the state is clean.
    * @param first keys of other latched holds that the test itself brought about, released before it
    */
-  async release(first: readonly string[] = []): Promise<void> {
-    await this.until('the release of safe mode', async () => {
-      for (const key of first) await this.off(key);
-      return this.off('operator');
+  async release(first: readonly string[] = [], key = 'operator'): Promise<void> {
+    await this.until(`the release of ${key}`, async () => {
+      for (const other of first) await this.off(other);
+      return this.off(key);
     });
   }
 

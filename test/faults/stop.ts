@@ -27,7 +27,6 @@ const HANGING_MS = 500;
 const GOAL_MS = STOP_TOTAL_MS;
 
 const SCENARIOS: readonly Scenario[] = [
-  { name: 'under load, resting orders canceled', settings: {}, exitCode: 0 },
   {
     name: 'a second signal while the exchange hangs',
     settings: {},
@@ -39,6 +38,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
   },
   { name: 'idle', settings: IDLE, exitCode: 0 },
+  { name: 'under load, resting orders canceled', settings: {}, exitCode: 0 },
   { name: 'under load, resting orders left', settings: { SHUTDOWN_OPEN_ORDERS: 'leave' }, exitCode: 0 },
   {
     name: 'with the exchange hanging',
@@ -89,7 +89,9 @@ const oneStop = async (
   const tookMs = preciseMs() - signaledAtMs;
   stage.venue.clearFaults();
   disk.free();
-  if (end.code !== scenario.exitCode)
+  // Forced, the process waits half a second for its threads and then ends itself the hard way.
+  const isForced = scenario.second === true && end.signal === 'SIGKILL';
+  if (end.code !== scenario.exitCode && !isForced)
     contradictions.push(
       `${scenario.name}: ended with ${end.code ?? end.signal} instead of ${scenario.exitCode}`,
     );
@@ -123,7 +125,7 @@ export const stop = definePart({
 with a second SIGTERM. After each the next start must find everything that the exchange had done. Two cores stop seven
 threads here, and the exchange of the run is one more.`,
   full: { stops: SCENARIOS.length, rounds: 3 },
-  small: { stops: 2, rounds: 1 },
+  small: { stops: 1, rounds: 1 },
   run: async (size, { seed }) => {
     const disk = smallDisk();
     const stage = await Stage.open(seed + 6_000, disk.folder);
@@ -152,6 +154,10 @@ threads here, and the exchange of the run is one more.`,
           `exit code ${scenario.exitCode}, ${scenario.second === true ? 'at once' : `within ${seconds(GOAL_MS)}`}, last POST ≤ 100 ms`,
           `exit code ${codes}; longest ${seconds(longest)}; last POST ${lastPost === 0 ? 'none after the signal' : millis(lastPost)}`,
         ]);
+        if (ended.some(({ end }) => end.signal === 'SIGKILL'))
+          notes.push(
+            'SIGKILL: its threads had not ended half a second after the second signal, and the process ended itself.',
+          );
         if (scenario.second !== true && longest > GOAL_MS)
           notes.push(`A stop ${scenario.name} took ${seconds(longest)}.`);
       }

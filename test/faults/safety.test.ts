@@ -1,0 +1,13 @@
+import { crashes } from './crashes.js';
+import { disk } from './disks.js';
+import { freeze } from './freeze.js';
+import { killSwitch } from './kill-switch.js';
+import { signals } from './signals.js';
+import { testSmall } from './small-run.js';
+import { stop } from './stop.js';
+import { storms } from './storms.js';
+
+/** The first minutes of `npm run faults`; the long run writes docs/RELIABILITY.md. */
+describe('safety through real threads and sockets', () => {
+  for (const part of [signals, freeze, crashes, storms, killSwitch, disk, stop]) testSmall(part);
+});
