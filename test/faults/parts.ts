@@ -7,6 +7,7 @@ import { killSwitch } from './kill-switch.js';
 import { kills } from './kills.js';
 import type { FaultPart } from './part.js';
 import { rates } from './rates.js';
+import { reconnects } from './reconnects.js';
 import { secrets } from './secrets.js';
 import { signals } from './signals.js';
 import { stop } from './stop.js';
@@ -21,6 +22,7 @@ export const PARTS: readonly FaultPart[] = [
   freeze,
   crashes,
   storms,
+  reconnects,
   killSwitch,
   disk,
   stop,
