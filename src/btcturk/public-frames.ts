@@ -219,7 +219,8 @@ const readTrade = (item: unknown): FrameTrade | null => {
   if (typeof item !== 'object' || item === null) return null;
   const { D: at, I: id, A: amount, P: price, S: side } = item as Fields;
   const tradeId = typeof id === 'string' ? id : Number.isSafeInteger(id) ? String(id) : '';
-  const tradedAtMs = Number(at);
+  // Not of anything: an object may hold a `toString` that cannot be called, and Number() throws on it.
+  const tradedAtMs = typeof at === 'string' || typeof at === 'number' ? Number(at) : Number.NaN;
   const quantity = typeof amount === 'string' ? tryParseDecimal(amount) : undefined;
   const exactPrice = typeof price === 'string' ? tryParseDecimal(price) : undefined;
   if (tradeId === '' || tradeId.length > 40 || !Number.isSafeInteger(tradedAtMs)) return null;

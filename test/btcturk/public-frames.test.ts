@@ -111,6 +111,14 @@ describe('public frames', () => {
     expect(traded).to.deep.include({ last: '772.60', dayVolume: 11.32065888 });
   });
 
+  it('calls a trade malformed whose time is no text and no number, whatever it holds', () => {
+    for (const at of ['{"toString":1,"valueOf":null}', '[]', 'null', 'true', '{}'])
+      expect(
+        read(`[422,{"D":${at},"I":"7","A":"1","P":"2","S":0,"channel":"trade","event":"BTCUSDT"}]`).type,
+        at,
+      ).to.equal('malformed');
+  });
+
   it('reads trades, one and many, oldest first', () => {
     const one = '{"D":"1790133598755","I":"1021876402817003","A":"0.0021000000","P":"77260.0000000000","S":1';
     const single = read(`[422,${one},"event":"BTCUSDT","channel":"trade"}]`);

@@ -5,6 +5,7 @@ import { freeze } from './freeze.js';
 import { syncs } from './fsync.js';
 import { killSwitch } from './kill-switch.js';
 import { kills } from './kills.js';
+import { nonsense } from './nonsense.js';
 import type { FaultPart } from './part.js';
 import { rates } from './rates.js';
 import { reconnects } from './reconnects.js';
@@ -23,6 +24,7 @@ export const PARTS: readonly FaultPart[] = [
   crashes,
   storms,
   reconnects,
+  nonsense,
   killSwitch,
   disk,
   stop,
