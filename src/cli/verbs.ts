@@ -81,6 +81,16 @@ export const VERBS: readonly VerbEntry[] = [
     load: () => verbIn(import('./explain.js')),
   },
   {
+    name: 'strategies',
+    summary: 'the strategies there are, and what each declares',
+    load: () => verbIn(import('./strategies.js')),
+  },
+  {
+    name: 'new-strategy',
+    summary: 'a strategy of your own to start from, with a test',
+    load: () => verbIn(import('./new-strategy.js')),
+  },
+  {
     name: 'exchange',
     summary: 'a local BtcTurk to practise on',
     load: () => verbIn(import('./exchange.js')),

@@ -93,7 +93,8 @@ export const MAX_SAVED_LENGTH = 262_144;
 export const UNIVERSE_INTERVAL_MS = 60_000;
 /** What `stopped` says of a strategy whose actor is stopping: nothing is wrong with it. */
 export const STOPPING = 'stopping';
-const STATUS_INTERVAL_MS = 1_000;
+/** How often a host says how it stands, on a tick. */
+export const STATUS_INTERVAL_MS = 1_000;
 const MAX_NOTES = 200;
 
 export interface StrategyHostConfig {

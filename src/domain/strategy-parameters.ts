@@ -77,3 +77,24 @@ const readParameter = (spec: ParameterSpec, given: unknown): Read => {
 };
 
 const shown = (given: unknown): string => (JSON.stringify(given) ?? String(given)).slice(0, 60);
+
+/** A declaration in words, for lists and pages. */
+export const describeParameter = (
+  spec: ParameterSpec,
+): { readonly fallback: string; readonly accepts: string; readonly unit: string } => {
+  const fallback = String(spec.default);
+  switch (spec.type) {
+    case 'number':
+    case 'integer':
+    case 'decimal': {
+      const kind = spec.type === 'integer' ? 'whole number' : spec.type === 'number' ? 'number' : 'decimal';
+      return { fallback, accepts: `${kind}, ${spec.min} to ${spec.max}`, unit: spec.unit };
+    }
+    case 'choice':
+      return { fallback, accepts: spec.choices.join(', '), unit: '' };
+    case 'boolean':
+      return { fallback, accepts: 'true, false', unit: '' };
+    case 'text':
+      return { fallback, accepts: 'text', unit: '' };
+  }
+};

@@ -9,6 +9,8 @@ import type { OwnOrder, ParameterValues, StrategyDefinition } from './strategy.j
 import {
   initialStrategyHost,
   openOrdersOf,
+  STATUS_INTERVAL_MS,
+  STOPPING,
   type StrategyHostConfig,
   type StrategyHostEffect,
   type StrategyHostInput,
@@ -101,9 +103,11 @@ export const stepPortfolio = (
 ): Stepped<PortfolioState, StrategyHostEffect> => {
   const { hosts } = state;
   if (hosts.length === 1) {
+    const only = hosts[0] as StrategyHostState;
     watch(0);
-    const { effects } = stepStrategyHost(hosts[0] as StrategyHostState, input, now);
+    const { effects } = stepStrategyHost(only, input, now);
     watch(null);
+    if (input.type === 'tick' && hasJustReported(only, now)) effects.push(stoppedGauge(state));
     return { state, effects };
   }
   const effects: StrategyHostEffect[] = [];
@@ -144,14 +148,23 @@ const ordersBeside = (state: PortfolioState, index: number): readonly OwnOrder[]
     : state.hosts.flatMap((host, other) => (other === index ? [] : openOrdersOf(host)));
 const NOBODYS: readonly OwnOrder[] = [];
 
-const STATUS_EVERY_MS = 1_000;
-
 const addStatus = (state: PortfolioState, effects: StrategyHostEffect[], now: Now): void => {
   const first = state.hosts[0];
-  // The first member's clock speaks for all: it has just moved on when its next report is a whole interval away.
-  if (first === undefined || first.nextStatusMonoMs !== now.monoMs + STATUS_EVERY_MS) return;
-  effects.push({ type: 'status', facts: portfolioFacts(state) });
+  // The first member's clock speaks for all.
+  if (first === undefined || !hasJustReported(first, now)) return;
+  effects.push({ type: 'status', facts: portfolioFacts(state) }, stoppedGauge(state));
 };
+
+/** Its clock has just moved on when its next report is a whole interval away. */
+const hasJustReported = (host: StrategyHostState, now: Now): boolean =>
+  host.nextStatusMonoMs === now.monoMs + STATUS_INTERVAL_MS;
+
+const stoppedGauge = ({ hosts }: PortfolioState): StrategyHostEffect => ({
+  type: 'metric',
+  kind: 'gauge',
+  name: 'btcbot_strategies_stopped',
+  value: hosts.filter(({ stopped }) => stopped !== null && stopped !== STOPPING).length,
+});
 
 /** The actor's part of `btcbot status`: of one strategy its facts, of several theirs by name. */
 export const portfolioFacts = (state: PortfolioState): Readonly<Record<string, unknown>> => {

@@ -9,9 +9,9 @@ import { DENIAL_WORDS } from './denial-words.js';
 import { OBJECTIVES } from './slo.js';
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
-const table = (titles: readonly string[], rows: readonly (readonly string[])[]): string =>
+export const table = (titles: readonly string[], rows: readonly (readonly string[])[]): string =>
   [titles, titles.map(() => '---'), ...rows].map(row => `| ${row.map(cell).join(' | ')} |`).join('\n');
-const code = (text: string): string => `\`${text}\``;
+export const code = (text: string): string => `\`${text}\``;
 
 const ROLE_WORDS: Readonly<Record<NonNullable<SettingSpec['role']>, string>> = {
   mode: 'malformed counts as the safest value',
@@ -106,9 +106,12 @@ const MARKED = /<!-- generated: ([a-z-]+) -->\n[\s\S]*?<!-- end of \1 -->/g;
  * The document with every marked table made anew.
  * @throws when a marker names a table that does not exist.
  */
-export const renderDocument = (document: string): string =>
+export const renderDocument = (
+  document: string,
+  tables: Readonly<Record<string, () => string>> = TABLES,
+): string =>
   document.replace(MARKED, (_whole, name: string) => {
-    const make = TABLES[name];
-    if (make === undefined) throw new Error(`there is no table ${name}: ${Object.keys(TABLES).join(', ')}`);
+    const make = tables[name];
+    if (make === undefined) throw new Error(`there is no table ${name}: ${Object.keys(tables).join(', ')}`);
     return `<!-- generated: ${name} -->\n\n${make()}\n\n<!-- end of ${name} -->`;
   });

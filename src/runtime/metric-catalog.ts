@@ -59,6 +59,7 @@ export const METRICS: Readonly<Record<string, MetricSpec>> = {
   btcbot_late_facts_total: counter('Facts that came after their order had ended'),
   btcbot_impossible_facts_total: counter('Facts that cannot be; each places a hold'),
   btcbot_strategy_faults_total: counter('Errors thrown by the strategy'),
+  btcbot_strategies_stopped: gauge('Strategies stopped for what they did; `btcbot status` names them', 0),
   btcbot_ledger_refused_total: counter('Batches that contradicted the ledger'),
   btcbot_ledger_given_up_total: counter('Records given up while the ledger could not write'),
   btcbot_ledger_failures_total: counter('Commits of the ledger that failed'),

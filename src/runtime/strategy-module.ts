@@ -1,4 +1,5 @@
 /** A user's own strategy: one file outside the package, JavaScript or TypeScript (Node strips the types). */
+import { registerHooks } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StrategyDefinition } from '../domain/strategy.js';
@@ -6,6 +7,24 @@ import { definitionProblems } from '../domain/strategy-definition.js';
 
 /** Whether a value of `STRATEGY` names a file rather than a built-in strategy. */
 export const isModulePath = (name: string): boolean => /[/\\]|\.[cm]?[jt]s$/.test(name);
+
+/** What a user's file may import by name, wherever it lies: this very program, so that there is one of each. */
+const OWN_PARTS: Readonly<Record<string, string>> = {
+  'btcbot/strategy': new URL('../strategy.js', import.meta.url).href,
+  'btcbot/testing': new URL('../testing.js', import.meta.url).href,
+};
+let hooked = false;
+
+const serveOwnParts = (): void => {
+  if (hooked) return;
+  hooked = true;
+  registerHooks({
+    resolve: (specifier, context, next) => {
+      const url = OWN_PARTS[specifier];
+      return url === undefined ? next(specifier, context) : { url, shortCircuit: true };
+    },
+  });
+};
 
 /** The file is not there, does not load, or does not hold a strategy. */
 export class StrategyModuleError extends Error {
@@ -18,6 +37,7 @@ export class StrategyModuleError extends Error {
  * @throws StrategyModuleError with every problem in its message
  */
 export const importStrategy = async (path: string, cwd: string): Promise<StrategyDefinition> => {
+  serveOwnParts();
   const file = resolve(cwd, path);
   let loaded: { readonly default?: unknown };
   try {

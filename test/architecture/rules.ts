@@ -34,7 +34,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     imports: ['messages', 'domain'],
     packages: ['comlink', 'zod', 'fastest-levenshtein', 'pino', '@opentelemetry', 'undici'],
   },
-  operations: { imports: BASE, packages: [] },
+  // The pages of the built-in strategies show their declared parameters.
+  operations: { imports: [...BASE, 'strategies'], packages: [] },
   btcturk: { imports: BASE, packages: ['undici', 'ws', 'zod', 'bottleneck'] },
   exchange: { imports: BASE, packages: ['ws', 'zod', 'pure-rand', 'fastest-levenshtein'] },
   ledger: { imports: BASE, packages: ['better-sqlite3'] },
