@@ -111,7 +111,10 @@ hostActor('execution', context => {
         void depart({ ...effect, controller: new AbortController(), sent: false, endedBecause: null });
         return;
       case 'read':
-        if (venueAllowed) void rest.ask(effect.call).then(answer => step({ type: 'read-answered', answer }));
+        if (venueAllowed)
+          void rest
+            .ask(effect.call)
+            .then(answer => context.guarded('read', answer, () => step({ type: 'read-answered', answer })));
         return;
       default:
         performCommon(context, effect);

@@ -39,6 +39,7 @@ hostActor('market-data', context => {
         feed = createPublicFeed({
           wsUrl: boot.publicEndpoints.wsUrl,
           now: context.now,
+          guard: (text, handle) => context.guarded('public-frame', text, handle),
           config: {
             instruments,
             maxAgeMs: boot.settings.maxMarketDataAgeMs,

@@ -120,7 +120,24 @@ hostActor('reconciliation', context => {
         return;
       case 'read': {
         const { requestId, call } = effect;
-        void rest?.ask(call).then(answer => step({ type: 'read-answered', requestId, ...answer }));
+        void rest?.ask(call).then(answer =>
+          context.guarded(
+            'read',
+            answer,
+            () => step({ type: 'read-answered', requestId, ...answer }),
+            () =>
+              step({
+                type: 'read-answered',
+                requestId,
+                ...answer,
+                result: {
+                  ok: false,
+                  failure: { type: 'unavailable', cause: 'unreadable', detail: 'quarantined' },
+                  tookMs: answer.result.tookMs,
+                },
+              }),
+          ),
+        );
         return;
       }
       case 'append':
@@ -149,6 +166,7 @@ hostActor('reconciliation', context => {
     feed = openPrivateFeed({
       wsUrl: boot.accountEndpoints.wsUrl,
       credentials: boot.credentials,
+      guard: (text, handle) => context.guarded('private-frame', text, handle),
       onEvent: event => step({ type: 'private-event', event }),
       onState: (newState, detail) => step({ type: 'private-state', feed: newState, reason: detail }),
       onProblem: problem => context.log('warn', 'private-frame-unreadable', { problem }),

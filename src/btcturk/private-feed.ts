@@ -23,6 +23,8 @@ export interface PrivateFeedOptions {
   readonly onState: (state: PrivateFeedState, detail: string) => void;
   /** A frame that could not be read; a `balance-hint` event follows it. */
   readonly onProblem?: (problem: string) => void;
+  /** Handles a frame; absent, it is simply handled. */
+  readonly guard?: (text: string, handle: () => void) => void;
   /** Spreads reconnects; any integer. */
   readonly seed: number;
   /** Connections an earlier incarnation may just have made. */
@@ -68,7 +70,11 @@ export const openPrivateFeed = (options: PrivateFeedOptions): PrivateFeed => {
       case 'connect':
         socket = openSocket(options.wsUrl, {
           onOpen: () => step({ type: 'opened' }),
-          onText: text => step({ type: 'frame', frame: readPrivateFrame(text) }),
+          onText: text => {
+            const handle = (): void => step({ type: 'frame', frame: readPrivateFrame(text) });
+            if (options.guard === undefined) handle();
+            else options.guard(text, handle);
+          },
           onPing: () => step({ type: 'pinged' }),
           onClosed: detail => step({ type: 'closed', detail }),
         });

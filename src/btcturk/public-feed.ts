@@ -26,6 +26,8 @@ export interface PublicFeedOptions {
   readonly perform: (effect: PublicFeedEffect) => void;
   /** Every text frame as it arrives, before it is read. */
   readonly onText?: (text: string) => void;
+  /** Handles a frame; absent, it is simply handled. */
+  readonly guard?: (text: string, handle: () => void) => void;
   /** The socket was opened, or ended. */
   readonly onSocket?: (event: 'opened' | 'closed', detail: string) => void;
 }
@@ -50,7 +52,9 @@ export const createPublicFeed = (options: PublicFeedOptions): PublicFeed => {
 
   const onText = (text: string): void => {
     options.onText?.(text);
-    step({ type: 'frame', frame: reader.read(text) });
+    const handle = (): void => step({ type: 'frame', frame: reader.read(text) });
+    if (options.guard === undefined) handle();
+    else options.guard(text, handle);
     if (batchEnds) return;
     batchEnds = true;
     // Every frame that is already here is read before the books are published, so a flood ends in the newest picture.

@@ -116,6 +116,8 @@ export type SupervisorInput =
       readonly incarnation: number;
       readonly code: number;
       readonly error: string | null;
+      /** The input it was working on, `<source>:<fingerprint>`; null or absent for none. */
+      readonly inWork?: string | null;
     }
   | {
       readonly type: 'beat';
@@ -163,7 +165,13 @@ export interface CommandAnswer {
 export type SupervisorEffect =
   | LogEffect
   | MetricEffect
-  | { readonly type: 'start-worker'; readonly actor: ActorName; readonly incarnation: number }
+  | {
+      readonly type: 'start-worker';
+      readonly actor: ActorName;
+      readonly incarnation: number;
+      /** Inputs it is to leave out. */
+      readonly quarantined: readonly string[];
+    }
   | { readonly type: 'drain-worker'; readonly actor: ActorName }
   | { readonly type: 'terminate-worker'; readonly actor: ActorName }
   | { readonly type: 'broadcast'; readonly control: ControlState }
@@ -199,6 +207,10 @@ interface Child {
   budget: RestartBudget;
   restarts: number;
   measuredAtMonoMs: number;
+  /** Crashes per input that was being worked on, oldest first; bounded. */
+  readonly crashesOn: Map<string, number>;
+  /** Inputs it leaves out, oldest first; bounded. */
+  quarantined: readonly string[];
   facts: Readonly<Record<string, unknown>>;
 }
 
@@ -207,6 +219,11 @@ const ALL_WORKERS = 'workers';
 
 /** A kill drill that has not ended by then has failed: 25 orders are to be gone within 10 s. */
 const DRILL_WITHIN_MS = 15_000;
+
+/** A worker that crashed this often on one input leaves it out from then on. */
+const POISON_CRASHES = 3;
+/** Inputs remembered per worker. */
+const POISONS_WATCHED = 64;
 
 /** Evidence is written this often. */
 const READINESS_SAVE_MS = 10_000;
@@ -290,6 +307,8 @@ export const initialSupervisor = (config: SupervisorConfig): SupervisorState => 
       budget: restartBudget(config.limits.crashLimit, config.limits.crashWindowMs),
       restarts: 0,
       measuredAtMonoMs: 0,
+      crashesOn: new Map(),
+      quarantined: [],
       facts: {},
     })),
     phase: 'idle',
@@ -613,15 +632,23 @@ class Turn {
       incarnation: input.incarnation,
       code: input.code,
       error: input.error,
+      inWork: input.inWork ?? null,
       while: before,
     });
+    if (typeof input.inWork === 'string') this.countPoison(child, input.inWork);
     if (this.state.phase === 'stopping') return;
     const how = `ended with code ${input.code}${input.error === null ? '' : `: ${firstLine(input.error)}`}`;
     this.holdFor(child, `${input.actor} ${how}`);
     if (before === 'starting') {
-      if (this.state.phase === 'starting') this.stop(`${input.actor} did not start: it ${how}`, 1);
-      else this.giveUp(child, 'ended before it was ready again');
-      return;
+      if (this.state.phase === 'starting') {
+        this.stop(`${input.actor} did not start: it ${how}`, 1);
+        return;
+      }
+      // Not the start failed but an input that was already waiting: that may yet be left out.
+      if (typeof input.inWork !== 'string') {
+        this.giveUp(child, 'ended before it was ready again');
+        return;
+      }
     }
     const spent = spend(child.budget, this.now.monoMs);
     child.budget = spent.budget;
@@ -647,6 +674,34 @@ class Turn {
     child.restarts += 1;
     this.metric('counter', 'btcbot_worker_restarts_total', 1, { actor: input.actor });
     this.recycleDependents(child);
+  }
+
+  /** The third crash on one input: the input is to blame, and the next incarnation leaves it out. */
+  private countPoison(child: Child, input: string): void {
+    const crashes = (child.crashesOn.get(input) ?? 0) + 1;
+    child.crashesOn.delete(input);
+    child.crashesOn.set(input, crashes);
+    for (const oldest of child.crashesOn.keys()) {
+      if (child.crashesOn.size <= POISONS_WATCHED) break;
+      child.crashesOn.delete(oldest);
+    }
+    if (crashes < POISON_CRASHES || child.quarantined.includes(input)) return;
+    const { actor } = child.rule;
+    child.quarantined = [...child.quarantined, input].slice(-POISONS_WATCHED);
+    this.log('error', 'input-quarantined', { worker: actor, input, crashes });
+    this.metric('counter', 'btcbot_inputs_quarantined_total', 1, { actor });
+    this.effects.push({
+      type: 'record',
+      record: {
+        type: 'audit',
+        atMs: this.now.wallMs,
+        actor: 'supervisor',
+        event: 'input-quarantined',
+        id: nextEventId(this.state.ids),
+        cause: 'supervisor',
+        facts: { worker: actor, input, crashes },
+      },
+    });
   }
 
   /** Stops what relied on a child; it starts again after the child has. */
@@ -1077,7 +1132,12 @@ class Turn {
       child.deadlineMonoMs = this.now.monoMs + child.rule.readyWithinMs;
       child.beats = beaten(child.beats, this.now.monoMs);
       child.facts = {};
-      this.effects.push({ type: 'start-worker', actor: child.rule.actor, incarnation: child.incarnation });
+      this.effects.push({
+        type: 'start-worker',
+        actor: child.rule.actor,
+        incarnation: child.incarnation,
+        quarantined: child.quarantined,
+      });
       return;
     }
     if (this.state.phase === 'starting' && this.state.children.every(child => child.status === 'up')) {

@@ -29,6 +29,7 @@ import { BEAT_INTERVAL_MS, MAILBOX_TURN, TICK_MS } from './limits.js';
 import { createMailbox, type Mailbox } from './mailbox.js';
 import { redactFacts, redactorOf } from './secrets.js';
 import type { WorkerBoot } from './settings.js';
+import { createWorkGuard, mayBeMoney, type WorkSource } from './work-slot.js';
 
 /** So many lines and observations are handed on without waiting for the tick. */
 const OBSERVED_MAX = 256;
@@ -66,6 +67,11 @@ export interface ActorContext<Self extends ActorName> {
    */
   sendTogether<To extends ActorName>(to: To, message: Outgoing<Self, To>): boolean;
   toSupervisor(message: FromWorker): void;
+  /**
+   * Handles an input that came from outside, as messages of peers are handled: if it takes the worker with it again and
+   * again it is left out, and `otherwise` happens instead.
+   */
+  guarded(source: WorkSource, input: unknown, handle: () => void, otherwise?: () => void): void;
   log(level: LogLevel, event: string, fields?: Readonly<Record<string, unknown>>): void;
   metric(metric: MetricEffect): void;
   /** Drains the control port now, then says what holds. Call it as the last thing before a write leaves. */
@@ -103,13 +109,21 @@ export interface WorkerPorts {
   readonly surface: MessagePort;
 }
 
+/** Of a skipped input, as much as people need to see. */
+const SHOWN_MOST = 500;
+
 /** Runs `create`'s handlers as this thread's actor. Call it once, at the top level of a worker file. */
 export const hostActor = <Self extends ActorName>(
   self: Self,
   create: (context: ActorContext<Self>) => ActorHandlers,
 ): void => {
   if (parentPort === null) throw new Error(`${self} runs as a worker thread of the supervisor`);
-  const { boot, ports } = workerData as { readonly boot: WorkerBoot; readonly ports: WorkerPorts };
+  const { boot, ports, work } = workerData as {
+    readonly boot: WorkerBoot;
+    readonly ports: WorkerPorts;
+    /** See work-slot.ts; absent where no supervisor looks. */
+    readonly work?: SharedArrayBuffer;
+  };
   const peers = new Map<ActorName, Peer>();
   /** What lost peers had still said, until it is handled or their successors take it over. */
   const leftBehind = new Map<ActorName, Mailbox<unknown>>();
@@ -158,6 +172,36 @@ export const hostActor = <Self extends ActorName>(
 
   const log: ActorContext<Self>['log'] = (level, event, fields = {}) =>
     observe({ type: 'log', actor: self, atMs: now().wallMs, level, event, fields });
+
+  const told = new Set<string>();
+  const guard = createWorkGuard(work ?? null, boot.quarantined ?? [], (source, name, input) => {
+    observe({
+      type: 'metric',
+      kind: 'counter',
+      name: 'btcbot_inputs_skipped_total',
+      value: 1,
+      labels: { actor: self },
+    });
+    if (told.has(name)) return;
+    told.add(name);
+    const text = JSON.stringify(input, (_key, value: unknown) =>
+      typeof value === 'bigint' ? value.toString() : value,
+    );
+    log('error', 'input-skipped', { input: name, text: text.slice(0, SHOWN_MOST) });
+    if (!mayBeMoney(source)) return;
+    const id = nextEventId(ids);
+    toSupervisor({
+      type: 'hold-wanted',
+      id,
+      cause: name,
+      holdCause: 'invariant',
+      subject: `poison:${self}`,
+      detail: `${self} crashed on ${name} again and again, and now leaves it out: it may have been money`,
+    });
+  });
+  const guarded: ActorContext<Self>['guarded'] = (source, input, handle, otherwise) => {
+    if (!guard.handle(source, input, handle)) otherwise?.();
+  };
 
   const handleControl = (message: ToWorker): void => {
     switch (message.type) {
@@ -276,7 +320,7 @@ export const hostActor = <Self extends ActorName>(
         if (message === undefined) continue;
         progressed = true;
         handled += 1;
-        handlers.onMessage(name, message as never);
+        guarded(name, message, () => handlers.onMessage(name, message as never));
       }
     }
     for (const [name, inbox] of leftBehind) if (inbox.size === 0) leftBehind.delete(name);
@@ -310,6 +354,7 @@ export const hostActor = <Self extends ActorName>(
       return true;
     },
     toSupervisor,
+    guarded,
     log,
     metric: observe,
     control: () => {
@@ -332,6 +377,7 @@ export const hostActor = <Self extends ActorName>(
     toSupervisor({ type: 'beat', monoMs: now().monoMs, queued, dropped, eventLoopDelayMs });
   }, BEAT_INTERVAL_MS);
   const tick = setInterval(() => {
+    guard.idle();
     drainControl();
     if (started) handlers.onTick?.();
     flushObserved();

@@ -54,6 +54,10 @@ export const METRICS: Readonly<Record<string, MetricSpec>> = {
   btcbot_log_lines_dropped: gauge('Log lines dropped because nobody read them', 0),
   btcbot_ledger_wal_bytes: gauge('Size of the ledger’s write-ahead log, bytes'),
   btcbot_worker_restarts_total: counter('Restarts after a crash, per actor'),
+  btcbot_inputs_quarantined_total: counter(
+    'Inputs that are left out since a worker crashed on them, per actor',
+  ),
+  btcbot_inputs_skipped_total: counter('Times a quarantined input came and was left out, per actor'),
   btcbot_fills_total: counter('Fills booked, per symbol and side'),
   btcbot_denials_total: counter('Intents refused by us, per code'),
   btcbot_late_facts_total: counter('Facts that came after their order had ended'),

@@ -127,6 +127,8 @@ export interface WorkerBoot {
    * embedded exchange that was restarted itself remembers none. Absent: every earlier incarnation.
    */
   readonly earlierStarts?: number;
+  /** Inputs that took earlier incarnations with them too often, and are left out (runtime/work-slot.ts). */
+  readonly quarantined?: readonly string[];
   readonly settings: Settings;
   /** Where market data comes from. */
   readonly publicEndpoints: Endpoints;

@@ -154,6 +154,7 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
       boot,
       ids: eventIds(actor, boot.incarnation),
       now: time.now,
+      guarded: (_source, _input, handle) => handle(),
       send: (to, message) => {
         if (to === 'telemetry') return true;
         if (!worker().alive) return false;

@@ -339,7 +339,7 @@ const supervise = (
         }
         return;
       case 'start-worker':
-        tree.start(effect.actor, effect.incarnation);
+        tree.start(effect.actor, effect.incarnation, effect.quarantined);
         return;
       case 'drain-worker':
         if (effect.actor === 'ledger') outbox.flushLast();

@@ -96,9 +96,9 @@ export class WorkerTree {
   }
 
   /** Spawns a worker, connects it with the peers that are up, and asks it to start. */
-  start(actor: ActorName, incarnation: number): void {
+  start(actor: ActorName, incarnation: number, quarantined: readonly string[]): void {
     const seat = this.seat(actor);
-    const link = new WorkerLink(seat.spec, this.bootOf(seat, incarnation), {
+    const link = new WorkerLink(seat.spec, this.bootOf(seat, incarnation, quarantined), {
       onMessage: message => this.onMessage(seat, incarnation, message),
       onExit: exit => {
         if (seat.link === link) {
@@ -208,7 +208,7 @@ export class WorkerTree {
     return seat;
   }
 
-  private bootOf({ spec, scratch }: Seat, incarnation: number): WorkerBoot {
+  private bootOf({ spec, scratch }: Seat, incarnation: number, quarantined: readonly string[]): WorkerBoot {
     const facts = Object.assign({}, ...this.facts.values()) as Readonly<Record<string, string>>;
     const places = placesOf(this.config.settings, this.credentials, facts);
     return {
@@ -217,6 +217,7 @@ export class WorkerTree {
       earlierStarts: this.talksToEmbedded(spec.actor)
         ? (this.startsOnEmbedded.get(spec.actor) ?? 0)
         : incarnation - 1,
+      quarantined,
       settings: this.config.settings,
       ...places,
       credentials: spec.signs ? places.credentials : null,

@@ -8,6 +8,7 @@ import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { type FromWorker, startExitCode, type ToWorker, type WorkerControl } from '../messages/control.js';
 import type { WorkerBoot } from '../runtime/settings.js';
+import { createWorkSlot, inputInWork } from '../runtime/work-slot.js';
 import type { ChildSpec } from './child-spec.js';
 
 /** How a call on the control surface ended. */
@@ -31,6 +32,8 @@ export interface WorkerExit {
   readonly code: number;
   /** The uncaught error that ended it; null when it just ended. */
   readonly error: string | null;
+  /** The input it was working on when it ended, `<source>:<fingerprint>`; null for none. */
+  readonly inWork: string | null;
 }
 
 export interface WorkerLinkEvents {
@@ -57,11 +60,12 @@ export class WorkerLink {
   ) {
     const control = new MessageChannel();
     const surface = new MessageChannel();
+    const work = createWorkSlot();
     this.control = control.port1;
     this.surface = surface.port1;
     this.worker = new Worker(spec.entry, {
       name: spec.actor,
-      workerData: { boot, ports: { control: control.port2, surface: surface.port2 } },
+      workerData: { boot, ports: { control: control.port2, surface: surface.port2 }, work },
       transferList: [control.port2, surface.port2],
       resourceLimits: spec.resourceLimits,
     });
@@ -76,7 +80,7 @@ export class WorkerLink {
         this.alive = false;
         this.control.close();
         this.surface.close();
-        const exit: WorkerExit = { code, error };
+        const exit: WorkerExit = { code, error, inWork: inputInWork(work) };
         resolve(exit);
         events.onExit(exit);
       });

@@ -488,6 +488,62 @@ describe('a kill drill', () => {
   });
 });
 
+describe('an input that a worker crashes on', () => {
+  const crashOn = (world: World, actor: ActorName, inWork: string | null): void => {
+    const { incarnation } = world.threads.get(actor)!;
+    world.threads.delete(actor);
+    world.feed({ type: 'worker-exited', actor, incarnation, code: 1, error: null, inWork });
+    world.settle();
+  };
+  const quarantined = (world: World): readonly (readonly string[])[] =>
+    world.effects.flatMap(effect =>
+      effect.type === 'start-worker' && effect.actor === 'market-data' ? [effect.quarantined] : [],
+    );
+
+  it('is left out from its third crash on, by every later incarnation, and nobody is latched for it', () => {
+    const world = new World().run();
+    for (let count = 0; count < 3; count++) crashOn(world, 'market-data', 'public-frame:aa');
+    expect(quarantined(world)).to.deep.equal([[], [], [], ['public-frame:aa']]);
+    expect(world.logged('input-quarantined')).to.have.length(1);
+    expect(world.status.workers['market-data']).to.include({ status: 'up', restarts: 3 });
+    expect(keys(world)).to.deep.equal([]);
+    world.pass(60_000);
+    crashOn(world, 'market-data', null);
+    expect(quarantined(world).at(-1)).to.deep.equal(['public-frame:aa']);
+    const audit = world.effects.find(
+      effect =>
+        effect.type === 'record' &&
+        effect.record.type === 'audit' &&
+        effect.record.event === 'input-quarantined',
+    );
+    expect(audit).to.not.equal(undefined);
+  });
+
+  it('is told from others: crashes on different inputs, or on none, quarantine nothing and use the budget up', () => {
+    const world = new World().run();
+    for (const input of ['a:1', 'a:2', null, 'a:1', 'a:3']) crashOn(world, 'market-data', input);
+    expect(world.logged('input-quarantined')).to.deep.equal([]);
+    expect(keys(world)).to.include('restart-storm:market-data');
+  });
+
+  it('may come before the new worker is ready: that is no failed start', () => {
+    const world = new World().run();
+    world.manners.set('market-data', 'never-ready');
+    crashOn(world, 'market-data', 'public-frame:aa');
+    crashOn(world, 'market-data', 'public-frame:aa');
+    world.manners.set('market-data', 'good');
+    crashOn(world, 'market-data', 'public-frame:aa');
+    expect(world.status.workers['market-data']?.status).to.equal('up');
+    expect(quarantined(world).at(-1)).to.deep.equal(['public-frame:aa']);
+    // Without an input in work it still is one.
+    const other = new World().run();
+    other.manners.set('market-data', 'never-ready');
+    crashOn(other, 'market-data', null);
+    crashOn(other, 'market-data', null);
+    expect(keys(other)).to.include('restart-storm:market-data');
+  });
+});
+
 describe('a canary run', () => {
   const canary = (withinMs = 60_000): World =>
     new World(

@@ -95,6 +95,35 @@ describe('the supervisor over worker threads', function () {
     expect([onNewExchange.earlierStarts, onSameExchange.earlierStarts]).to.deep.equal([0, 1]);
   });
 
+  for (const [words, fault, hold] of [
+    ['one of the market, and trades on', 'chokes-on-trade', null],
+    [
+      'one that may be money, and holds until somebody has looked',
+      'chokes-on-order',
+      'invariant:poison:strategy',
+    ],
+  ] as const)
+    it(`leaves a message out that a worker crashed on three times: ${words}`, async () => {
+      const bot = startBot({ faults: { strategy: { fault, incarnations: 99 } } });
+      const quarantined = await bot.heard('input-quarantined');
+      expect(quarantined.worker).to.equal('strategy');
+      const skipped = await bot.heard('input-skipped');
+      expect(skipped.input).to.equal(quarantined.input);
+      expect(String(skipped.text)).to.contain('POISON');
+      if (hold === null)
+        await bot.heard(
+          'hold-released',
+          line => line.key === 'worker-down:strategy' && bot.log.indexOf(line) > bot.log.indexOf(quarantined),
+        );
+      else await bot.heard('hold-placed', line => line.key === hold);
+      const { workers, holds } = await bot.status();
+      expect(workers.strategy).to.include({ status: 'up', incarnation: 4 });
+      expect(holds.map(({ key }) => key)).to.deep.equal(hold === null ? [] : [hold]);
+      bot.signal('SIGTERM');
+      expect((await bot.exited).code).to.equal(0);
+      expect(eventsOf(bot, 'worker-crashed')).to.deep.equal(['strategy', 'strategy', 'strategy']);
+    });
+
   it('latches when a worker keeps crashing, keeps control and telemetry up, and remembers it', async () => {
     const bot = startBot({ faults: { strategy: { fault: 'exit-0', incarnations: 99 } } });
     const latched = await bot.heard('hold-placed', line => line.key === 'restart-storm:strategy');

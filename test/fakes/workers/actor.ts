@@ -6,7 +6,7 @@ import { workerData } from 'node:worker_threads';
 import { type ActorName, nextEventId } from '#src/domain/step.js';
 import { StartRefused } from '#src/messages/control.js';
 import type { ToLedger } from '#src/messages/ledger.js';
-import { hostActor } from '#src/runtime/actor-host.js';
+import { type ActorContext, hostActor } from '#src/runtime/actor-host.js';
 import type { WorkerBoot } from '#src/runtime/settings.js';
 
 export type Fault =
@@ -19,9 +19,18 @@ export type Fault =
   | 'start-throws'
   | 'start-refused'
   | 'ends-before-ready'
-  | 'never-drains';
+  | 'never-drains'
+  /** Falls over a message that is said again at each connection: of the market, or of an order. */
+  | 'chokes-on-trade'
+  | 'chokes-on-order';
 
 export type FaultPlan = Readonly<Record<string, { readonly fault: Fault; readonly incarnations: number }>>;
+
+/** What a peer says again and again to a worker that chokes on it; its id is another one each time. */
+const POISON: Readonly<Record<string, { readonly from: ActorName; readonly message: object }>> = {
+  'chokes-on-trade': { from: 'market-data', message: { type: 'public-trade', symbol: 'POISON' } },
+  'chokes-on-order': { from: 'execution', message: { type: 'order-updated', order: { intentId: 'POISON' } } },
+};
 
 const { boot } = workerData as { readonly boot: WorkerBoot };
 const self = boot.actor as ActorName;
@@ -49,7 +58,16 @@ const strike: Partial<Record<Fault, () => void>> = {
 };
 
 /** Faults strike once the whole bot has been seen running. */
+const plain = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value);
 let running = false;
+const connected = new Set<ActorName>();
+
+/** Says to a peer what it chokes on. */
+const poison = (context: ActorContext<ActorName>, peer: ActorName): void => {
+  const given = POISON[(boot.settings.strategyConfig as FaultPlan)[peer]?.fault ?? ''];
+  if (running && given?.from === self)
+    context.send(peer, { ...given.message, id: nextEventId(context.ids) } as never);
+};
 
 hostActor(self, context => ({
   async start() {
@@ -91,6 +109,7 @@ hostActor(self, context => ({
       : {};
   },
   onMessage(from, message) {
+    if (JSON.stringify(message, plain).includes('POISON')) throw new Error('choked on purpose');
     const asked = message as ToLedger;
     if (self !== 'ledger') return;
     if (asked.type === 'snapshot-wanted')
@@ -103,13 +122,21 @@ hostActor(self, context => ({
       context.log('debug', 'fake-recorded', { types: asked.records.map(record => record.type) });
   },
   onControl(message) {
-    if (message.type === 'control-state' && message.maySubmit) running = true;
+    if (message.type === 'control-state' && message.maySubmit && !running) {
+      running = true;
+      for (const peer of connected) poison(context, peer);
+    }
     if (message.type === 'control-state')
       context.log('debug', 'fake-told', { state: message.state, maySubmit: message.maySubmit });
     else if (message.type === 'cancel-all-ordered')
       context.log('info', 'fake-cancel-all', { reason: message.reason });
-    else if (message.type === 'peer-connected' || message.type === 'peer-lost')
+    else if (message.type === 'peer-connected' || message.type === 'peer-lost') {
+      if (message.type === 'peer-connected') {
+        connected.add(message.peer);
+        poison(context, message.peer);
+      }
       context.log('debug', `fake-${message.type}`, { peer: message.peer });
+    }
   },
   onTick() {
     if (fault !== null && running) strike[fault]?.();
