@@ -6,6 +6,7 @@
 import { createKeySeat } from '#src/btcturk/key-seat.js';
 import { createRestClient } from '#src/btcturk/rest-client.js';
 import {
+  awaitsLedger,
   type ExecutionEffect,
   type ExecutionInput,
   type ExecutionState,
@@ -314,7 +315,7 @@ hostActor('execution', context => {
       }
       // What ends here is still journaled.
       await rest.close();
-      while (state !== null && state.unconfirmed.length > 0 && now() < until + JOURNAL_MARGIN_MS / 2)
+      while (state !== null && awaitsLedger(state) && now() < until + JOURNAL_MARGIN_MS / 2)
         await pause(TICK_MS);
     },
     snapshot: () =>

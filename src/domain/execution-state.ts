@@ -130,6 +130,8 @@ export interface ExecutionState {
   /** Transitions the ledger has not confirmed, oldest first; sent again when it comes back. */
   unconfirmed: { readonly batch: number; readonly records: readonly LedgerRecord[] }[];
   resendAt: number;
+  /** The ledger has ended, and no other is there yet. */
+  ledgerLost: boolean;
   ledgerFailed: boolean;
   /** Approved intents of the last minute. */
   approvals: Approval[];
@@ -295,6 +297,7 @@ export const initialExecution = (
     nextBatch: firstBatch(config.incarnation),
     unconfirmed: [],
     resendAt: Number.POSITIVE_INFINITY,
+    ledgerLost: false,
     ledgerFailed: false,
     approvals: approvalsOf(config.limits, snapshot.recentOrders, now),
     trails: trailsOf(config.limits, snapshot.recentOrders, now),

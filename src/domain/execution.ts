@@ -110,6 +110,13 @@ export const isDrained = (state: ExecutionState): boolean => {
   return true;
 };
 
+/**
+ * Whether a draining actor still waits for the ledger's word on what it has recorded. A ledger that has ended starts
+ * again only once this actor is gone, so then nobody would answer.
+ */
+export const awaitsLedger = (state: ExecutionState): boolean =>
+  state.unconfirmed.length > 0 && !state.ledgerLost;
+
 const hear = (turn: Turn, input: ExecutionInput): void => {
   switch (input.type) {
     case 'started':
@@ -368,6 +375,7 @@ const onPeer = (turn: Turn, peer: ActorName): void => {
   const { state } = turn;
   if (peer === 'ledger') {
     state.resendAt = turn.now.monoMs;
+    state.ledgerLost = false;
     return;
   }
   if (peer !== 'reconciliation' && peer !== 'strategy') return;
@@ -406,8 +414,10 @@ const onPeerLost = (turn: Turn, peer: ActorName): void => {
   const { state } = turn;
   if (peer === 'reconciliation') state.recovered = false;
   if (peer === 'market-data') state.books.clear();
-  if (peer === 'ledger')
+  if (peer === 'ledger') {
+    state.ledgerLost = true;
     for (const batch of [...state.journaling.keys()]) journalFailed(turn, batch, 'the ledger is gone');
+  }
 };
 
 const onSent = (turn: Turn, kind: VenueWrite['type'], clientOrderId: ClientOrderId): void => {

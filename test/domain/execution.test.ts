@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { isDrained, vetoOf } from '#src/domain/execution.js';
+import { awaitsLedger, isDrained, vetoOf } from '#src/domain/execution.js';
 import type { Order } from '#src/domain/order.js';
 import { ORDER_PATH_PAUSE_MIN_MS } from '#src/domain/request-budget.js';
 import { holdKey } from '#src/domain/safety.js';
@@ -997,8 +997,12 @@ describe('execution', () => {
       const bench = ready();
       bench.working('V1');
       bench.forget();
+      expect(awaitsLedger(bench.state)).to.equal(true);
       bench.step({ type: 'peer-lost', peer: 'ledger' });
+      // It starts again only when its clients are gone: a drain that waited for its word would wait in vain.
+      expect(awaitsLedger(bench.state)).to.equal(false);
       bench.step({ type: 'peer-connected', peer: 'ledger' });
+      expect(awaitsLedger(bench.state)).to.equal(true);
       bench.pass(50);
       expect(bench.records('order-moved').map(record => record.state.status)).to.deep.equal([
         'in-flight',
@@ -1006,6 +1010,7 @@ describe('execution', () => {
       ]);
       expect(bench.appends()[0]?.durable).to.equal(true);
       bench.journal();
+      expect(awaitsLedger(bench.state)).to.equal(false);
       bench.forget();
       bench.step({ type: 'peer-connected', peer: 'ledger' });
       bench.pass(50);
