@@ -218,6 +218,14 @@ describe('the mode flags', () => {
     ).to.equal(true);
   });
 
+  it('follow the greatest age that was set for the key', () => {
+    const tenDaysOld = { ...ARMED, BTCTURK_SECRET_ROTATED_AT: '2026-09-13T12:00:00Z' };
+    expect(writesForReal(settingsOf({ ...tenDaysOld, BTCTURK_SECRET_MAX_AGE_DAYS: '11' }))).to.equal(true);
+    const strict = settingsOf({ ...tenDaysOld, BTCTURK_SECRET_MAX_AGE_DAYS: '9' });
+    expect(writesForReal(strict)).to.equal(false);
+    expect(strict.modeReasons.join()).to.contain('more than BTCTURK_SECRET_MAX_AGE_DAYS (9)');
+  });
+
   it('arm nothing without evidence', () => {
     const settings = settingsOf(ARMED, ['no evidence']);
     expect(writesForReal(settings)).to.equal(false);
