@@ -6,13 +6,15 @@ import { MirrorError } from '../exchange/mirror.js';
 import { RecordingError } from '../exchange/recording.js';
 import { startExchange } from '../exchange/server.js';
 import { ExchangeError, type ExchangeMarket, type ExchangeOptions } from '../exchange/setup.js';
+import { renderProblem } from '../runtime/config.js';
+import { loadForCli } from './settings.js';
 import type { Verb, VerbIo } from './verb.js';
 
 /** `btcbot exchange`: the embedded exchange alone, a sandbox for anything that speaks BtcTurk. */
 export const verb: Verb = {
   name: 'exchange',
   usage:
-    'exchange [--port 8080] [--symbols BTCTRY,ETHTRY] [--seed N] [--recording FILE [--speed 20|max]] [--fault NAME[=VALUE][,on=submit][,probability=0.1][,count=3]]… [--balances TRY=100000,BTC=1] [--account FILE] [--list-faults]',
+    'exchange [--port 8080] [--symbols BTCTRY,ETHTRY] [--seed N] [--recording FILE [--speed 20|max] | --mirror] [--fault NAME[=VALUE][,on=submit][,probability=0.1][,count=3]]… [--balances TRY=100000,BTC=1] [--account FILE] [--list-faults]',
   about: 'Serve a local BtcTurk on loopback: REST, charts, WebSocket, a paper account, and faults to order',
   options: {
     port: { type: 'string', default: '8080' },
@@ -21,6 +23,7 @@ export const verb: Verb = {
     seed: { type: 'string', default: '1' },
     recording: { type: 'string' },
     speed: { type: 'string', default: '1' },
+    mirror: { type: 'boolean', default: false },
     fault: { type: 'string', multiple: true },
     balances: { type: 'string', default: 'TRY=1000000,USDT=25000,BTC=0.5,ETH=10' },
     'fee-level': { type: 'string', default: '1' },
@@ -98,10 +101,14 @@ const readOptions = (
   const submitMs = whole('submit-ms', 0, 600_000);
   const cancelMs = whole('cancel-ms', 0, 600_000);
   const account = text('account');
+  if (values.mirror === true && recording !== undefined)
+    problems.push('--mirror and --recording: one market at a time');
   const market: ExchangeMarket =
-    recording === undefined
-      ? { type: 'generated' }
-      : { type: 'recording', path: recording, speed: readSpeed(text('speed') ?? '1', problems) };
+    values.mirror === true
+      ? mirroredMarket(io, problems)
+      : recording === undefined
+        ? { type: 'generated' }
+        : { type: 'recording', path: recording, speed: readSpeed(text('speed') ?? '1', problems) };
   return {
     host: text('host') ?? '127.0.0.1',
     port: whole('port', 0, 65_535) ?? 0,
@@ -120,6 +127,17 @@ const readOptions = (
     ...(key === undefined || secret === undefined ? {} : { credentials: { apiKey: key, apiSecret: secret } }),
     log: (level, event, fields) => io.err(`${level} ${event} ${JSON.stringify(fields)}\n`),
   };
+};
+
+/** The venue of the settings, BtcTurk unless told otherwise: its public market is followed, nothing is sent there. */
+const mirroredMarket = (io: VerbIo, problems: string[]): ExchangeMarket => {
+  const loaded = loadForCli({}, io);
+  if (!loaded.ok) {
+    problems.push(...loaded.problems.map(renderProblem));
+    return { type: 'generated' };
+  }
+  const { baseUrl, wsUrl } = loaded.settings.endpoints;
+  return { type: 'mirror', baseUrl, wsUrl };
 };
 
 const readSpeed = (given: string, problems: string[]): number => {

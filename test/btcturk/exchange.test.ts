@@ -286,6 +286,246 @@ describe('adapter against the embedded exchange', function () {
     });
   }
 
+  describe('the checklist of protocol section 13.1', () => {
+    const ends: (() => void)[] = [];
+    afterEach(() => {
+      for (const end of ends.splice(0)) end();
+    });
+    const confirmed = async (overrides: Partial<OrderTerms>): Promise<string> => {
+      const placed = await place(overrides);
+      if (placed.type !== 'confirmed') throw new Error(JSON.stringify(placed));
+      return placed.venueOrderId;
+    };
+    const report = async (venueOrderId: string) => (await value({ type: 'order', venueOrderId })).order;
+    const fillsOf = async (venueOrderId: string) => {
+      let { fills } = await value({ type: 'trades-of-order', venueOrderId });
+      while (fills.length === 0) ({ fills } = await value({ type: 'trades-of-order', venueOrderId }));
+      return fills;
+    };
+    /** The exchange's own rows of an order, which the adapter's must equal. */
+    const tradesOf = (venueOrderId: string) =>
+      exchange.account().trades.filter(({ order }) => String(order.orderId) === venueOrderId);
+    const listen = () => {
+      const events = eventsOf<PrivateEvent>();
+      const states = eventsOf<string>();
+      const feed = openPrivateFeed({
+        wsUrl: exchange.wsUrl,
+        credentials: CREDENTIALS,
+        seed: 3,
+        onEvent: events.add,
+        onState: states.add,
+        clockOffsetMs: () => client.clock()?.offsetMs ?? 0,
+      });
+      ends.push(() => feed.close());
+      return { events, live: () => states.find((state): state is string => state === 'live') };
+    };
+    const follow = () => {
+      const seen = eventsOf<MarketEvent>();
+      const feed = createPublicFeed({
+        wsUrl: exchange.wsUrl,
+        now,
+        config: {
+          instruments: [btc],
+          maxAgeMs: 5_000,
+          idleReconnectMs: 30_000,
+          seed: 12,
+          forgottenAttempts: 0,
+          ids: eventIds('market-data', 1),
+        },
+        perform: effect => {
+          if (effect.type === 'tell' && effect.to === 'strategy') seen.add(effect.message);
+        },
+      });
+      feed.tick();
+      const ticks = setInterval(() => feed.tick(), 50);
+      ends.push(() => {
+        clearInterval(ticks);
+        feed.close();
+      });
+      const isTrusted = (event: MarketEvent): event is Extract<MarketEvent, { type: 'book-updated' }> =>
+        event.type === 'book-updated' && event.book.trusted;
+      return { seen, isTrusted };
+    };
+
+    it('row 1, paths: public, private, chart and socket addresses all answer', async () => {
+      await value({ type: 'ticker', symbol: SYMBOL });
+      await value({ type: 'balances' });
+      const toMs = now().wallMs;
+      const fromMs = toMs - 3_600_000;
+      const candles = await client.read({ type: 'candles', symbol: SYMBOL, resolution: '1', fromMs, toMs });
+      expect(candles.ok && candles.value.candles.length > 0).to.equal(true);
+      const { seen, isTrusted } = follow();
+      await seen.find(isTrusted);
+    });
+
+    it('row 2, authentication: a decoded secret and a measured clock are taken, others are not', async () => {
+      fault('clock-skew=10000');
+      const late = await client.read({ type: 'balances' });
+      expect(late.ok ? null : late.failure.type).to.equal('unauthorized');
+      await value({ type: 'server-time' });
+      await value({ type: 'balances' });
+      exchange.admin({ type: 'clear-faults' });
+      const stranger = clientFor({ credentials: { ...CREDENTIALS, apiSecret: 'AAAA' } });
+      const refused = await stranger.read({ type: 'balances' });
+      await stranger.close();
+      expect(refused.ok ? null : refused.failure).to.deep.equal({
+        type: 'unauthorized',
+        message: 'Unauthorized - Invalid Signature',
+      });
+    });
+
+    it('row 3, input: every digit of an order arrives, and a cancel is found by its id', async () => {
+      const price = await away(80n);
+      const quantity = parseDecimal('0.01234567');
+      const venueOrderId = await confirmed({ price, quantity });
+      expect(exchange.account().orders.get(Number(venueOrderId))).to.deep.include({
+        price,
+        quantity,
+        clientOrderId: lastLabel(),
+      });
+      const cancel = { type: 'cancel', clientOrderId: lastLabel(), venueOrderId } as const;
+      expect(await client.write(cancel, btc, GO)).to.deep.equal({ type: 'queued' });
+    });
+
+    it('row 4, envelope: each known variation is read, and success:true on a 401 is no success', async () => {
+      for (const text of ['success-on-401', 'string-code', 'comma-balances', 'no-http-status-code'])
+        fault(text);
+      const { balances } = await value({ type: 'balances' });
+      expect(balances.find(({ asset }) => asset === 'USDT')?.free).to.equal(parseDecimal('50000'));
+      expect((await client.read({ type: 'order-book', symbol: SYMBOL, depth: 5 })).ok).to.equal(true);
+      await confirmed({ price: await away(80n) });
+      fault('unauthorized,on=balances');
+      const refused = await client.read({ type: 'balances' });
+      expect(refused.ok ? null : refused.failure.type).to.equal('unauthorized');
+    });
+
+    it('row 5, units: a market buy spends quote, allOrders takes seconds, transactions milliseconds', async () => {
+      const fromMs = now().wallMs - 5_000;
+      const venueOrderId = await confirmed({
+        method: 'market',
+        quantity: 0n,
+        quoteQuantity: parseDecimal('500'),
+      });
+      const fills = await fillsOf(venueOrderId);
+      const spent = fills.reduce(
+        (sum, fill) => sum + (fill.price * fill.quantity) / 10n ** 16n + fill.fee + fill.tax,
+        0n,
+      );
+      expect(spent > parseDecimal('499.9') && spent <= parseDecimal('500')).to.equal(true);
+      const toMs = now().wallMs;
+      const orders = await value({ type: 'all-orders', symbol: SYMBOL, fromMs, toMs, limit: 10 });
+      expect(orders.orders.map(order => order.venueOrderId)).to.deep.equal([venueOrderId]);
+      const since = await value({ type: 'trades', fromMs, toMs });
+      expect(since.fills.map(({ tradeId }) => tradeId)).to.have.members(fills.map(({ tradeId }) => tradeId));
+      expect(await value({ type: 'trades', fromMs: fromMs - 60_000, toMs: fromMs })).to.deep.equal({
+        fills: [],
+      });
+    });
+
+    it('row 6, validation: a refusal comes in the documented words, and nothing exists', async () => {
+      const outcome = await place({ price: await away(90n), quantity: parseDecimal('0.00001') });
+      expect(outcome).to.deep.include({ type: 'rejected', reason: 'FAILED_MIN_TOTAL_AMOUNT' });
+      expect(exchange.account().orders.size).to.equal(0);
+    });
+
+    it('row 7, fees: fee and tax of every fill are those of the exchange, to the last digit', async () => {
+      const venueOrderId = await confirmed({
+        side: 'sell',
+        method: 'market',
+        quantity: parseDecimal('0.02'),
+      });
+      const fills = await fillsOf(venueOrderId);
+      const costs = (rows: readonly { fee: bigint; tax: bigint }[]) => rows.map(({ fee, tax }) => [fee, tax]);
+      expect(costs(fills)).to.have.deep.members(costs(tradesOf(venueOrderId)));
+      for (const { fee, tax } of fills)
+        expect(tax * 5n - fee).to.be.oneOf([-4n, -3n, -2n, -1n, 0n, 1n, 2n, 3n, 4n]);
+    });
+
+    it('row 8, asynchrony: a submit is inserted and a cancel carried out after their replies', async () => {
+      const { events, live } = listen();
+      await live();
+      const venueOrderId = await confirmed({ price: await away(75n) });
+      await events.find(event => event.type === 'order-inserted' && event.venueOrderId === venueOrderId);
+      const cancel = { type: 'cancel', clientOrderId: lastLabel(), venueOrderId } as const;
+      expect(await client.write(cancel, btc, GO)).to.deep.equal({ type: 'queued' });
+      await events.find(event => event.type === 'order-removed' && event.venueOrderId === venueOrderId);
+      expect((await report(venueOrderId))?.status).to.equal('canceled');
+    });
+
+    it('row 9, stop trigger: the stop ends canceled and another order carries its label', async () => {
+      const stopPrice = await away(99n);
+      const price = await away(90n);
+      const quantity = parseDecimal('0.01');
+      const stop = await confirmed({ side: 'sell', method: 'stop-limit', price, stopPrice, quantity });
+      const label = lastLabel();
+      exchange.admin({
+        type: 'participant',
+        symbol: SYMBOL,
+        side: 'sell',
+        price: stopPrice,
+        quantity: parseDecimal('900'),
+      });
+      const read = { type: 'all-orders', symbol: SYMBOL, fromMs: null, toMs: null, limit: 100 } as const;
+      let named = (await value(read)).orders.filter(({ clientOrderId }) => clientOrderId === label);
+      while (named.length < 2)
+        named = (await value(read)).orders.filter(({ clientOrderId }) => clientOrderId === label);
+      expect(named.map(({ venueOrderId, method }) => [venueOrderId === stop, method])).to.deep.equal([
+        [true, 'stop-limit'],
+        [false, 'limit'],
+      ]);
+      expect(named[0]).to.deep.include({ status: 'canceled', remaining: quantity });
+    });
+
+    it('row 10, ids: trade ids beyond 2^53 arrive whole', async () => {
+      const venueOrderId = await confirmed({
+        side: 'sell',
+        method: 'market',
+        quantity: parseDecimal('0.01'),
+      });
+      const ids = (await fillsOf(venueOrderId)).map(({ tradeId }) => tradeId);
+      expect(ids).to.have.members(tradesOf(venueOrderId).map(({ tradeId }) => String(tradeId)));
+      expect(ids.every(id => BigInt(id) > 2n ** 53n)).to.equal(true);
+    });
+
+    it('row 11, open orders: their time is not told, and the single order has it', async () => {
+      const venueOrderId = await confirmed({ price: await away(80n) });
+      while ((await report(venueOrderId)) === null);
+      const { orders } = await value({ type: 'open-orders', symbol: SYMBOL });
+      expect(orders.map(({ createdAtMs }) => createdAtMs)).to.deep.equal([0]);
+      const { createdAtMs } = (await report(venueOrderId)) ?? { createdAtMs: 0 };
+      expect(Math.abs(createdAtMs - now().wallMs)).to.be.lessThan(60_000);
+    });
+
+    it('row 12, limits: a budget that is used up says how long to wait', async () => {
+      let result = await client.read({ type: 'instruments' });
+      for (let count = 0; result.ok && count < 60; count++)
+        result = await client.read({ type: 'instruments' });
+      if (result.ok || result.failure.type !== 'rate-limited') throw new Error(JSON.stringify(result.ok));
+      expect(result.failure.retryAfterMs > 0 && result.failure.retryAfterMs <= 60_000).to.equal(true);
+    });
+
+    it('row 13, socket: the feed follows the book, change by change', async () => {
+      const { seen, isTrusted } = follow();
+      const { book } = await seen.find(isTrusted);
+      await confirmed({ price: await away(99n), quantity: parseDecimal('0.001') });
+      await seen.find(event => isTrusted(event) && event.book.version > book.version + 3);
+      expect(
+        seen.items.some(event => event.type === 'feed-status-changed' && event.state === 'resyncing'),
+      ).to.equal(false);
+    });
+
+    it('row 14, faults: a frame that is lost is noticed, and the book comes back', async () => {
+      const { seen, isTrusted } = follow();
+      await seen.find(isTrusted);
+      fault('cs-gap,count=1');
+      await confirmed({ price: await away(99n), quantity: parseDecimal('0.001') });
+      const lost = await seen.find(
+        event => event.type === 'feed-status-changed' && event.state === 'resyncing',
+      );
+      await seen.find(event => isTrusted(event) && seen.items.indexOf(event) > seen.items.indexOf(lost));
+    });
+  });
+
   describe('private feed', () => {
     let feed: PrivateFeed | null = null;
     const listen = () => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { runCli } from '#src/cli/main.js';
-import { FAULTS } from '#src/exchange/faults.js';
+import { FAULTS, parseFault } from '#src/exchange/faults.js';
+import { startExchange } from '#src/exchange/server.js';
 import { request } from '../exchange/client.js';
 import { run } from './run.js';
 
@@ -52,6 +53,56 @@ describe('btcbot exchange', () => {
     expect(refused.text).to.contain('FAILED_MARKET_ORDER');
     stopping.abort();
     expect(await code).to.equal(0);
+  });
+
+  it('mirrors the public market of another venue', async function () {
+    this.timeout(60_000);
+    const source = await startExchange({ market: { type: 'generated' }, symbols: ['BTCTRY'], seed: 4 });
+    source.admin({ type: 'set-fault', fault: parseFault('no-rate-limits') });
+    const stopping = new AbortController();
+    let announced: (text: string) => void = () => undefined;
+    const announcement = new Promise<string>(resolve => {
+      announced = resolve;
+    });
+    const code = runCli(['exchange', '--port', '0', '--mirror', '--fault', 'no-rate-limits', '--json'], {
+      out: text => announced(text),
+      err: () => undefined,
+      terminal: false,
+      env: {
+        BTCTURK_BASE_URL: source.url,
+        BTCTURK_GRAPH_URL: source.url,
+        BTCTURK_WS_URL: source.wsUrl,
+      },
+      signal: stopping.signal,
+    });
+    try {
+      const { baseUrl } = JSON.parse(await announcement) as { readonly baseUrl: string };
+      const bookAt = async (url: string): Promise<readonly unknown[]> => {
+        const reply = await fetch(`${url}/api/v2/orderbook?pairSymbol=BTCTRY&limit=1`);
+        const { data } = (await reply.json()) as {
+          readonly data: { readonly bids: unknown[]; readonly asks: unknown[] };
+        };
+        return [data.bids, data.asks];
+      };
+      // Both move on: sooner or later a look falls between two changes.
+      for (;;) {
+        const [here, there] = [
+          JSON.stringify(await bookAt(baseUrl)),
+          JSON.stringify(await bookAt(source.url)),
+        ];
+        if (here === there && here !== '[[],[]]') break;
+      }
+    } finally {
+      stopping.abort();
+      expect(await code).to.equal(0);
+      await source.close();
+    }
+  });
+
+  it('plays a recording or mirrors a market, not both', async () => {
+    const { code, err } = await run(['exchange', '--mirror', '--recording', 'a.jsonl.gz']);
+    expect(code).to.equal(2);
+    expect(err).to.contain('one market at a time');
   });
 
   it('lists its faults', async () => {

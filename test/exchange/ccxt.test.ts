@@ -88,7 +88,13 @@ describe("ccxt's btcturk class, unmodified, against the exchange", function () {
     expect(ticker.high >= ticker.last && ticker.low <= ticker.last).to.equal(true);
     const all = await client.fetchTickers();
     expect(Object.keys(all)).to.have.length(13);
-    expect(all['BTC/USDT'].open).to.equal(ticker.open);
+    for (const { listing, book, lastPrice } of exchange.venue.markets.values()) {
+      const row = all[`${listing.base}/${listing.quote}`];
+      expect([row.bid, row.ask, row.last].map(String), listing.symbol).to.deep.equal(
+        [book.bids.at(-1)?.price ?? 0n, book.asks.at(-1)?.price ?? 0n, lastPrice].map(formatDecimal),
+      );
+      expect([row.open, row.high, row.low].every(price => price > 0)).to.equal(true);
+    }
   });
 
   it('fetches the order book', async () => {
