@@ -293,7 +293,11 @@ hostActor('execution', context => {
       keepWarm();
       if (state === null) {
         if (asked) return;
-        asked = context.send('ledger', { type: 'snapshot-wanted', request: 1 });
+        asked = context.send('ledger', {
+          type: 'snapshot-wanted',
+          request: 1,
+          fills: 'of-open-orders',
+        });
         context.send('ledger', { type: 'epoch-wanted', request: 2 });
         return;
       }

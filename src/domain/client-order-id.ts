@@ -5,7 +5,8 @@ import type { ClientOrderId } from './order.js';
  * proof of origin: `bb-<instance>-<epoch>-<strategy>-<sequence>`, epoch and sequence in base 36.
  *
  * - `instance` names the database, so that two bots on one account tell their orders apart;
- * - `epoch` is raised durably for each incarnation of the execution actor, so that an id is never given twice;
+ * - `epoch` is raised durably for each incarnation of the execution actor and is never behind the clock, so that an id is
+ *   never given twice, not even after an older backup was put back;
  * - `strategy` is for people;
  * - `sequence` counts within the epoch.
  */

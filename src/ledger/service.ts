@@ -233,11 +233,11 @@ export const createLedgerService = (ledger: Ledger, ports: LedgerServicePorts): 
   const answerQuestion = (each: Waiting): void => {
     const { message } = each;
     if (message.type === 'epoch-wanted') {
-      const epoch = ledger.nextEpoch();
+      const epoch = ledger.nextEpoch(ports.now().wallMs);
       onSuccess();
       reply(each, { type: 'epoch-given', request: message.request, epoch });
     } else if (message.type === 'snapshot-wanted') {
-      const snapshot = readable(() => ledger.snapshot({ fills: message.fills !== false }));
+      const snapshot = readable(() => ledger.snapshot({ fills: message.fills ?? true }));
       if (snapshot !== null) reply(each, { type: 'snapshot-given', request: message.request, snapshot });
     }
     waiting = waiting.slice(1);

@@ -11,6 +11,7 @@ import {
 import { parseDecimal } from '../domain/money.js';
 import type { Fill } from '../domain/order.js';
 import type { Balance, CashMovement } from '../domain/venue-port.js';
+import type { FillScope } from '../messages/ledger.js';
 import {
   type FillRow,
   fillFrom,
@@ -26,8 +27,7 @@ import {
 export interface SnapshotScope {
   readonly instance: string;
   readonly lastRecordAtMs: number;
-  /** Whether the fills are read; else the list is empty. */
-  readonly fills: boolean;
+  readonly fills: FillScope;
 }
 
 /** Reads everything in one transaction, so that the parts belong together. */
@@ -43,7 +43,7 @@ export const readSnapshot = (
       ).map(orderFrom),
       cancelWishes: readWishes(db),
       recentOrders: readRecent(db),
-      fills: fills ? readFills(db) : [],
+      fills: fills === false ? [] : readFills(db, fills === true ? '' : OF_OPEN_ORDERS),
       openingBalances: readOpening(db),
       openingAtMs: readOpeningAt(db),
       valuation: readValuation(db),
@@ -114,13 +114,16 @@ const readWishes = (db: Database): readonly StandingWish[] => {
   });
 };
 
+const OF_OPEN_ORDERS = `WHERE client_order_id IN
+  (SELECT o.client_order_id FROM orders o JOIN order_states s ON s.order_seq = o.seq WHERE s.ended = 0)`;
+
 /**
- * Every fill in order of execution. Row by row: a list of all rows beside the list of fills costs the collector more
+ * Fills in order of execution. Row by row: a list of all rows beside the list of fills costs the collector more
  * than the reading. Fills are booked nearly in that order, so sorting here is cheaper than in the query.
  */
-const readFills = (db: Database): Fill[] => {
+const readFills = (db: Database, which: string): Fill[] => {
   const fills: Fill[] = [];
-  for (const row of db.prepare(`${SELECT_FILLS} ORDER BY seq`).iterate())
+  for (const row of db.prepare(`${SELECT_FILLS} ${which} ORDER BY seq`).iterate())
     fills.push(fillFrom(row as FillRow));
   return fills.sort((left, right) => left.executedAtMs - right.executedAtMs);
 };

@@ -11,6 +11,7 @@ import { statSync } from 'node:fs';
 import SqliteDatabase, { type Database } from 'better-sqlite3';
 import type { LedgerRecord, LedgerSnapshot } from '../domain/ledger-records.js';
 import type { Mode } from '../domain/safety.js';
+import type { FillScope } from '../messages/ledger.js';
 import { LedgerRefused } from '../messages/ledger-refusal.js';
 import { backUp } from './backup.js';
 import {
@@ -27,6 +28,9 @@ import { APPLICATION_ID } from './schema.js';
 import { readSnapshot } from './snapshot.js';
 import { isBusy, isConstraint } from './sqlite-errors.js';
 import { type Finding, LedgerRecordError, type Writer, writerFor } from './writer.js';
+
+/** 2020-01-01 UTC. */
+const EPOCHS_FROM_MS = 1_577_836_800_000;
 
 export interface OpenLedgerOptions {
   /** A file, or `:memory:`. */
@@ -68,10 +72,14 @@ export interface Ledger {
   append(records: readonly LedgerRecord[]): readonly Finding[];
   /** Writes several batches in one commit. @throws SQLite's error when the disk fails: nothing was written then. */
   appendGroup(batches: readonly (readonly LedgerRecord[])[]): readonly BatchOutcome[];
-  /** Everything a restarted bot knows; `fills` false leaves the list of fills empty. */
-  snapshot(scope?: { readonly fills: boolean }): LedgerSnapshot;
-  /** The next write epoch, durable when this returns; counts from 1. */
-  nextEpoch(): number;
+  /** Everything a restarted bot knows, with the fills that are wanted. */
+  snapshot(scope?: { readonly fills: FillScope }): LedgerSnapshot;
+  /**
+   * The next write epoch, durable when this returns: one more than the last, and at least the seconds from 2020 to
+   * `wallMs`. A restored backup does not know the epochs that were given after it was made: the clock has passed them,
+   * so that no label is ever given twice.
+   */
+  nextEpoch(wallMs?: number): number;
   /**
    * Moves the write-ahead log into the database: `passive` as far as readers allow, `truncate` wholly.
    * @returns whether all of it was moved.
@@ -220,7 +228,8 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
     appendGroup: batches => commit(() => batches.map(writeBatch)),
     snapshot: ({ fills } = { fills: true }) =>
       readSnapshot(db, { instance: opened.instance, lastRecordAtMs: opened.lastRecordAtMs, fills }),
-    nextEpoch: () => commit(() => countUp(db, 'epoch')),
+    nextEpoch: (wallMs = 0) =>
+      commit(() => countUp(db, 'epoch', Math.max(1, Math.floor((wallMs - EPOCHS_FROM_MS) / 1_000)))),
     checkpoint,
     walBytes: () => (db.memory ? 0 : (statSync(`${opened.path}-wal`, { throwIfNoEntry: false })?.size ?? 0)),
     inPlace,
@@ -303,15 +312,17 @@ const assertDurable = (db: Database, path: string): void => {
 const metaOf = (db: Database, key: string): string | undefined =>
   db.prepare('SELECT value FROM meta WHERE key = ?').pluck().get(key) as string | undefined;
 
-const countUp = (db: Database, counter: string): number =>
+/** One more than the counter says, and not less than `least`. */
+const countUp = (db: Database, counter: string, least = 1): number =>
   Number(
     db
       .prepare(
-        `INSERT INTO meta (key, value) VALUES (?, '1')
-         ON CONFLICT DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) RETURNING value`,
+        `INSERT INTO meta (key, value) VALUES (?, CAST(CAST(? AS INTEGER) AS TEXT))
+         ON CONFLICT DO UPDATE SET value = CAST(max(CAST(value AS INTEGER) + 1, CAST(? AS INTEGER)) AS TEXT)
+         RETURNING value`,
       )
       .pluck()
-      .get(counter),
+      .get(counter, least, least),
   );
 
 /** Unix ms of the newest record of any kind; 0 in a new database. Each table's newest row is its last. */

@@ -2,11 +2,17 @@
 import type { AppendRequest, LedgerReply, LedgerSnapshot } from '../domain/ledger-records.js';
 
 /** What the ledger knows, for a worker that starts. */
+/** All fills (true), none (false), or those of orders that have not ended. */
+export type FillScope = boolean | 'of-open-orders';
+
 export interface SnapshotWanted {
   readonly type: 'snapshot-wanted';
   readonly request: number;
-  /** False for a worker that keeps no accounts: `fills` comes empty, which saves most of the time of a long history. */
-  readonly fills?: boolean;
+  /**
+   * Which fills are wanted. All of them, when absent, for a worker that keeps accounts; those of open orders, or none:
+   * that saves nearly all of the time that a long history takes.
+   */
+  readonly fills?: FillScope;
 }
 
 /** A new write epoch, durable before it is answered: part of every client order id of one execution incarnation. */

@@ -64,7 +64,11 @@ const onFaultyDisk = (ledger: Ledger, fateOf: () => CommitFate): Ledger => {
         () => ledger.appendGroup(batches),
         () => batches.map(() => ({ ok: true, findings: [] })),
       ),
-    nextEpoch: () => commit(ledger.nextEpoch, () => 0),
+    nextEpoch: wallMs =>
+      commit(
+        () => ledger.nextEpoch(wallMs),
+        () => 0,
+      ),
     recover: () => {
       broken = false;
       try {

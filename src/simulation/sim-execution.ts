@@ -260,7 +260,11 @@ export const simExecution =
       onTick: () => {
         if (state === null) {
           if (asked) return;
-          asked = context.send('ledger', { type: 'snapshot-wanted', request: 1 } as never);
+          asked = context.send('ledger', {
+            type: 'snapshot-wanted',
+            request: 1,
+            fills: 'of-open-orders',
+          } as never);
           context.send('ledger', { type: 'epoch-wanted', request: 2 } as never);
           return;
         }

@@ -122,7 +122,7 @@ export const startSimProcess = (options: SimProcessOptions): SimProcess => {
     flushRecords();
     if (input.type === 'worker-ready' && input.actor === 'ledger' && !holdsAsked) {
       holdsAsked = true;
-      toLedger({ type: 'snapshot-wanted', request: 1 });
+      toLedger({ type: 'snapshot-wanted', request: 1, fills: false });
     }
   };
 

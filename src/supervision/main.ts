@@ -263,7 +263,7 @@ const supervise = (
     outbox.flush(monoMs());
     if (holdsAsked) return;
     holdsAsked = true;
-    ledger?.postMessage({ type: 'snapshot-wanted', request: 1 } satisfies ToLedger);
+    ledger?.postMessage({ type: 'snapshot-wanted', request: 1, fills: false } satisfies ToLedger);
     openControlSocket(controlSocketPath(settings.stateDbPath), (request, command) =>
       feed({ type: 'command', request, command }),
     ).then(

@@ -535,6 +535,20 @@ describe('ledger store', () => {
       second.close();
     });
 
+    it('give no epoch twice, also when an older backup is put back', async () => {
+      const first = open();
+      const backedUp = first.nextEpoch(AT);
+      await first.backup(dir.file('backup.sqlite'));
+      const later = first.nextEpoch(AT + 60_000);
+      // A clock that went back gives no epoch again either.
+      expect(first.nextEpoch(AT)).to.equal(later + 1);
+      expect(later).to.equal(backedUp + 60);
+      first.close();
+      const restored = openLedger({ path: dir.file('backup.sqlite'), mode: 'paper' });
+      expect(restored.nextEpoch(AT + 120_000)).to.be.greaterThan(later + 1);
+      restored.close();
+    });
+
     it('are for their owner alone, together with their journal', () => {
       const path = dir.file('deep/er/a.sqlite');
       const ledger = openLedger({ path, mode: 'paper' });

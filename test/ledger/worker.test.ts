@@ -38,12 +38,13 @@ describe('ledger worker', () => {
     const { snapshot } = await execution.ask({ type: 'snapshot-wanted', request: 1 }, 'snapshot-given');
     expect(snapshot.openOrders).to.deep.equal([order('c1')]);
     expect(snapshot.openingBalances).to.deep.equal([{ asset: 'TRY', total: 5n, free: 5n, locked: 0n }]);
-    expect((await execution.ask({ type: 'epoch-wanted', request: 2 }, 'epoch-given')).epoch).to.equal(1);
-    expect((await execution.ask({ type: 'epoch-wanted', request: 3 }, 'epoch-given')).epoch).to.equal(2);
+    const { epoch } = await execution.ask({ type: 'epoch-wanted', request: 2 }, 'epoch-given');
+    const next = await execution.ask({ type: 'epoch-wanted', request: 3 }, 'epoch-given');
+    expect(next.epoch).to.be.greaterThan(epoch);
     await stop(thread);
 
     const after = openLedger({ path: dir.file('a.sqlite'), mode: 'paper' });
-    expect(after.nextEpoch()).to.equal(3);
+    expect(after.nextEpoch()).to.equal(next.epoch + 1);
     after.close();
   });
 
