@@ -78,6 +78,7 @@ hostActor('strategy', context => {
         members = await findMembers(settings.strategies, {
           builtIn: STRATEGIES,
           cwd: process.cwd(),
+          loading: file => context.log('info', 'strategy-loading', { file }),
           record,
         });
       } catch (error) {

@@ -36,8 +36,8 @@ export interface CandleSeries {
   waiting: Candle[] | null;
   asks: number;
   askedMonoMs: number;
-  /** The newest question, which its answer names as its cause. */
-  wishId: EventId;
+  /** Its questions; an answer names one of them as its cause. */
+  readonly wishIds: Set<EventId>;
 }
 
 export type CandleDesk = ReadonlyMap<string, readonly CandleSeries[]>;
@@ -61,7 +61,7 @@ export const candleDesk = (
           seen: 0,
           waiting: history && warmUp > 0 ? [] : null,
           asks: 0,
-          wishId: '',
+          wishIds: new Set(),
           askedMonoMs: Number.NEGATIVE_INFINITY,
         }),
       ),
@@ -110,7 +110,7 @@ export const onHistory = (
 ): { readonly candles: readonly Candle[]; readonly problem: string | null } => {
   const series = seriesOf(desk, answer.symbol, answer.interval);
   // Another strategy may have asked for the same series with a shorter warm-up.
-  if (series === undefined || series.waiting === null || answer.cause !== series.wishId)
+  if (series === undefined || series.waiting === null || !series.wishIds.has(answer.cause))
     return { candles: NONE, problem: null };
   if (answer.problem !== null)
     return series.asks < HISTORY_ASKS_MAX

@@ -402,7 +402,7 @@ const askForHistory = (turn: Turn): void => {
   for (const series of asks) {
     const id = nextEventId(state.ids);
     const { symbol, interval } = series.builder;
-    series.wishId = id;
+    series.wishIds.add(id);
     turn.effects.push({
       type: 'tell',
       to: 'market-data',

@@ -14,6 +14,8 @@ export class MembersRefused extends Error {
 
 export interface MemberPlaces {
   readonly builtIn: readonly StrategyDefinition[];
+  /** Told which file is loaded next: should it never come back from that, its name is known. */
+  readonly loading?: (file: string) => void;
   /** Paths of files are relative to it. */
   readonly cwd: string;
   readonly record: StrategyRecord;
@@ -42,9 +44,10 @@ export const findMembers = async (
 const memberOf = async (
   setting: StrategySetting,
   index: number,
-  { builtIn, cwd, record }: MemberPlaces,
+  { builtIn, cwd, record, loading }: MemberPlaces,
 ): Promise<PortfolioMember> => {
   record.watch(index);
+  if (isModulePath(setting.strategy)) loading?.(setting.strategy);
   const definition = await findDefinition(setting.strategy, builtIn, cwd);
   const checked = checkParameters(definition, setting.config);
   if (!checked.ok) throw new MembersRefused(checked.problems.join('; '));

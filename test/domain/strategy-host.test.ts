@@ -401,6 +401,15 @@ describe('strategy host', () => {
       expect(host.state.stopped).to.contain('within a second');
     });
 
+    it('gives a reason that cannot be written down', () => {
+      for (const tag of ['', 'Upper', 'a b', 'x'.repeat(33), 5 as unknown as string]) {
+        const host = begin({ onBook: () => [{ ...bid, tag }] });
+        const effects = host.step(bookEvent(book));
+        expect(logged(effects, 'strategy-fault'), String(tag)).to.have.length(1);
+        expect(effects.filter(({ type }) => type === 'tell')).to.deep.equal([]);
+      }
+    });
+
     it('cannot save', () => {
       const host = begin({ save: () => 5 as unknown as string });
       expect(logged(host.step({ type: 'stopping' }), 'strategy-fault')).to.have.length(1);

@@ -518,6 +518,20 @@ describe('ledger store', () => {
 
   describe('files', () => {
     const dir = scratch();
+
+    it('keeps the reason an order was wanted for, and gives it back', () => {
+      const ledger = openLedger({ path: dir.file('tag.sqlite'), mode: 'paper' });
+      ledger.append([intended('c1', { tag: 'cross-up' }), intended('c2')]);
+      expect(ledger.snapshot().openOrders.map(({ tag }) => tag)).to.deep.equal(['cross-up', undefined]);
+      ledger.close();
+      const db = new SqliteDatabase(dir.file('tag.sqlite'), { readonly: true });
+      expect(db.prepare('SELECT * FROM v_order_reasons').raw().all()).to.deep.equal([
+        ['c1', 'maker', 'cross-up'],
+        ['c2', 'maker', null],
+      ]);
+      db.close();
+    });
+
     const open = (mode: 'paper' | 'live' | 'dry-run' = 'paper') =>
       openLedger({ path: dir.file('a.sqlite'), mode });
 

@@ -1,5 +1,6 @@
 /** Each built-in strategy in the whole bot under virtual time, on the embedded exchange's generated market. */
 import { expect } from 'chai';
+import { notional, parseDecimal } from '#src/domain/money.js';
 import { isTerminal } from '#src/domain/order.js';
 import type { StrategyDefinition } from '#src/domain/strategy.js';
 import { bookDifferences } from '#src/simulation/books.js';
@@ -114,6 +115,7 @@ describe('a built-in strategy on the paper exchange', function () {
     const list = [
       { name: 'quotes', strategy: 'maker', symbols: ['BTCTRY'] },
       { name: 'ladder', strategy: 'grid', symbols: ['BTCTRY'], config: { spacingBps: 3 } },
+      { name: 'once', strategy: 'dca', symbols: ['ETHTRY'], config: { everyMs: 86_400_000, patienceMs: 0 } },
       { name: 'saver', strategy: 'dca', symbols: ['ETHTRY'], config: { everyMs: 15_000, patienceMs: 2_000 } },
     ];
     const world = run(maker, {}, 25_000, {
@@ -125,13 +127,16 @@ describe('a built-in strategy on the paper exchange', function () {
       new Set(
         world.ledger.snapshot().fills.map(({ clientOrderId }) => (clientOrderId ?? '').split('-')[3] ?? ''),
       );
-    expect([...filled()].sort()).to.deep.equal(['ladder', 'quotes', 'saver']);
+    expect([...filled()].sort()).to.deep.equal(['ladder', 'once', 'quotes', 'saver']);
     const before = world.ledger.snapshot();
     world.process.kill();
     world.start();
     world.run(20_000);
     const after = world.ledger.snapshot();
     expect(after.fills.length).to.be.greaterThan(before.fills.length);
+    const once = after.fills.filter(({ clientOrderId }) => clientOrderId?.split('-')[3] === 'once');
+    const spent = once.reduce((sum, { price, quantity }) => sum + notional(price, quantity), 0n);
+    expect(spent <= parseDecimal('251'), 'what it saved has kept it from buying twice').to.equal(true);
     expect(after.openOrders.every(({ state }) => !isTerminal(state))).to.equal(true);
     stop(world);
   });

@@ -1,0 +1,252 @@
+import { expect } from 'chai';
+import { CANDLE_LENGTHS_MS, type Candle } from '#src/domain/candles.js';
+import { dearestFees } from '#src/domain/fees.js';
+import type { CandlesRead, PublicTrade } from '#src/domain/market-events.js';
+import { parseDecimal } from '#src/domain/money.js';
+import { defineStrategy, type Strategy, type StrategyIntent } from '#src/domain/strategy.js';
+import { CANDLES_KEPT, HISTORY_AGAIN_MS, HISTORY_ASKS_MAX } from '#src/domain/strategy-candles.js';
+import {
+  initialStrategyHost,
+  type StrategyHostEffect,
+  type StrategyHostInput,
+  statusFacts,
+  stepStrategyHost,
+} from '#src/domain/strategy-host.js';
+import { account, BTCTRY, control, listed } from '../strategies/fixtures.js';
+
+const MINUTE = CANDLE_LENGTHS_MS['1m'];
+const T0 = 20_718 * 86_400_000;
+const BUY: StrategyIntent = {
+  type: 'place',
+  symbol: 'BTCTRY',
+  side: 'buy',
+  method: 'limit',
+  price: parseDecimal('3750000'),
+  quantity: parseDecimal('0.001'),
+  tag: 'dip',
+};
+
+const candle = (minute: number, price: number, over: Partial<Candle> = {}): Candle => ({
+  symbol: 'BTCTRY',
+  interval: '1m',
+  openAtMs: T0 + minute * MINUTE,
+  closeAtMs: T0 + (minute + 1) * MINUTE,
+  open: parseDecimal(String(price)),
+  high: parseDecimal(String(price)),
+  low: parseDecimal(String(price)),
+  close: parseDecimal(String(price)),
+  volume: parseDecimal('1'),
+  closed: true,
+  complete: true,
+  ...over,
+});
+
+/** A host at the beginning of minute 10, whose strategy needs three candles and answers each with `answer`. */
+const begin = (answer: readonly StrategyIntent[] = [], warmUp = 3, history = true) => {
+  const seen: string[] = [];
+  const strategy: Strategy = {
+    onCandle: (_view, { openAtMs, close, volume, complete }) => {
+      const price = close / 10n ** 16n;
+      seen.push(`${(openAtMs - T0) / MINUTE} ${price}${volume === 0n ? ' empty' : ''}${complete ? '' : '?'}`);
+      return answer;
+    },
+  };
+  const definition = defineStrategy({
+    name: 'sample',
+    about: '',
+    parameters: {},
+    candles: () => [{ interval: '1m', warmUp }],
+    create: () => strategy,
+  });
+  let now = { monoMs: 50_000, wallMs: T0 + 10 * MINUTE };
+  let state = initialStrategyHost({
+    definition,
+    parameters: {},
+    symbols: ['BTCTRY'],
+    incarnation: 1,
+    startedAt: now,
+    intentValidityMs: 1_000,
+    maxOpenOrders: 5,
+    maxOpenOrdersPerSymbol: 2,
+    feesOf: dearestFees,
+    candleHistory: history,
+    restored: { saved: null, openOrders: [] },
+  });
+  const effects: StrategyHostEffect[] = [];
+  const step = (...inputs: readonly StrategyHostInput[]): StrategyHostEffect[] => {
+    const made = inputs.flatMap(input => {
+      const stepped = stepStrategyHost(state, input, now);
+      state = stepped.state;
+      return stepped.effects;
+    });
+    effects.push(...made);
+    return made;
+  };
+  const to = (receiver: string) =>
+    effects.flatMap(effect => (effect.type === 'tell' && effect.to === receiver ? [effect.message] : []));
+  step(control(), listed(BTCTRY), account({ TRY: '100000' }));
+  return {
+    seen,
+    step,
+    wishes: () => to('market-data'),
+    placed: () => to('execution'),
+    facts: () => statusFacts(state),
+    at: (ms: number) => {
+      now = { monoMs: 50_000 + ms, wallMs: T0 + 10 * MINUTE + ms };
+    },
+  };
+};
+
+const trade = (ms: number, price: number): PublicTrade => ({
+  type: 'public-trade',
+  id: 'market-data:1:1',
+  cause: 'frame',
+  symbol: 'BTCTRY',
+  tradeId: String(ms),
+  price: parseDecimal(String(price)),
+  quantity: parseDecimal('1'),
+  side: 'buy',
+  tradedAtMs: T0 + 10 * MINUTE + ms,
+});
+
+const answer = (cause: string, candles: readonly Candle[], problem: string | null = null): CandlesRead => ({
+  type: 'candles-read',
+  id: 'market-data:1:2',
+  cause,
+  symbol: 'BTCTRY',
+  interval: '1m',
+  candles,
+  problem,
+});
+
+describe("a strategy's candles", () => {
+  it('are asked for at the start, as many as the warm-up needs, and shown in order before its own', () => {
+    const host = begin();
+    const [wish, ...more] = host.wishes();
+    expect(more).to.deep.equal([]);
+    expect(wish).to.include({ type: 'candles-wanted', symbol: 'BTCTRY', interval: '1m', count: 3 });
+    host.at(1_000);
+    host.step(trade(500, 20));
+    host.at(MINUTE + 1_000);
+    host.step({ type: 'tick' });
+    expect(host.seen, 'its own wait for the history').to.deep.equal([]);
+    host.step(answer(wish?.id ?? '', [candle(6, 6), candle(7, 7), candle(9, 9)]));
+    expect(host.seen).to.deep.equal(['6 6', '7 7', '8 7 empty', '9 9', '10 20?']);
+    host.at(2 * MINUTE + 1_000);
+    host.step({ type: 'tick' });
+    expect(host.seen.at(-1)).to.equal('11 20 empty');
+  });
+
+  it("prefer the venue's candle to one of their own that may lack trades", () => {
+    const host = begin();
+    const [wish] = host.wishes();
+    host.step(trade(500, 20));
+    host.at(MINUTE + 1_000);
+    host.step({ type: 'tick' }, answer(wish?.id ?? '', [candle(9, 9), candle(10, 15)]));
+    expect(host.seen).to.deep.equal(['9 9', '10 15']);
+  });
+
+  it('leave out what of the history contradicts itself, and say so', () => {
+    const host = begin();
+    const [wish] = host.wishes();
+    const made = host.step(
+      answer(wish?.id ?? '', [candle(7, 7), candle(8, 8, { high: parseDecimal('1') }), candle(9, 9)]),
+    );
+    expect(host.seen).to.deep.equal(['7 7', '8 7 empty', '9 9']);
+    expect(made.some(effect => effect.type === 'log' && effect.event === 'candle-history-problem')).to.equal(
+      true,
+    );
+  });
+
+  it("ignore an answer to another's question", () => {
+    const host = begin();
+    host.step(answer('strategy:1:999', [candle(9, 9)]));
+    expect(host.seen).to.deep.equal([]);
+  });
+
+  it('let no order through before the warm-up is over, and show how far it is', () => {
+    const host = begin([BUY]);
+    const [wish] = host.wishes();
+    host.step(answer(wish?.id ?? '', [candle(8, 8), candle(9, 9)]));
+    expect(host.placed()).to.deep.equal([]);
+    expect(host.facts()).to.include({
+      state: 'warming up',
+      warmUp: 'BTCTRY 1m: 2 of 3 candles',
+      suppressed: 2,
+    });
+    host.step(trade(500, 20));
+    host.at(2 * MINUTE + 1_000);
+    host.step({ type: 'tick' });
+    expect(host.facts()).to.include({ state: 'running' });
+    expect(host.placed().map(message => ('tag' in message ? message.tag : ''))).to.deep.equal(['dip']);
+  });
+
+  it('are asked for again while nobody answers, then go on without a past', () => {
+    const host = begin();
+    host.step(trade(500, 20));
+    for (let asks = 1; asks < HISTORY_ASKS_MAX; asks++) {
+      host.at(asks * HISTORY_AGAIN_MS);
+      host.step({ type: 'tick' });
+    }
+    expect(host.wishes()).to.have.length(HISTORY_ASKS_MAX);
+    host.at(2 * MINUTE);
+    host.step({ type: 'tick' });
+    expect(host.seen).to.deep.equal(['10 20?']);
+    const last = host.wishes().at(-1)?.id ?? '';
+    host.step(answer(last, [candle(9, 9)]));
+    expect(host.seen, 'too late to be in order').to.deep.equal(['10 20?']);
+  });
+
+  it('are built from the market alone where nobody is asked', () => {
+    const host = begin([], 3, false);
+    expect(host.wishes()).to.deep.equal([]);
+    host.step(trade(500, 20));
+    host.at(MINUTE + 1_000);
+    host.step({ type: 'tick' });
+    expect(host.seen).to.deep.equal(['10 20?']);
+  });
+
+  it('may come closed, each once, and those that are not newer are nothing', () => {
+    const host = begin([], 1, false);
+    for (const minute of [10, 11, 11, 10, 12])
+      host.step({ type: 'candle-closed', id: 'x', cause: 'file', candle: candle(minute, minute) });
+    expect(host.seen).to.deep.equal(['10 10', '11 11', '12 12']);
+  });
+
+  it('are kept in a bounded list', () => {
+    let kept = 0;
+    const definition = defineStrategy({
+      name: 'sample',
+      about: '',
+      parameters: {},
+      candles: () => [{ interval: '1m', warmUp: 1 }],
+      create: () => ({
+        onCandle: view => {
+          kept = view.candles('BTCTRY', '1m').length;
+          return [];
+        },
+      }),
+    });
+    const now = { monoMs: 1, wallMs: T0 };
+    const state = initialStrategyHost({
+      definition,
+      parameters: {},
+      symbols: ['BTCTRY'],
+      incarnation: 1,
+      startedAt: now,
+      intentValidityMs: 1_000,
+      maxOpenOrders: 5,
+      maxOpenOrdersPerSymbol: 2,
+      feesOf: dearestFees,
+      restored: { saved: null, openOrders: [] },
+    });
+    stepStrategyHost(state, listed(BTCTRY), now);
+    for (let minute = 0; minute < 5 * CANDLES_KEPT; minute++)
+      stepStrategyHost(
+        state,
+        { type: 'candle-closed', id: 'x', cause: 'file', candle: candle(minute, 1) },
+        now,
+      );
+    expect(kept).to.be.within(CANDLES_KEPT, 2 * CANDLES_KEPT);
+  });
+});
