@@ -36,6 +36,8 @@ export interface Death {
 
 export interface KillsResult {
   readonly deaths: readonly Death[];
+  /** Starts that ended by themselves because a worker was not ready in time, with their last log lines. */
+  readonly gaveUp: readonly string[];
   readonly orders: number;
   readonly trades: number;
   readonly violations: readonly string[];
@@ -55,6 +57,18 @@ const START_MS = 2_500;
 const TRADING_MS = 3_000;
 /** A recovered bot has an order at the exchange within this. */
 const TRADING_DEADLINE_MS = 60_000;
+
+/** The bot's exit code when a worker did not start. */
+const START_REFUSED = 1;
+const GAVE_UP = 'a start that gave up';
+/** Of a start that gave up, so many log lines are told. */
+const TOLD_LINES = 40;
+
+const lastLines = (bot: RunningBot): string =>
+  bot.events
+    .slice(-TOLD_LINES)
+    .map(line => JSON.stringify(line))
+    .join('\n');
 
 /** Counts at which a point strikes: the first time, and later ones. */
 const COUNTS: Readonly<Partial<Record<CrashPointName, readonly number[]>>> = {
@@ -79,6 +93,7 @@ export const sudden = async (plan: KillsPlan): Promise<KillsResult> => {
   );
   return {
     deaths: lanes.flatMap(lane => lane.deaths),
+    gaveUp: lanes.flatMap(lane => lane.gaveUp),
     orders: lanes.reduce((sum, lane) => sum + lane.orders, 0),
     trades: lanes.reduce((sum, lane) => sum + lane.trades, 0),
     violations: lanes.flatMap(lane => lane.violations),
@@ -98,6 +113,7 @@ const oneLane = async (
   venue.fault('no-rate-limits');
   const random = lehmer(seed);
   const deaths: Death[] = [];
+  const gaveUp: string[] = [];
   const violations: string[] = [];
   const running = new Set<RunningBot>();
   const start = (crashAt?: string): RunningBot => {
@@ -117,7 +133,9 @@ const oneLane = async (
       ...named.map(point => ({ point })),
       ...Array.from({ length: kills }, () => ({ point: null })),
     ];
-    for (const { point } of shuffled(plans, random)) {
+    const open = shuffled(plans, random);
+    for (let next = open.shift(); next !== undefined; next = open.shift()) {
+      const { point } = next;
       await pause(SETTLE_MS);
       const before = momentOf(venue.exchange.account());
       const startedMs = performance.now();
@@ -134,14 +152,23 @@ const oneLane = async (
         const waitMs = Math.floor(random() * TRADING_MS);
         if (point === null) {
           const { orders } = venue.exchange.account();
-          await reached(bot, () => orders.size > before.orders.length, TRADING_DEADLINE_MS);
+          await Promise.race([
+            reached(bot, () => orders.size > before.orders.length, TRADING_DEADLINE_MS),
+            bot.ended,
+          ]);
           await pause(waitMs);
           bot.kill('SIGKILL');
         } else await within(bot.ended, POINT_DEADLINE_MS, `${point} was not reached`);
         at = point ?? `${waitMs} ms into trading`;
       }
       const { signal, code } = await bot.ended;
-      if (signal !== 'SIGKILL') violations.push(`before ${at}: the bot ended with ${code}: ${bot.stderr()}`);
+      if (code === START_REFUSED && bot.stderr().includes('did not start')) {
+        // What a starved machine makes of a start: it ends with nothing sent, and is repeated as a container's would be.
+        gaveUp.push(`${bot.stderr().trim()}\n${lastLines(bot)}`);
+        open.push(next);
+        at = GAVE_UP;
+      } else if (signal !== 'SIGKILL')
+        violations.push(`before ${at}: the bot ended with ${code}: ${bot.stderr()}`);
     }
     await pause(SETTLE_MS);
     const before = momentOf(venue.exchange.account());
@@ -157,7 +184,7 @@ const oneLane = async (
     if (end.code !== 0) violations.push(`the last bot ended with ${end.code ?? end.signal}: ${bot.stderr()}`);
     violations.push(...(await finalDifferences(venue, database)).differences);
     const account = venue.exchange.account();
-    return { deaths, orders: account.orders.size, trades: account.trades.length, violations };
+    return { deaths, gaveUp, orders: account.orders.size, trades: account.trades.length, violations };
   } finally {
     for (const bot of running) {
       bot.kill('SIGKILL');
@@ -240,10 +267,19 @@ const rowsOf = (result: KillsResult): Row[] => {
     point => `${point} ${named.filter(death => death.at.startsWith(`${point}:`)).length}`,
   ).join(', ');
   return [
-    ['kills at random moments', '500', String(result.deaths.length - named.length)],
+    [
+      'kills at random moments',
+      '500',
+      String(result.deaths.filter(death => death.at !== GAVE_UP).length - named.length),
+    ],
     ['deaths at named points', '10 each', times],
     ['orders and trades at the exchange', '', `${result.orders} and ${result.trades}`],
     ['starts that lived long enough to be judged', '', String(proven.length)],
+    [
+      'starts that gave up because a worker was not ready within 15 s, and were repeated',
+      '0',
+      String(result.gaveUp.length),
+    ],
     [
       'ledger equal to the exchange, from the start of the process',
       'within 10 s plus the reads',
@@ -288,6 +324,7 @@ ${Object.entries(CRASH_POINTS)
       lanes: Math.min(lanes, Math.ceil(deaths / 8)),
       seed: seed + 1_000,
     });
+    for (const told of result.gaveUp) console.error(told);
     return {
       rows: rowsOf(result),
       contradictions: [
