@@ -112,7 +112,8 @@ const hold = (
 
 export const watchStorm = (state: MarketDataState, effects: MarketDataEffect[], monoMs: number): void => {
   const attempts = attemptsInWindow(state.reconnect, PUBLIC_RECONNECT, monoMs);
-  const isStorm = attempts >= STORM_ATTEMPTS && state.reconnect.losses > 0;
+  // Attempts that an earlier incarnation is only supposed to have made are no storm before one of ours was lost, too.
+  const isStorm = attempts >= STORM_ATTEMPTS && state.reconnect.losses > 0 && state.connections > 1;
   const isCalm = state.reconnect.losses === 0 && attempts < STORM_ATTEMPTS;
   if ((!isStorm && !isCalm) || state.stormTold === word(isStorm)) return;
   state.stormTold = word(isStorm);

@@ -531,6 +531,17 @@ describe('market data connections', () => {
     expect(holds(run.effects)).to.include('-ws-reconnect');
   });
 
+  it('takes what an earlier incarnation may have attempted for a storm only once it has lost a connection itself', () => {
+    const run = runMarket([BTC], { forgottenAttempts: 4 });
+    run.connect();
+    run.wait(1_000);
+    expect(holds(run.effects)).to.not.include('+ws-reconnect');
+    run.step({ type: 'closed', detail: 'x' });
+    run.connect();
+    run.wait(100);
+    expect(holds(run.effects)).to.include('+ws-reconnect');
+  });
+
   it('counts the attempts that an earlier incarnation may have made', () => {
     const run = runMarket([BTC], { forgottenAttempts: 2 });
     expect(socketEffects(run.step({ type: 'tick' }))).to.deep.equal([]);
