@@ -148,8 +148,15 @@ const mayLeave = <Purpose>(
   if (schedule.signedStopped && isSigned(wanted.call)) return false;
   const bucket = bucketOfRead(wanted.call);
   if (exhausted.has(bucket)) return false;
+  // After a 429 the next read is a probe: until it is answered well, no second one leaves beside it.
+  if (schedule.throttled.has(bucket) && isInFlight(schedule, bucket)) return false;
   if (take(schedule.budget, bucket, now.monoMs).granted) return true;
   exhausted.add(bucket);
+  return false;
+};
+
+const isInFlight = <Purpose>(schedule: ReadSchedule<Purpose>, bucket: Bucket): boolean => {
+  for (const { call } of schedule.sent.values()) if (bucketOfRead(call) === bucket) return true;
   return false;
 };
 

@@ -100,6 +100,34 @@ describe('the read schedule', () => {
     expect(readRates(reads, at(30_300)).throttledPerMinute).to.equal(1);
   });
 
+  it('probes a bucket that was closed with one read at a time, each with a deadline, and opens it by a good answer', () => {
+    const reads = schedule(0);
+    wantRead(reads, order(1), 'a', 0);
+    const [first] = sendDueReads(reads, at(0));
+    settleRead(
+      reads,
+      first?.requestId ?? 0,
+      failed(order(1), { type: 'rate-limited', retryAfterMs: 1_000 }),
+      at(0),
+    );
+    for (let id = 2; id < 8; id++) wantRead(reads, order(id), 'b', 0);
+    const probe = (monoMs: number) => sendDueReads(reads, at(monoMs));
+    expect(probe(59_000)).to.deep.equal([]);
+    const [second, ...others] = probe(60_001);
+    expect(others).to.deep.equal([]);
+    expect(probe(70_000)).to.deep.equal([]);
+    // Nothing comes: its deadline ends it, and the next probe may leave.
+    expect(settleOverdueReads(reads, at(80_100)).map(({ type }) => type)).to.deep.equal(['failed']);
+    expect(settleRead(reads, second?.requestId ?? 0, answered(order(2)), at(80_100)).type).to.equal(
+      'unexpected',
+    );
+    const [third, ...more] = probe(80_200);
+    expect(more).to.deep.equal([]);
+    settleRead(reads, third?.requestId ?? 0, answered(order(3)), at(80_300));
+    expect(isThrottled(reads, at(80_300))).to.equal(false);
+    expect(probe(90_000).length).to.be.greaterThan(1);
+  });
+
   it('forgets that a bucket was closed when nobody wants to read from it any more', () => {
     const reads = schedule();
     wantRead(reads, balances, 'a', 0);

@@ -211,4 +211,18 @@ describe('the trading state', () => {
       { numRuns: runs(1_000) },
     );
   });
+
+  it('pulls and leaves resting orders exactly as the table of causes says, for every cause', () => {
+    for (const cause of HOLD_CAUSES) {
+      const { level, perSymbol, restingOrders } = CAUSES[cause];
+      const pullOf = (subject: string): unknown => {
+        const state = control({ holds: [hold(cause, subject)] });
+        expect(state.mayCancel, cause).to.equal(level !== 'observe-only');
+        return state.pull;
+      };
+      const pulls = restingOrders === 'pulled';
+      expect(pullOf(''), cause).to.deep.equal(pulls ? 'all' : 'none');
+      if (perSymbol) expect(pullOf('BTCTRY'), cause).to.deep.equal(pulls ? ['BTCTRY'] : 'none');
+    }
+  });
 });

@@ -25,7 +25,7 @@ export const isWrite = ({ method, path }: ArrivedRequest): boolean =>
   ORDER_PATH.test(path) && (method === 'POST' || method === 'DELETE');
 
 /** Notes every request at this address; Node publishes each as soon as its head has been parsed. */
-const watchRequests = (port: number): { readonly seen: ArrivedRequest[]; stop(): void } => {
+export const watchRequests = (port: number): { readonly seen: ArrivedRequest[]; stop(): void } => {
   const seen: ArrivedRequest[] = [];
   const onRequest = (message: unknown): void => {
     const { request, server } = message as { readonly request: IncomingMessage; readonly server: Server };

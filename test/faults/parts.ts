@@ -1,4 +1,5 @@
 /** Every part of the fault suite, in the order of the document. */
+import { arming } from './arming.js';
 import { crashes } from './crashes.js';
 import { disk } from './disks.js';
 import { freeze } from './freeze.js';
@@ -25,6 +26,7 @@ export const PARTS: readonly FaultPart[] = [
   storms,
   reconnects,
   nonsense,
+  arming,
   killSwitch,
   disk,
   stop,
