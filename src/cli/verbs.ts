@@ -107,8 +107,13 @@ export const VERBS: readonly VerbEntry[] = [
   },
   {
     name: 'backtest',
-    summary: 'what a strategy would have done on a recorded market',
+    summary: 'what a strategy would have done on a recorded market or on candles',
     load: () => verbIn(import('./backtest.js')),
+  },
+  {
+    name: 'sweep',
+    summary: 'many parameter sets of a strategy on one recording',
+    load: () => verbIn(import('./sweep.js')),
   },
   {
     name: 'export',

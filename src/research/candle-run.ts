@@ -207,6 +207,7 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
       const id = desk.nextEventId();
       desk.marketForStrategy({ type: 'candle-closed', id, cause: id, candle });
     }
+    desk.afterCandle();
   }
   desk.stop();
   return {

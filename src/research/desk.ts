@@ -100,6 +100,8 @@ export interface Desk {
   book(fill: Fill): void;
   /** The private feed's word that an order has left the book is here: what became of it is asked. */
   prove(clientOrderId: ClientOrderId): void;
+  /** A candle has closed: one tick now, and timers for a while. */
+  afterCandle(): void;
   /** The last call of the strategy, and time for what it asks for. */
   stop(): void;
   nextEventId(): string;
@@ -116,8 +118,11 @@ const START_MONO_MS = 10_000;
 /** Account pictures: soon after a change, and every few seconds while something is at stake (account-report.ts). */
 const ACCOUNT_SOON_MS = 100;
 const ACCOUNT_EVERY_MS = 3_000;
+const ACCOUNT_EVERY_CANDLES_MS = 900_000;
 /** Where only reminders are waited for, ticks come this often instead of every 50 ms. */
 const SLOW_TICK_MS = 1_000;
+/** How long after a candle's close timers go off. */
+const AFTER_CANDLE_MS = 15_000;
 /** What the last orders may take to come to rest. */
 const STOP_MS = 2_000;
 
@@ -148,6 +153,8 @@ export const createDesk = (options: DeskOptions): Desk => {
   let lastProfit: Amount = 0n;
   let peakProfit: Amount = 0n;
   let stopping = false;
+  /** From then on timers rest until the next candle. */
+  let restFromMs = Number.POSITIVE_INFINITY;
   /** Booked so far, by client order id. */
   const filled = new Map<string, bigint>();
 
@@ -208,6 +215,10 @@ export const createDesk = (options: DeskOptions): Desk => {
     restored: { saved: null, openOrders: [] },
   });
 
+  // Nobody asks a run for its status; over candles state is saved after fills and at the end.
+  host.nextStatusMonoMs = Number.POSITIVE_INFINITY;
+  execution.statusAt = Number.POSITIVE_INFINITY;
+  if (!options.closesCandles) host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
   const needs = needsOf(options.definition, options.parameters);
   const ticksAlways = options.closesCandles && needs.candles.length > 0;
   const wantsTrades =
@@ -415,16 +426,18 @@ export const createDesk = (options: DeskOptions): Desk => {
     tickMs = Math.min(tickMs, nextOnGrid(Math.max(wanted, nowMs), firstMs + latency.strategyTickMs));
   };
   const tickWanted = (): number => {
-    let wanted = host.nextTimerMonoMs;
-    if (host.strategy.save !== undefined) wanted = Math.min(wanted, host.nextSaveMonoMs);
+    // What waits for the request budget is looked at every tick.
+    if (execution.queue.length > 0) return nowMs;
+    for (const { cancelWish, cancel, record } of execution.open.values())
+      if (cancelWish !== null && cancel === 'idle' && record.ended === null) return nowMs;
+    const isIdle = host.orders.size === 0 && execution.open.size === 0;
+    // Between two candles nothing changes: timers go off for a while after a close, and only while orders are open.
+    if (!options.closesCandles && (isIdle || nowMs >= restFromMs)) return Number.POSITIVE_INFINITY;
     // Candles are closed by the clock as well as by trades.
     if (ticksAlways) return nowMs;
-    if (host.orders.size > 0) wanted = Math.min(wanted, nowMs + SLOW_TICK_MS);
-    if (execution.queue.length > 0) return Math.min(wanted, nowMs);
-    if (execution.open.size === 0) return wanted;
-    for (const { cancelWish, cancel, record } of execution.open.values())
-      if (cancelWish !== null && cancel === 'idle' && record.ended === null) return Math.min(wanted, nowMs);
-    return Math.min(wanted, nowMs + SLOW_TICK_MS);
+    let wanted = host.nextTimerMonoMs;
+    if (host.strategy.save !== undefined) wanted = Math.min(wanted, host.nextSaveMonoMs);
+    return isIdle ? wanted : Math.min(wanted, nowMs + SLOW_TICK_MS);
   };
   const tick = (): void => {
     tickMs = Number.POSITIVE_INFINITY;
@@ -453,8 +466,9 @@ export const createDesk = (options: DeskOptions): Desk => {
     if (toMs > nowMs) setNow(toMs);
   };
 
+  const accountEveryMs = options.closesCandles ? ACCOUNT_EVERY_MS : ACCOUNT_EVERY_CANDLES_MS;
   const keepAccountFresh = (): void => {
-    if (nowMs - accountToldMs < ACCOUNT_EVERY_MS) return;
+    if (nowMs - accountToldMs < accountEveryMs) return;
     if (execution.open.size > 0 || [...accounting.positions.values()].some(({ quantity }) => quantity !== 0n))
       tellAccount();
   };
@@ -526,6 +540,11 @@ export const createDesk = (options: DeskOptions): Desk => {
       });
     },
     prove,
+    afterCandle: () => {
+      restFromMs = nowMs + AFTER_CANDLE_MS;
+      if (host.strategy.onTimer !== undefined || host.orders.size > 0) toHost({ type: 'tick' });
+      host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
+    },
     stop: () => {
       if (stopping) return;
       stopping = true;

@@ -4,6 +4,7 @@
  */
 import { createPublicFrameReader, type PublicFrameReader } from '../btcturk/public-frames.js';
 import { type Instrument, lotSize, tickSize } from '../domain/instrument.js';
+import { applyDifference, applySnapshot, initialOrderBook, lotsAt, ticksAt } from '../domain/order-book.js';
 import type { FrameTrade } from '../domain/public-frame.js';
 import { type Listing, priceDecimals } from '../exchange/instruments.js';
 
@@ -166,4 +167,69 @@ export const tapeUntil = (tape: MarketTape, untilMs: number): MarketTape => {
     else high = middle;
   }
   return { ...tape, length: low };
+};
+
+/**
+ * The part of a tape from one time up to another, sharing its numbers. It begins with each market's book as it stands
+ * there, so that a part is a market of its own.
+ */
+export const tapeBetween = (tape: MarketTape, fromMs: number, toMs: number): MarketTape => {
+  const end = tapeUntil(tape, toMs).length;
+  const begin = tapeUntil(tape, fromMs - 0.001).length;
+  if (begin === 0) return { ...tape, length: end };
+  const books = tape.listings.map(() => initialOrderBook());
+  let changeSet = 0;
+  for (let event = 0; event < begin; event++) {
+    const kind = tape.kinds[event] ?? 0;
+    const book = books[tape.symbols[event] ?? 0];
+    if (kind > DIFFERENCE || book === undefined) continue;
+    const split = tape.splits[event] ?? 0;
+    const bids = tape.numbers.subarray(tape.offsets[event], split);
+    const asks = tape.numbers.subarray(split, tape.offsets[event + 1]);
+    changeSet += 1;
+    if (kind === SNAPSHOT) applySnapshot(book, changeSet, bids, asks);
+    else applyDifference(book, changeSet, bids, asks);
+  }
+  const numbers: number[] = [];
+  const heads = books.flatMap((book, symbol) => {
+    if (book.bids.count + book.asks.count === 0) return [];
+    const from = numbers.length;
+    for (const which of ['bids', 'asks'] as const)
+      for (let depth = 0; depth < book[which].count; depth++) {
+        const ticks = ticksAt(book, which, depth);
+        numbers.push(ticks, lotsAt(book, which, ticks));
+      }
+    return [{ symbol, from, split: from + 2 * book.bids.count }];
+  });
+  const base = tape.offsets[begin] ?? 0;
+  const shift = numbers.length - base;
+  const kept = end - begin;
+  const length = heads.length + kept;
+  const part = {
+    listings: tape.listings,
+    length,
+    atMs: new Float64Array(length),
+    kinds: new Uint8Array(length),
+    symbols: new Uint8Array(length),
+    offsets: new Uint32Array(length + 1),
+    splits: new Uint32Array(length),
+    numbers: new Float64Array(numbers.length + (tape.offsets[end] ?? 0) - base),
+  };
+  part.numbers.set(numbers);
+  part.numbers.set(tape.numbers.subarray(base, tape.offsets[end]), numbers.length);
+  for (const [index, head] of heads.entries()) {
+    part.atMs[index] = fromMs;
+    part.kinds[index] = SNAPSHOT;
+    part.symbols[index] = head.symbol;
+    part.offsets[index] = head.from;
+    part.splits[index] = head.split;
+  }
+  part.atMs.set(tape.atMs.subarray(begin, end), heads.length);
+  part.kinds.set(tape.kinds.subarray(begin, end), heads.length);
+  part.symbols.set(tape.symbols.subarray(begin, end), heads.length);
+  for (let event = 0; event <= kept; event++)
+    part.offsets[heads.length + event] = (tape.offsets[begin + event] ?? 0) + shift;
+  for (let event = 0; event < kept; event++)
+    part.splits[heads.length + event] = (tape.splits[begin + event] ?? 0) + shift;
+  return part;
 };

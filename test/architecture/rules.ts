@@ -45,7 +45,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   supervision: { imports: BASE, packages: ['comlink'] },
   simulation: { imports: ALL_BUT_SUPERVISION, packages: ['better-sqlite3', 'piscina'] },
-  cli: { imports: ALL_BUT_SUPERVISION, packages: ['fastest-levenshtein'] },
+  cli: { imports: ALL_BUT_SUPERVISION, packages: ['fastest-levenshtein', 'cli-progress'] },
 };
 const ENTRY_IMPORTS: readonly string[] = [...ALL_BUT_SUPERVISION, 'supervision'];
 

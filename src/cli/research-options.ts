@@ -1,0 +1,87 @@
+/** Options that backtests and sweeps share, and what they stand for. */
+import { readFileSync } from 'node:fs';
+import { type Amount, tryParseDecimal } from '../domain/money.js';
+import type { StrategyDefinition } from '../domain/strategy.js';
+import { wallMs } from '../runtime/clock.js';
+import type { ConfigInputs } from '../runtime/config.js';
+import { importStrategy, isModulePath } from '../runtime/strategy-module.js';
+import { findStrategy, STRATEGIES } from '../strategies/catalogue.js';
+import { countOption, textOption } from './books.js';
+import { CliRefused } from './refused.js';
+import type { VerbIo } from './verb.js';
+
+export type Values = Readonly<Record<string, unknown>>;
+
+/** The operator's own configuration, as the bot would read it. */
+export const configInputs = (values: Values, io: VerbIo): ConfigInputs => ({
+  env: io.env,
+  configFile: textOption(values, 'config'),
+  cwd: process.cwd(),
+  readFile: file => readFileSync(file, 'utf8'),
+  nowMs: wallMs(),
+});
+
+/** One of a few words. */
+export const oneOf = <T extends string>(
+  values: Values,
+  name: string,
+  allowed: readonly T[],
+  otherwise: T,
+): T => {
+  const given = textOption(values, name);
+  if (given === undefined) return otherwise;
+  const found = allowed.find(each => each === given);
+  if (found === undefined)
+    throw new CliRefused(`--${name} must be ${allowed.join(', ')}, not ${JSON.stringify(given)}`);
+  return found;
+};
+
+/** A built-in strategy by its name, or a user's file. */
+export const strategyFrom = async (name: string): Promise<StrategyDefinition> => {
+  if (isModulePath(name)) return importStrategy(name, process.cwd());
+  const found = findStrategy(name);
+  if (found !== undefined) return found;
+  throw new CliRefused(
+    `--strategy ${name} is not a strategy; there are ${STRATEGIES.map(each => each.name).join(', ')}, or give the path of a file`,
+  );
+};
+
+/** `--strategy-config`: JSON, or the path of a file with it. */
+export const configFrom = (given: string | undefined): Readonly<Record<string, unknown>> => {
+  if (given === undefined || given === '') return {};
+  let text = given;
+  if (!given.trimStart().startsWith('{'))
+    try {
+      text = readFileSync(given, 'utf8');
+    } catch (error) {
+      throw new CliRefused(`cannot read --strategy-config ${given}: ${(error as Error).message}`);
+    }
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
+      return parsed as Readonly<Record<string, unknown>>;
+  } catch {
+    // The refusal below says it.
+  }
+  throw new CliRefused('--strategy-config must be a JSON object, or the path of a file with one');
+};
+
+export const feeLevelFrom = (values: Values): number => {
+  const level = countOption(values, 'fee-level') ?? 1;
+  if (level > 8) throw new CliRefused(`--fee-level must be 1 to 8, not ${level}`);
+  return level;
+};
+
+/** `--try-rate USDT=48.57`, once or more. */
+export const ratesFrom = (values: Values): ReadonlyMap<string, Amount> => {
+  const given = values['try-rate'];
+  const rates = new Map<string, Amount>();
+  for (const each of Array.isArray(given) ? (given as readonly string[]) : []) {
+    const [asset = '', rate = ''] = each.split('=');
+    const value = tryParseDecimal(rate);
+    if (!/^[A-Z0-9]{2,10}$/.test(asset) || value === undefined || value <= 0n)
+      throw new CliRefused(`--try-rate must be ASSET=LIRA, as in USDT=48.57, not ${JSON.stringify(each)}`);
+    rates.set(asset, value);
+  }
+  return rates;
+};

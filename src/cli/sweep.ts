@@ -1,0 +1,235 @@
+/** `btcbot sweep`: many parameter sets of a strategy on one recording. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Presets, SingleBar } from 'cli-progress';
+import { RecordingError } from '../exchange/recording.js';
+import { FILL_MODELS } from '../research/fast-market.js';
+import { runFast } from '../research/fast-run.js';
+import { makeReport, varianceOf } from '../research/report.js';
+import { reportText } from '../research/report-text.js';
+import { readAxis, SearchError } from '../research/search.js';
+import { StudyRefused, studyParameters, studySettings, tryRatesFor } from '../research/study.js';
+import { METHODS, runSweep, type SweepOutcome, segmentsOf } from '../research/sweep.js';
+import { openSweepStore } from '../research/sweep-store.js';
+import { SCORES } from '../research/sweep-task.js';
+import { isTapeFile, readTape, writeTapeFile } from '../research/tape-file.js';
+import { wallMs } from '../runtime/clock.js';
+import { isModulePath, StrategyModuleError } from '../runtime/strategy-module.js';
+import { countOption, noPositionals, textOption } from './books.js';
+import { CliRefused } from './refused.js';
+import {
+  configFrom,
+  configInputs,
+  feeLevelFrom,
+  oneOf,
+  ratesFrom,
+  strategyFrom,
+  type Values,
+} from './research-options.js';
+import { json } from './table.js';
+import type { Verb, VerbIo } from './verb.js';
+
+export const verb: Verb = {
+  name: 'sweep',
+  usage:
+    'sweep --recording PATH --strategy NAME|FILE --sweep NAME=1,2,3 [--sweep NAME=1..9 …] [--method grid|random|search] [--trials N] [--segments K] [--score profit|sharpe] [--fills queue|touch|through] [--threads N] [--db FILE] [--seed N] [--strategy-config JSON|FILE] [--fee-level 1..8] [--try-rate USDT=48.57] [--config FILE] [--json]',
+  about: `Tries parameter sets of a strategy on a recording, on every core, and says which would have been chosen.
+
+--sweep       a parameter with its values, or its range; once or more
+--method      grid (default): every combination. random: so many, drawn. search: half of it drawn near the best so far
+--segments K  cuts the recording into K parts; each set runs on each. For every part after the first the best set of the
+              parts before it is shown with what it came to there: the walk forward
+--db FILE     keeps the results (default ./data/sweeps.sqlite). A sweep that was broken off goes on where it stopped when
+              it is given again
+The report of the best set follows, with the Sharpe ratio deflated by the number of sets that were tried.
+JSON: { trials: [{ parameters, score, scores, profitTry, sharpe, fills, trades }], walkForward: [{ segment, parameters,
+trainScore, testScore }], finished, ran, known, best: <report> | null }. Exit code 1 when it was broken off.`,
+  options: {
+    recording: { type: 'string' },
+    strategy: { type: 'string' },
+    'strategy-config': { type: 'string' },
+    sweep: { type: 'string', multiple: true },
+    method: { type: 'string' },
+    trials: { type: 'string' },
+    segments: { type: 'string' },
+    score: { type: 'string' },
+    fills: { type: 'string' },
+    threads: { type: 'string' },
+    db: { type: 'string' },
+    seed: { type: 'string' },
+    'fee-level': { type: 'string' },
+    'try-rate': { type: 'string', multiple: true },
+  },
+  async run({ values, positionals }, io) {
+    noPositionals(positionals);
+    const scratch = mkdtempSync(join(tmpdir(), 'btcbot-sweep-'));
+    try {
+      return await sweep(values, io, scratch);
+    } catch (error) {
+      if (
+        error instanceof RecordingError ||
+        error instanceof StudyRefused ||
+        error instanceof SearchError ||
+        error instanceof StrategyModuleError
+      )
+        throw new CliRefused(error.message);
+      throw error;
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  },
+};
+
+const DEFAULT_TRIALS = 50;
+
+const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<number> => {
+  const path = textOption(values, 'recording');
+  const strategy = textOption(values, 'strategy') ?? io.env.STRATEGY;
+  const given = values.sweep;
+  const axesGiven = Array.isArray(given) ? (given as readonly string[]) : [];
+  if (path === undefined || strategy === undefined || axesGiven.length === 0)
+    throw new CliRefused(`--recording, --strategy and --sweep are needed\nusage: btcbot ${verb.usage}`);
+  const definition = await strategyFrom(strategy);
+  const config = configFrom(textOption(values, 'strategy-config') ?? io.env.STRATEGY_CONFIG);
+  const axes = axesGiven.map(each => readAxis(each, definition.parameters));
+  const method = oneOf(values, 'method', METHODS, 'grid');
+  const score = oneOf(values, 'score', SCORES, 'profit');
+  const fillModel = oneOf(values, 'fills', FILL_MODELS, 'queue');
+  const seed = countOption(values, 'seed') ?? 1;
+  const count = countOption(values, 'segments') ?? 1;
+  const feeLevel = feeLevelFrom(values);
+  const tape = await readTape(path);
+  const tapePath = isTapeFile(path) ? path : join(scratch, 'market.tape');
+  if (tapePath !== path) writeTapeFile(tapePath, tape);
+  const settings = studySettings({
+    definition,
+    config,
+    symbols: tape.listings.map(({ symbol }) => symbol),
+    inputs: configInputs(values, io),
+  });
+  const tryRates = tryRatesFor(
+    tape.listings.map(({ quote }) => quote),
+    ratesFrom(values),
+  );
+  const fromMs = tape.atMs[0] ?? 0;
+  const toMs = tape.atMs[tape.length - 1] ?? 0;
+  const segments = segmentsOf(fromMs, toMs, count);
+  const study = JSON.stringify([
+    resolve(path),
+    tape.length,
+    fromMs,
+    toMs,
+    isModulePath(strategy) ? resolve(strategy) : strategy,
+    config,
+    settings.configHash,
+    [...tryRates].map(([asset, rate]) => [asset, String(rate)]),
+    fillModel,
+    feeLevel,
+    score,
+    count,
+  ]);
+  const store = openSweepStore(
+    textOption(values, 'db') ?? join('data', 'sweeps.sqlite'),
+    study,
+    new Date(wallMs()).toISOString(),
+  );
+  const bar = io.terminal
+    ? new SingleBar(
+        { format: '{bar} {percentage} % | {value} of {total} runs | {eta_formatted} left', hideCursor: true },
+        Presets.shades_classic,
+      )
+    : null;
+  let begun = false;
+  let outcome: SweepOutcome;
+  try {
+    outcome = await runSweep({
+      method,
+      axes,
+      trials: countOption(values, 'trials') ?? DEFAULT_TRIALS,
+      seed,
+      segments,
+      threads: countOption(values, 'threads') ?? availableParallelism(),
+      store,
+      signal: io.signal,
+      task: { tapePath, strategy, config, settings, tryRates, fillModel, feeLevel, score },
+      onProgress: (done, total) => {
+        if (bar === null) return;
+        if (begun) bar.update(done);
+        else bar.start(total, done);
+        begun = true;
+      },
+    });
+  } finally {
+    bar?.stop();
+    store.close();
+  }
+  const best = outcome.trials[0];
+  const report =
+    best === undefined || !outcome.finished
+      ? null
+      : makeReport(
+          runFast({
+            tape,
+            definition,
+            parameters: studyParameters(definition, { ...config, ...best.candidate }),
+            settings,
+            opening: settings.paper.balances,
+            fillModel,
+            feeLevel,
+            tryRates,
+          }),
+          {
+            seed,
+            trials: outcome.trials.length,
+            trialVariance: varianceOf(
+              outcome.trials.flatMap(({ results }) =>
+                results.every(({ sharpe }) => sharpe !== null)
+                  ? [results.reduce((sum, { sharpe }) => sum + (sharpe ?? 0), 0) / results.length]
+                  : [],
+              ),
+            ),
+          },
+        );
+  if (values.json === true)
+    io.out(
+      json({
+        trials: outcome.trials.map(({ candidate, scores, results }) => ({
+          parameters: candidate,
+          score: scores.reduce((sum, each) => sum + each, 0),
+          scores,
+          profitTry: results.map(({ profitTry }) => profitTry),
+          sharpe: results.map(({ sharpe }) => sharpe),
+          fills: results.reduce((sum, { fills }) => sum + fills, 0),
+          trades: results.reduce((sum, { trades }) => sum + trades, 0),
+        })),
+        walkForward: outcome.walk.map(({ chosen, ...step }) => ({ ...step, parameters: chosen })),
+        finished: outcome.finished,
+        ran: outcome.ran,
+        known: outcome.known,
+        best: report,
+      }),
+    );
+  else io.out(`${outcomeText(outcome)}${report === null ? '' : `\n${reportText(report)}`}`);
+  return outcome.finished ? 0 : 1;
+};
+
+const SHOWN = 10;
+const outcomeText = ({ trials, walk, finished, ran, known }: SweepOutcome): string =>
+  [
+    `${trials.length} sets of parameters, ${ran} runs now, ${known} known from before`,
+    ...(finished ? [] : ['Broken off: give the same command again to go on.']),
+    ...trials.slice(0, SHOWN).map(
+      ({ candidate, scores }) =>
+        `  ${scores
+          .reduce((sum, each) => sum + each, 0)
+          .toFixed(4)
+          .padStart(14)}  ${JSON.stringify(candidate)}`,
+    ),
+    ...(walk.length === 0 ? [] : ['Walk forward: chosen before a part, and what it came to there']),
+    ...walk.map(
+      ({ segment, chosen, trainScore, testScore }) =>
+        `  part ${segment + 1}: ${trainScore.toFixed(4)} -> ${testScore.toFixed(4)}  ${JSON.stringify(chosen)}`,
+    ),
+    '',
+  ].join('\n');

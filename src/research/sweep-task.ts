@@ -1,0 +1,91 @@
+/** One trial as a pure computation: the task of a sweep's threads. Tapes are read once per thread. */
+
+import { toNumber } from '../domain/money.js';
+import type { StrategyDefinition } from '../domain/strategy.js';
+import type { Settings } from '../runtime/settings.js';
+import { importStrategy, isModulePath } from '../runtime/strategy-module.js';
+import { findStrategy } from '../strategies/catalogue.js';
+import type { FillModel } from './fast-market.js';
+import { runFast } from './fast-run.js';
+import { equityCurve, profitOf, returnsOf } from './report.js';
+import type { Candidate } from './search.js';
+import { drawdown, sharpe } from './statistics.js';
+import { studyParameters } from './study.js';
+import type { TrialResult } from './sweep-store.js';
+import { type MarketTape, tapeBetween } from './tape.js';
+import { readTapeFile } from './tape-file.js';
+import { closedTrades } from './trades.js';
+
+/** What the score of a trial is: net profit in lira, or the Sharpe ratio per period. */
+export const SCORES = ['profit', 'sharpe'] as const;
+export type Score = (typeof SCORES)[number];
+
+/** Plain data: it crosses into a thread. */
+export interface SweepTask {
+  readonly tapePath: string;
+  /** A built-in name, or the path of a file. */
+  readonly strategy: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly candidate: Candidate;
+  readonly settings: Settings;
+  readonly tryRates: ReadonlyMap<string, bigint>;
+  readonly fillModel: FillModel;
+  readonly feeLevel: number;
+  readonly score: Score;
+  readonly segment: number;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+const tapes = new Map<string, MarketTape>();
+const definitions = new Map<string, StrategyDefinition>();
+
+const tapeAt = (path: string): MarketTape => {
+  const known = tapes.get(path) ?? readTapeFile(path);
+  tapes.set(path, known);
+  return known;
+};
+
+const definitionOf = async (strategy: string): Promise<StrategyDefinition> => {
+  const known = definitions.get(strategy);
+  if (known !== undefined) return known;
+  const found = isModulePath(strategy)
+    ? await importStrategy(strategy, process.cwd())
+    : findStrategy(strategy);
+  if (found === undefined) throw new Error(`there is no strategy ${strategy}`);
+  definitions.set(strategy, found);
+  return found;
+};
+
+/** Runs one trial. A set of parameters that the strategy refuses scores -Infinity. */
+const runTrial = async (task: SweepTask): Promise<TrialResult> => {
+  const definition = await definitionOf(task.strategy);
+  const run = runFast({
+    tape: tapeBetween(tapeAt(task.tapePath), task.fromMs, task.toMs),
+    definition,
+    parameters: studyParameters(definition, { ...task.config, ...task.candidate }),
+    settings: task.settings,
+    opening: task.settings.paper.balances,
+    fillModel: task.fillModel,
+    feeLevel: task.feeLevel,
+    tryRates: task.tryRates,
+  });
+  const profit = profitOf(run);
+  const ratio = sharpe(returnsOf(run).returns, 1);
+  const curve = equityCurve(run, 0);
+  const { trades } = closedTrades(
+    run.fills.map(({ fill }) => fill),
+    run.instruments,
+    () => undefined,
+  );
+  return {
+    score: task.score === 'profit' ? toNumber(profit) : (ratio ?? Number.NEGATIVE_INFINITY),
+    profitTry: String(toNumber(profit)),
+    sharpe: ratio,
+    drawdown: drawdown(curve.atMs, curve.values).amount,
+    fills: run.fills.length,
+    trades: trades.length,
+  };
+};
+
+export default runTrial;
