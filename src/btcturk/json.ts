@@ -1,7 +1,7 @@
 /**
  * JSON without loss. Trade ids exceed 2^53 (protocol section 2.2) and `preciseAmount` is a JSON number, so a plain
  * `JSON.parse` would change both. Here a number stays a JavaScript number only when it is a safe integer written
- * plainly; every other number becomes its own text, with an exponent written out.
+ * plainly; every other number becomes its own text, with an exponent written out unless it is an id.
  */
 
 /** The reviver's third argument (ECMAScript source text access), not yet in the compiler's library. */
@@ -28,12 +28,16 @@ export const parseJson = (text: string): JsonResult => {
   }
 };
 
-const keepNumberText = (_key: string, value: unknown, context?: ReviverContext): unknown => {
+/** Names under which the venue gives ids. */
+const ID_NAME = /^(?:id|tid|[a-z]+Id)$/i;
+
+const keepNumberText = (key: string, value: unknown, context?: ReviverContext): unknown => {
   if (typeof value !== 'number') return value;
   const source = context?.source;
   if (source === undefined) throw new Error('this runtime does not give the source text of JSON numbers');
   if (Number.isSafeInteger(value) && String(value) === source) return value;
-  return writeOutExponent(source);
+  // An id is never written with an exponent: what is, is a damaged one, and its text is left for the schema to refuse.
+  return ID_NAME.test(key) ? source : writeOutExponent(source);
 };
 
 /** More digits than any amount has; beyond it the text is left as it is, and no schema takes it for a decimal. */

@@ -1,6 +1,10 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { lowerPascalCase, parseJson } from '#src/btcturk/json.js';
+import { submitOutcome } from '#src/btcturk/replies.js';
+import { SUBMITTED, submit } from './fixtures.js';
+
+const DAMAGED = SUBMITTED.replace('31840022901', '3184002e01');
 
 const value = (text: string): unknown => {
   const parsed = parseJson(text);
@@ -29,6 +33,21 @@ describe('lossless JSON', () => {
       expect(value(text)).to.deep.equal(expected);
     });
   }
+
+  it('writes out no exponent of an id, so that a damaged one is not taken for another', () => {
+    expect(value('{"id":3184002e01,"orderId":31e9,"tid":1e3,"preciseAmount":15e1}')).to.deep.equal({
+      id: '3184002e01',
+      orderId: '31e9',
+      tid: '1e3',
+      preciseAmount: '150',
+    });
+    expect(
+      submitOutcome(submit(), { type: 'response', status: 200, headers: {}, body: DAMAGED }),
+    ).to.deep.equal({
+      type: 'unknown',
+      cause: 'unreadable',
+    });
+  });
 
   it('keeps every digit of every integer', () => {
     fc.assert(
