@@ -8,6 +8,7 @@ import {
   initialPortfolio,
   type PortfolioMember,
   type PortfolioState,
+  type PortfolioWatch,
   portfolioFacts,
   stepPortfolio,
 } from '#src/domain/strategy-portfolio.js';
@@ -16,6 +17,7 @@ import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
 import { findMembers, MembersRefused } from '#src/runtime/strategy-members.js';
+import { createStrategyMemory } from '#src/runtime/strategy-memory.js';
 import { openStrategyRecord } from '#src/runtime/strategy-record.js';
 import { STRATEGIES } from '#src/strategies/catalogue.js';
 
@@ -25,6 +27,11 @@ const MAX_EARLY = 1_000;
 hostActor('strategy', context => {
   const { settings, incarnation, scratch } = context.boot;
   const record = openStrategyRecord(scratch);
+  const memory = createStrategyMemory();
+  const watch: PortfolioWatch = member => {
+    record.watch(member);
+    memory.watch(member);
+  };
   let members: readonly PortfolioMember[] = [];
   let state: PortfolioState | null = null;
   let control: ControlState | null = null;
@@ -37,11 +44,12 @@ hostActor('strategy', context => {
       if (early.length > MAX_EARLY) early.shift();
       return;
     }
-    const stepped = stepPortfolio(state, input, context.now(), record.watch);
+    const stepped = stepPortfolio(state, input, context.now(), watch);
     state = stepped.state;
     if (input.type === 'tick')
       for (const [member, { stopped }] of state.hosts.entries())
         if (stopped !== null && stopped !== STOPPING) record.condemn(member);
+    if (input.type === 'tick') endHoarder(state);
     for (const effect of stepped.effects) {
       if (effect.type === 'tell') {
         // Without a channel the message is lost, and the brain gives it up or repeats it when nobody answers.
@@ -49,6 +57,14 @@ hostActor('strategy', context => {
         else context.send('market-data', effect.message);
       } else performCommon(context, effect);
     }
+  };
+
+  /** Buffers are let go only with the thread that holds them: it ends, and the next one leaves the culprit out. */
+  const endHoarder = ({ hosts }: PortfolioState): void => {
+    const culprit = memory.culprit();
+    if (culprit === null) return;
+    record.watch(culprit);
+    throw new Error(`strategy ${hosts[culprit]?.name} keeps too much memory outside the heap`);
   };
 
   const begin = (snapshot: LedgerSnapshot): void => {
@@ -64,7 +80,7 @@ hostActor('strategy', context => {
         candleHistory: true,
         restored: snapshot,
       },
-      record.watch,
+      watch,
     );
     const waiting = early;
     early = [];

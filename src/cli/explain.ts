@@ -182,7 +182,7 @@ const headline = (line: OrderLine): string => {
   return [
     `${order.clientOrderId}: ${terms.side} ${exact(terms.quantity)} ${terms.symbol} ${terms.method}` +
       `${terms.price === null ? '' : ` at ${exact(terms.price)}`}, now ${order.state.status}, filled ${exact(line.filled)}`,
-    `strategy ${order.strategy}, intent ${order.intentId}, configuration ${order.configHash}, caused by ${order.cause}`,
+    `strategy ${order.strategy}${order.tag === undefined ? '' : ` (${order.tag})`}, intent ${order.intentId}, configuration ${order.configHash}, caused by ${order.cause}`,
     ...(line.venueOrderId === null ? [] : [`at the exchange: ${line.venueOrderId}`]),
     '',
   ].join('\n');

@@ -21,7 +21,7 @@ export const verb: Verb = {
 
 --open shows only orders that have not ended; --limit N the N newest.
 JSON: { mode, database, orders: [{ clientOrderId, venueOrderId, symbol, side, method, price, quantity, filled, state,
-reason, strategy, intentId, intendedAt, sentAt, settledAt, cause }] }; amounts are exact decimal text.`,
+reason, strategy, tag, intentId, intendedAt, sentAt, settledAt, cause }] }; amounts are exact decimal text.`,
   options: {
     ...BOOKS_OPTIONS,
     symbol: { type: 'string' },
@@ -56,6 +56,7 @@ export const orderJson = ({ order, venueOrderId, filled }: OrderLine): Record<st
   state: order.state.status,
   reason: 'reason' in order.state ? order.state.reason : null,
   strategy: order.strategy,
+  tag: order.tag ?? null,
   intentId: order.intentId,
   intendedAt: jsonTime(order.intendedAtMs),
   sentAt: jsonTime(order.sentAtMs),

@@ -117,7 +117,11 @@ export const orderWorth = (
 ): StrategyIntent[] =>
   orderFor(view, { ...wish, quantity: quantityFor(wish.value, wish.price, view.instrument(wish.symbol)) });
 
-const crossesOwn = (view: StrategyView, { symbol, side, price }: Wish): boolean =>
+/** Whether an order would trade with one of the bot's own on the other side, which the venue does not prevent. */
+export const crossesOwn = (
+  view: StrategyView,
+  { symbol, side, price }: Pick<Wish, 'symbol' | 'side' | 'price'>,
+): boolean =>
   [...view.openOrders(symbol), ...view.otherOrders(symbol)].some(
     order => order.side !== side && (side === 'buy' ? price >= order.price : price <= order.price),
   );

@@ -1,6 +1,7 @@
 import { fromTicks, type Side, tickSize } from '../domain/instrument.js';
 import { abs, basisPoints, min, type Price, type Quantity, toNumber } from '../domain/money.js';
 import { defineStrategy, type OwnOrder, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
+import { crossesOwn } from './asking.js';
 import { affordable, meetsMinimum, quantityFor, roomFor, tooSmall } from './sizing.js';
 import { type Touch, touchOfOthers } from './touch.js';
 import { createVolatility, type Volatility } from './volatility.js';
@@ -183,7 +184,8 @@ export const maker = defineStrategy({
     const requote = (view: StrategyView, symbol: string): StrategyIntent[] => {
       const own = view.openOrders(symbol);
       const book = view.book(symbol);
-      const touch = book?.trusted === true ? touchOfOthers(book, view.instrument(symbol), own) : undefined;
+      const ours = [...own, ...view.otherOrders(symbol)];
+      const touch = book?.trusted === true ? touchOfOthers(book, view.instrument(symbol), ours) : undefined;
       // Nothing rests on a market that cannot be believed.
       if (touch === undefined) return own.flatMap(withdraw);
       const market = marketOf(symbol);
@@ -203,8 +205,8 @@ export const maker = defineStrategy({
           continue;
         }
         if (target === null || !due || room <= 0 || view.now.monoMs < lane.notBeforeMonoMs) continue;
-        if (!view.maySubmit(symbol) || crossesOwn(own, side, target.price)) continue;
-        intents.push({ type: 'place', symbol, side, method: 'limit', ...target });
+        if (!view.maySubmit(symbol) || crossesOwn(view, { symbol, side, price: target.price })) continue;
+        intents.push({ type: 'place', symbol, side, method: 'limit', ...target, tag: 'quote' });
         lane.lastPlacedMonoMs = view.now.monoMs;
         room -= 1;
       }
@@ -257,7 +259,3 @@ const isGood = (resting: OwnOrder, target: Wanted, toleranceBps: number): boolea
     4n * left <= 5n * target.quantity
   );
 };
-
-/** Whether an order would trade with one of our own on the other side, which the venue does not prevent. */
-const crossesOwn = (own: readonly OwnOrder[], side: Side, price: Price): boolean =>
-  own.some(order => order.side !== side && (side === 'buy' ? price >= order.price : price <= order.price));

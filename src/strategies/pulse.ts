@@ -67,7 +67,7 @@ export const pulse = defineStrategy({
         if (!meetsMinimum(price, quantity, instrument)) continue;
         sides.set(symbol, OPPOSITE[side]);
         placed += 1;
-        return [{ type: 'place', symbol, side, method: 'limit', price, quantity }];
+        return [{ type: 'place', symbol, side, method: 'limit', price, quantity, tag: 'beat' }];
       }
       return [];
     };

@@ -147,6 +147,7 @@ describe('btcbot reading the books', () => {
         state: 'filled',
         reason: null,
         strategy: 'maker',
+        tag: null,
         intentId: 'maker:1:c1',
         intendedAt: '2026-09-23T03:20:00.027Z',
         sentAt: '2026-09-23T03:20:00.029Z',

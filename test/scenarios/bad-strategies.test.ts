@@ -24,6 +24,8 @@ const BAD = {
   floods: 'return { onBook: view => Array.from({ length: 10_000 }, () => ({ type: "note", text: "x" })) };',
   loops: 'let books = 0; return { onBook: () => { if (++books > 20) for (;;); return []; } };',
   eats: 'let books = 0; const kept = []; return { onBook: () => { if (++books > 60) for (;;) kept.push(new Array(1e6).fill(0.5)); return []; } };',
+  hoards:
+    'let books = 0; const kept = []; return { onBook: () => { if (++books > 40) kept.push(new Uint8Array(6e7).fill(1)); return []; } };',
 } as const;
 
 const stopped =
@@ -69,7 +71,7 @@ describe('bad strategies beside a good one', function () {
     expect((await bot.until(stopped('throws'))).reason).to.contain('Error: broken');
     expect((await bot.until(stopped('nonsense'))).reason).to.contain('price 1.5');
     expect((await bot.until(stopped('floods'))).reason).to.contain('10000 intents');
-    for (const name of ['loops', 'eats'])
+    for (const name of ['loops', 'eats', 'hoards'])
       expect((await bot.until(stopped(name))).reason).to.contain('in the middle of one of its calls');
 
     // The last thread that was lost is behind us: the good one works again, and it alone has ever worked.
@@ -79,7 +81,9 @@ describe('bad strategies beside a good one', function () {
       'status',
       settings,
     );
-    expect(JSON.stringify(status)).to.contain('"stopped":["throws","nonsense","floods","loops","eats"]');
+    expect(JSON.stringify(status)).to.contain(
+      '"stopped":["throws","nonsense","floods","loops","eats","hoards"]',
+    );
     const orders = await askVerb<{ orders: { strategy: string }[] }>('orders', settings);
     expect([...new Set(orders.orders.map(({ strategy }) => strategy))]).to.deep.equal(['good']);
     bot.kill('SIGTERM');
