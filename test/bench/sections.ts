@@ -2,8 +2,16 @@
 import { comparison } from './comparison.js';
 import { journal } from './journal.js';
 import { marketData } from './market-data.js';
+import { moneyPath } from './money-path.js';
 import { recovery } from './recovery.js';
 import type { Section } from './section.js';
 import { tickToOrder } from './tick-to-order.js';
 
-export const SECTIONS: readonly Section[] = [tickToOrder, journal, recovery, marketData, comparison];
+export const SECTIONS: readonly Section[] = [
+  tickToOrder,
+  moneyPath,
+  journal,
+  recovery,
+  marketData,
+  comparison,
+];

@@ -32,6 +32,11 @@ class Heard<M> {
     for (const look of this.waiting) look();
   }
 
+  /** Calls `listener` with every message from now on. */
+  each(listener: (message: M) => void): void {
+    this.waiting.add(() => listener(this.all.at(-1) as M));
+  }
+
   /** Resolves with the first message that matches, heard before or from now on. */
   first<T extends M>(matches: (message: M) => message is T): Promise<T>;
   first(matches: (message: M) => boolean): Promise<M>;
@@ -149,6 +154,8 @@ export const startExecutionThread = async (
     readonly snapshot?: Partial<LedgerSnapshot>;
     /** Where the account lives instead of the test's venue. */
     readonly accountUrl?: string;
+    /** The execution's end of a real ledger's port, instead of a ledger that the test plays. */
+    readonly ledgerPort?: MessagePort;
   } = {},
 ): Promise<ExecutionThread> => {
   const writes = new Heard<SeenRequest>();
@@ -310,7 +317,12 @@ export const startExecutionThread = async (
     },
   };
 
-  connect('ledger', answerLedger);
+  if (options.ledgerPort === undefined) connect('ledger', answerLedger);
+  else
+    control.port1.postMessage(
+      { type: 'peer-connected', peer: 'ledger', incarnation: 1, port: options.ledgerPort } satisfies ToWorker,
+      [options.ledgerPort],
+    );
   connect('strategy', (message: Message) => strategy.add(message));
   connect('reconciliation', (message: Message) => reconciliation.add(message));
   connect('market-data', () => {});
