@@ -36,6 +36,10 @@ export type OrderState =
       readonly filled: Quantity;
       readonly requestedAtMs: number;
     }
+  /**
+   * `expired` is for a venue whose orders end by a time limit of their own. BtcTurk has none (protocol section 6.3), and
+   * what it takes off its book it reports as canceled: no fact leads there, and one found in a journal stays what it is.
+   */
   | {
       readonly status: 'filled' | 'canceled' | 'expired';
       readonly venueOrderId: VenueOrderId;

@@ -55,7 +55,7 @@ import {
   trackOrder,
 } from './reconciliation-state.js';
 import type { Now, Stepped } from './step.js';
-import { revalue, stepMarks, takeMark } from './valuation.js';
+import { keepLastMarks, revalue, stepMarks, takeMark } from './valuation.js';
 import type { ReadAnswer, ReadFailure, VenueAnswers } from './venue-port.js';
 
 export { statusFacts } from './account-report.js';
@@ -455,6 +455,7 @@ const endDrain = (state: ReconciliationState, now: Now, effects: ReconciliationE
   if (!late && !(clean && state.unacknowledged.size === 0)) return;
   state.phase = 'drained';
   revalue(state, now, effects);
+  keepLastMarks(state, now, effects);
   summarise(state, now, effects);
   if (!clean) log(effects, 'warn', 'last-look-unclean', { discrepancies: state.discrepancies });
   effects.push({ type: 'status', facts: statusFacts(state, now) });

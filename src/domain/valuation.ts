@@ -144,7 +144,12 @@ export const revalue = (state: ReconciliationState, now: Now, effects: Reconcili
 };
 
 const appendMarks = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
-  if (now.monoMs - state.marksAppendedMonoMs < MARK_APPEND_MS || state.marks.size === 0) return;
+  if (now.monoMs - state.marksAppendedMonoMs >= MARK_APPEND_MS) keepMarks(state, now, effects);
+};
+
+/** Records the newest prices, so that reports value positions at them while no bot runs. */
+const keepMarks = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
+  if (state.marks.size === 0) return;
   state.marksAppendedMonoMs = now.monoMs;
   append(
     state,
@@ -157,6 +162,15 @@ const appendMarks = (state: ReconciliationState, now: Now, effects: Reconciliati
     })),
     false,
   );
+};
+
+/** The last word on the prices before a stop; those that are too old to be acted on are not made young by it. */
+export const keepLastMarks = (
+  state: ReconciliationState,
+  now: Now,
+  effects: ReconciliationEffect[],
+): void => {
+  if (isValued(state, now)) keepMarks(state, now, effects);
 };
 
 /** Whether the last valuation is young enough to be acted on. */

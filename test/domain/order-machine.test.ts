@@ -266,6 +266,14 @@ describe('order machine', () => {
         expect(Object.keys(row).sort()).to.deep.equal(Object.keys(FACTS).sort());
     });
 
+    it('leads to expired from nowhere: no order at the venue ends by a time limit of its own', () => {
+      for (const [status, row] of Object.entries(EXPECTED))
+        for (const [type, expected] of Object.entries(row))
+          expect(expected.startsWith('expired'), `${status} + ${type}`).to.equal(
+            status === 'expired' && !/^(working|filled|canceled)/.test(expected),
+          );
+    });
+
     it('never lowers what an order may still execute, unless the fact proves that it may', () => {
       const proofs: ReadonlySet<OrderFactType> = new Set([
         'submit-rejected',

@@ -105,6 +105,8 @@ export class TinyLedger {
   readonly fills = new Map<string, Fill>();
   readonly movements = new Map<string, CashMovement>();
   readonly orders = new Map<string, Order>();
+  /** Newest recorded price by symbol. */
+  readonly marks = new Map<string, bigint>();
   opening: { readonly balances: readonly Balance[]; readonly atMs: number } | null = null;
   balances: readonly Balance[] | null = null;
   lastRecordAtMs = 0;
@@ -127,6 +129,9 @@ export class TinyLedger {
       case 'balances':
         if (!record.opening) this.balances = record.balances;
         else this.opening ??= { balances: record.balances, atMs: record.atMs };
+        return;
+      case 'mark':
+        this.marks.set(record.symbol, record.price);
         return;
       default:
         return;

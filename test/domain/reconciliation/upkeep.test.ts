@@ -316,6 +316,15 @@ describe('the last look', () => {
     expect(bench.monoMs - since).to.be.lessThan(500);
   });
 
+  it('keeps the newest prices, however short ago they were last kept', () => {
+    const bench = running();
+    bench.runUntil(() => bench.ledger.marks.size > 0, 10_000, 'the first prices');
+    bench.ledger.marks.clear();
+    bench.give({ type: 'drain', deadlineMonoMs: bench.monoMs + 1_500 });
+    bench.runUntil(() => bench.drained !== null, 1_600, 'the end', 20);
+    expect(bench.ledger.marks.size).to.be.greaterThan(0);
+  });
+
   it('books what happened at the last moment, and shows the balances after it', () => {
     const bench = running();
     const venueOrderId = bench.venue.submit(label(1), limitOrder('buy', '0.5'), bench.venueMs);
