@@ -344,7 +344,7 @@ export const createFaultPlan = (
     },
     {
       name: 'supervisor frozen',
-      weight: 4,
+      weight: 8,
       happen: () => {
         if (running()) world().process.freeze(200 + exponential(random, 2_000));
       },
@@ -377,7 +377,7 @@ export const createFaultPlan = (
     },
     {
       name: 'operator releases what is latched',
-      weight: 15,
+      weight: 25,
       happen: () => {
         if (running()) releaseLatched(world());
       },

@@ -4,6 +4,7 @@
  * and routine work as busy as live; otherwise the seed draws a quieter tempo. With
  * `--recording FILE` one quiet run over a recording. Ends with 1 when a promise was broken.
  */
+import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Piscina } from 'piscina';
@@ -15,7 +16,15 @@ import { bookDifferences } from './books.js';
 import { loadRecording } from './load-recording.js';
 import { missedPaths, RARE_PATHS } from './rare-paths.js';
 import { reckless } from './reckless.js';
-import { hashOf, MIXED, runSeed, type SeedPlan, type SeedResult, speedOf } from './seed-run.js';
+import {
+  hashOf,
+  MIXED,
+  replayCommand,
+  runSeed,
+  type SeedPlan,
+  type SeedResult,
+  speedOf,
+} from './seed-run.js';
 import { START_MONO_MS } from './virtual-time.js';
 import { createWorld } from './world.js';
 
@@ -43,10 +52,23 @@ const strategyNamed = (name: string): StrategyDefinition => {
   );
 };
 
+/** From so many simulated hours on, each rare path must be reached more than by chance. */
+const LONG_BATCH_HOURS = 20;
+const LEAST_VISITS = 5;
+
+/** What a failure must be replayed at. */
+const commitHere = (): string => {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  } catch {
+    return 'unknown';
+  }
+};
+
 /** Runs seeds on every core; each thread takes the next seed, so that nothing waits in the pool's queue. */
 const runSeeds = async (
   plans: readonly SeedPlan[],
-  finished: (result: SeedResult) => void,
+  finished: (plan: SeedPlan, result: SeedResult) => void,
 ): Promise<void> => {
   const threads = Math.min(plans.length, availableParallelism());
   const pool = new Piscina<SeedPlan, SeedResult>({
@@ -58,7 +80,8 @@ const runSeeds = async (
   });
   let next = 0;
   const lane = async (): Promise<void> => {
-    for (let plan = plans[next++]; plan !== undefined; plan = plans[next++]) finished(await pool.run(plan));
+    for (let plan = plans[next++]; plan !== undefined; plan = plans[next++])
+      finished(plan, await pool.run(plan));
   };
   try {
     await Promise.all(Array.from({ length: threads }, lane));
@@ -123,17 +146,27 @@ const main = async (): Promise<boolean> => {
   );
   const coverage = new Map<string, number>();
   let broken = 0;
-  const finished = ({ kept, lines, coverage: reached }: SeedResult): void => {
+  const finished = (plan: SeedPlan, { kept, lines, coverage: reached }: SeedResult): void => {
     for (const line of lines) print(line);
     for (const [name, count] of reached) coverage.set(name, (coverage.get(name) ?? 0) + count);
-    if (!kept) broken += 1;
+    if (kept) return;
+    broken += 1;
+    print(`the same again: ${replayCommand(plan)}   # at commit ${commit}`);
   };
-  if (values.trace) for (const plan of plans) finished(runSeed(plan, print));
+  const commit = commitHere();
+  const startedMs = monoMs();
+  if (values.trace) for (const plan of plans) finished(plan, runSeed(plan, print));
   else await runSeeds(plans, finished);
   for (const [name, count] of [...coverage].sort(([left], [right]) => (left < right ? -1 : 1)))
     if (name.startsWith('fault: ') || name in RARE_PATHS) print(`${String(count).padStart(7)} ${name}`);
-  const missed = everyS === 0 ? [] : missedPaths(coverage);
-  if (missed.length > 0) print(`never came to: ${missed.join('; ')}`);
+  const least = runs * hours >= LONG_BATCH_HOURS ? LEAST_VISITS : 1;
+  const missed = everyS === 0 ? [] : missedPaths(coverage, least);
+  if (missed.length > 0)
+    print(`${least === 1 ? 'never came to' : `came fewer than ${least} times to`}: ${missed.join('; ')}`);
+  print(
+    `commit ${commit}: ${runs} runs of ${hours} h from seed ${seed} in ${((monoMs() - startedMs) / 1_000).toFixed(0)} s, ` +
+      `${(process.cpuUsage().user / 1e6).toFixed(0)} s of processor time`,
+  );
   if (broken > 0) print(`${broken} of ${runs} runs broke a promise`);
   return broken === 0;
 };

@@ -25,8 +25,18 @@ export const RARE_PATHS: Readonly<Record<string, string>> = {
   'supervisor: worker-crashed': 'a crashed worker',
   'supervisor: supervisor-paused': 'a supervisor that stood still',
   'supervisor: cancel-all-ordered': 'a cancel-all',
+  'supervisor: worker-late': 'a worker whose loop stands still',
+  'supervisor: hold-placed restart-storm': 'a restart budget used up',
+  'supervisor: hold-placed foreign-order': 'a hold for an order that is not ours',
+  'supervisor: kill-drill-ended': 'a kill drill',
+  'supervisor: stop-forced': 'a forced stop',
+  'ledger: ledger-commit-failed': 'a commit that fails',
+  'ledger: ledger-sound-again': 'a disk that is found sound again',
+  'execution: intent-denied': 'an intent that the gate refused',
+  'fault: power goes after a commit': 'a power cut right after a commit',
+  'fault: power goes in a commit, which is torn': 'a power cut in a commit',
 };
 
-/** The rare paths that `coverage` shows nothing of, in words. */
-export const missedPaths = (coverage: ReadonlyMap<string, number>): readonly string[] =>
-  Object.entries(RARE_PATHS).flatMap(([key, words]) => (coverage.has(key) ? [] : [words]));
+/** The rare paths that `coverage` shows fewer than `least` visits of, in words. */
+export const missedPaths = (coverage: ReadonlyMap<string, number>, least = 1): readonly string[] =>
+  Object.entries(RARE_PATHS).flatMap(([key, words]) => ((coverage.get(key) ?? 0) >= least ? [] : [words]));

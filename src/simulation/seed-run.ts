@@ -39,6 +39,11 @@ export interface SeedResult {
   readonly coverage: ReadonlyMap<string, number>;
 }
 
+/** What runs a seed again, with every line of its trace. */
+export const replayCommand = ({ seed, strategy, symbols, hours, everyS, tempo }: SeedPlan): string =>
+  `npm run simulate -- --seed ${seed} --hours ${hours} --every ${everyS} --strategy ${strategy} ` +
+  `--symbols ${symbols.join(',')}${tempo === 'live' ? ' --live' : ''} --trace`;
+
 export const hashOf = (ledger: Buffer): string => createHash('sha256').update(ledger).digest('hex');
 
 export const speedOf = (events: number, tookMs: number): string =>

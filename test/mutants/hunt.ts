@@ -11,9 +11,9 @@ export interface Prey {
   readonly tookMs: number;
 }
 
-/** Five simulated minutes with a fault every few seconds: short runs, so that a seed is quickly run again. */
+/** Five simulated minutes with faults, often or seldom: short runs, so that a seed is quickly run again. */
 const HOURS = 0.08;
-const EVERY_S = 4;
+const EVERY_S = [10, 4, 20] as const;
 const SYMBOLS = [['BTCTRY'], ['BTCTRY', 'ETHTRY', 'XRPTRY']] as const;
 
 /** The plan of one seed of a hunt. */
@@ -22,7 +22,7 @@ export const huntPlan = (seed: number): SeedRun.SeedPlan => ({
   strategy: 'mixed',
   symbols: SYMBOLS[seed % 2 === 0 ? 1 : 0],
   hours: HOURS,
-  everyS: EVERY_S,
+  everyS: EVERY_S[seed % EVERY_S.length] ?? EVERY_S[0],
 });
 
 const main = async (dist: string, firstSeed: number, mostRuns: number): Promise<Prey | null> => {

@@ -2,14 +2,15 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import { Piscina } from 'piscina';
-import { runSeed, type SeedPlan, type SeedResult } from '#src/simulation/seed-run.js';
+import { replayCommand, runSeed, type SeedPlan, type SeedResult } from '#src/simulation/seed-run.js';
+import { runs } from '../runs.js';
 
 /** A line without its duration and speed: what must be the same wherever the seed runs. */
 const timeless = (lines: readonly string[]): string[] =>
   lines.map(line => line.replace(/events in .* a second/, 'events'));
 
 describe('a seed in the pool', function () {
-  this.timeout(60_000);
+  this.timeout(600_000);
 
   it('gives what it gives in this thread, to the hash of its ledger', async () => {
     const plan: SeedPlan = { seed: 11, strategy: 'maker', symbols: ['BTCTRY'], hours: 0.005, everyS: 6 };
@@ -27,5 +28,22 @@ describe('a seed in the pool', function () {
     } finally {
       await pool.destroy();
     }
+  });
+});
+
+describe('mixed seeds', () => {
+  it('keep every promise, whatever tempo, strategy and faults they draw', function () {
+    this.timeout(3_600_000);
+    for (let seed = 1; seed <= runs(4, 10_000); seed++) {
+      const result = runSeed({ seed, strategy: 'mixed', symbols: ['BTCTRY'], hours: 0.08, everyS: 5 });
+      expect(result.kept, result.lines.join('\n')).to.equal(true);
+    }
+  });
+
+  it('name the command that runs a seed again', () => {
+    const plan: SeedPlan = { seed: 7, strategy: 'mixed', symbols: ['BTCTRY', 'ETHTRY'], hours: 2, everyS: 9 };
+    expect(replayCommand({ ...plan, tempo: 'live' })).to.equal(
+      'npm run simulate -- --seed 7 --hours 2 --every 9 --strategy mixed --symbols BTCTRY,ETHTRY --live --trace',
+    );
   });
 });
