@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { checkFence, type FenceInput, type FenceReason } from '#src/domain/fence.js';
+import { checkFence, FENCE_REASONS, type FenceInput, type FenceReason } from '#src/domain/fence.js';
 import { parseDecimal } from '#src/domain/money.js';
 import type { ControlState, TradingState } from '#src/domain/safety.js';
 import type { VenueWrite } from '#src/domain/venue-port.js';
@@ -113,5 +113,21 @@ describe('fence', () => {
     };
     expect(checkFence(input(everything))).to.equal('lease-expired');
     expect(checkFence(input({ ...everything, leaseUntilMonoMs: 2_000 }))).to.equal('submit-forbidden');
+  });
+
+  it('gives the reasons in the order of its list, as one after the other goes away', () => {
+    const wrong: Partial<FenceInput> = { control: null, leaseUntilMonoMs: 0 };
+    const late = { journaled: false, validUntilMonoMs: 0 };
+    const inTurn: readonly Partial<FenceInput>[] = [
+      wrong,
+      { control: control({ maySubmit: false }), leaseUntilMonoMs: 0 },
+      { control: control({ maySubmit: false, blockedSymbols: ['BTCTRY'] }) },
+      { control: control({ mayCancel: false }), write: cancel },
+      { control: control({ epoch: 9, blockedSymbols: ['BTCTRY'] }), approval: approval(late) },
+      { control: control({ epoch: 9 }), approval: approval(late) },
+      { approval: approval(late) },
+      { approval: approval({ validUntilMonoMs: 0 }) },
+    ];
+    expect(inTurn.map(over => checkFence(input(over)))).to.deep.equal([...FENCE_REASONS]);
   });
 });
