@@ -185,8 +185,9 @@ export const crashes = definePart({
   name: 'crashes',
   title: 'A worker that fails',
   about: `Each worker fails in each way (${CRASHES.join(', ')}) while the bot sends
-10 orders a second. Meanwhile a message goes to every thread every 20 ms, through a port of its own, and comes back: what counts are the threads that neither failed nor start
-afresh with the one that did. The ledger is never terminated, so its endless loop ends after ${LEDGER_SPINS_MS / 1_000} s.`,
+10 orders a second. Meanwhile a message goes to every thread every 20 ms, through a port of its own, and comes back: what
+counts are the threads that neither failed nor start afresh with the one that did. The ledger is never terminated, so its
+endless loop ends after ${LEDGER_SPINS_MS / 1_000} s.`,
   full: { victims: VICTIMS.length, ways: CRASHES.length },
   small: { victims: 2, ways: 1 },
   run: async (size, { seed }) => {
