@@ -75,6 +75,8 @@ export interface SupervisorConfig {
   readonly restoredHolds: readonly Hold[];
   /** Which program this is; kept with a drill. */
   readonly build?: string;
+  /** Digest of the effective configuration; in the banner and the audit. */
+  readonly configHash?: string;
   /** The words that release a latch. */
   readonly acknowledgement: string;
   /** A run of a few tiny live orders: it stops at its first hold, and when its time is over. Absent for any other run. */
@@ -453,6 +455,7 @@ class Turn {
     const { canary } = this.state.config;
     if (canary !== undefined) this.state.runUntilMonoMs = this.now.monoMs + canary.withinMs;
     this.log('info', 'banner', this.bannerFields());
+    this.effects.push({ type: 'record', record: this.decisionRecord() });
     for (const hold of holdsOf(this.state.holds))
       if (hold.cause !== 'starting')
         this.log('warn', 'hold-restored', {
@@ -465,12 +468,35 @@ class Turn {
     this.metricsOfCircuit();
   }
 
+  /** What was decided at this start, and why, for the audit. */
+  private decisionRecord(): LedgerRecord {
+    const { config, control } = this.state;
+    return {
+      type: 'audit',
+      atMs: this.now.wallMs,
+      actor: 'supervisor',
+      event: 'mode-decided',
+      id: nextEventId(this.state.ids),
+      cause: 'boot',
+      facts: {
+        mode: config.mode,
+        state: control.state,
+        build: config.build ?? '',
+        configHash: config.configHash ?? '',
+        ...config.flags,
+        reasons: control.reasons.join('; '),
+      },
+    };
+  }
+
   private bannerFields(): Readonly<Record<string, unknown>> {
     const { config, control } = this.state;
     return {
       mode: config.mode,
       state: control.state,
       symbols: config.symbols,
+      ...(config.build === undefined ? {} : { build: config.build }),
+      ...(config.configHash === undefined ? {} : { configHash: config.configHash }),
       shutdownOpenOrders: config.shutdownOpenOrders,
       reasons: control.reasons,
     };
@@ -1192,6 +1218,7 @@ class Turn {
       this.metric('gauge', 'circuit_breaker_state', circuitValue(circuit), { cause });
     const { control } = this.state;
     this.metric('gauge', 'btcbot_safe_mode', control.state === 'observe-only' ? 1 : 0);
+    this.metric('gauge', 'btcbot_live_reasons', control.reasons.length);
     this.metric('gauge', 'btcbot_live_intended', control.mode === 'live' ? 1 : 0);
     this.metric('gauge', 'btcbot_live', control.mode === 'live' && control.maySubmit ? 1 : 0);
   }

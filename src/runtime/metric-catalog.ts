@@ -40,6 +40,9 @@ export const METRICS: Readonly<Record<string, MetricSpec>> = {
   circuit_breaker_state: gauge('Per cause: 0 closed, 1 half-open, 2 open, 3 latched until an operator acts'),
   btcbot_safe_mode: gauge('1 while nothing may be written'),
   btcbot_order_path_429_rate: gauge('Replies 429 to orders and cancels in the last minute', 0),
+  btcbot_live_reasons: gauge(
+    'Reasons why no order of real money may be sent, as the banner and status name them',
+  ),
   btcbot_live_intended: gauge('1 when the configuration asks for real money and nothing is missing'),
   btcbot_live: gauge('1 while orders of real money may be sent'),
   btcbot_unknown_orders: gauge('Orders whose outcome is not known', 0),

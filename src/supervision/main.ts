@@ -211,6 +211,7 @@ const supervise = (
     shutdownOpenOrders: settings.shutdownOpenOrders,
     restoredHolds: readLatch(latch),
     build: buildId(),
+    configHash: settings.configHash,
     acknowledgement: LIVE_ACKNOWLEDGEMENT,
     ...(canary === undefined ? {} : { canary }),
     readiness:

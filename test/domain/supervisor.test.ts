@@ -32,6 +32,28 @@ describe('the supervisor’s start', () => {
     expect(other.control?.maySubmit).to.equal(true);
   });
 
+  it('keeps the decision about its mode, with every reason, in the audit, and counts the reasons', () => {
+    const world = new World(
+      configOf({ modeReasons: ['one', 'another'], build: '0.1.0+abc', configHash: 'c0ffee' }),
+    );
+    const kept = world.effects.flatMap(effect =>
+      effect.type === 'record' && effect.record.type === 'audit' ? [effect.record] : [],
+    );
+    expect(kept).to.have.length(1);
+    expect(kept[0]).to.deep.nested.include({
+      event: 'mode-decided',
+      'facts.mode': 'paper',
+      'facts.build': '0.1.0+abc',
+    });
+    expect(kept[0]?.facts).to.include({ configHash: 'c0ffee', safeMode: false });
+    for (const reason of world.control?.reasons ?? []) expect(kept[0]?.facts.reasons).to.contain(reason);
+    expect(world.logged('banner')[0]).to.include({ build: '0.1.0+abc', configHash: 'c0ffee' });
+    const gauge = world.effects.findLast(
+      effect => effect.type === 'metric' && effect.name === 'btcbot_live_reasons',
+    );
+    expect(gauge).to.include({ value: world.control?.reasons.length });
+  });
+
   it('ends with the code of the worker that refuses its first start, and tries nothing twice', () => {
     const world = new World();
     const { incarnation } = world.threads.get('paper-exchange')!;

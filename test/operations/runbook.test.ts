@@ -178,6 +178,7 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
     SUPERVISION,
     'latches when a worker keeps crashing, keeps control and telemetry up, and remembers it',
   ],
+  'poison-is-left-out': [SUPERVISION, 'leaves a message out that a worker crashed on three times'],
   'holds-survive': [
     'test/domain/hold-set.test.ts',
     'keeps across restarts exactly what only an operator may release',
