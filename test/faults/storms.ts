@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { HoldCause } from '#src/domain/safety.js';
 import { type ArrivedRequest, isWrite, Stage, timeOf } from './harness.js';
 import { ascending, definePart, type Row, seconds } from './part.js';
+import { missingIn, momentOf } from './proof.js';
 import { preciseMs } from './seam.js';
 
 /** How Retry-After looks, and how long the venue is to be left alone by it: on an order path, and for reads, seconds. */
@@ -155,7 +156,13 @@ const recovery = async (stage: Stage, rows: Row[], contradictions: string[]): Pr
     `after the pause; at most ${RAMP_POSTS}, a tenth of the pace`,
     `${seconds(firstAtMs - overAtMs)}; ${inRamp}`,
   ]);
-  contradictions.push(...(await stage.finish()));
+  stage.bot.kill('SIGTERM');
+  await stage.bot.ended;
+  // Orders and fills, not balances: their reads are still rationed, and the last one may be older than the last fill.
+  const moment = momentOf(stage.venue.exchange.account());
+  contradictions.push(
+    ...missingIn(stage.database, moment).filter(text => !text.includes('has ended at the exchange')),
+  );
 };
 
 const words = (storm: Storm): string =>
