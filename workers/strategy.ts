@@ -19,7 +19,7 @@ import { performCommon } from '#src/runtime/perform.js';
 import { findMembers, MembersRefused } from '#src/runtime/strategy-members.js';
 import { createStrategyMemory } from '#src/runtime/strategy-memory.js';
 import { openStrategyRecord } from '#src/runtime/strategy-record.js';
-import { STRATEGIES } from '#src/strategies/catalogue.js';
+import { findStrategy, STRATEGIES } from '#src/strategies/catalogue.js';
 
 /** Messages that arrive before the ledger has answered are kept up to this many, oldest first out. */
 const MAX_EARLY = 1_000;
@@ -92,7 +92,8 @@ hostActor('strategy', context => {
     async start() {
       try {
         members = await findMembers(settings.strategies, {
-          builtIn: STRATEGIES,
+          find: findStrategy,
+          names: STRATEGIES.map(({ name }) => name),
           cwd: process.cwd(),
           loading: file => context.log('info', 'strategy-loading', { file }),
           record,

@@ -23,17 +23,21 @@ export const canarySettings = (settings: Settings, symbol: string, fill: boolean
   const risk = cappedRisk(settings.risk);
   const collarBps = risk.priceCollarBps ?? REST_BPS;
   const perMinute = risk.maxOrdersPerMinute ?? 1;
+  // The first symbol is the one it trades; the others stay in sight, for they may hold positions.
+  const symbols = [symbol, ...settings.symbols.filter(other => other !== symbol)];
+  const config = {
+    fill,
+    restBps: Math.max(1, Math.min(REST_BPS, Math.floor(collarBps / 2))),
+    // Where the limit has room for the whole plan, nothing has to be spread out.
+    pauseMs: perMinute < CANARY_ORDERS_PER_MINUTE ? Math.ceil(60_000 / perMinute) : PAUSE_MS,
+  };
   return {
     ...settings,
-    // The first symbol is the one it trades; the others stay in sight, for they may hold positions.
-    symbols: [symbol, ...settings.symbols.filter(other => other !== symbol)],
+    symbols,
     strategy: 'canary',
-    strategyConfig: {
-      fill,
-      restBps: Math.max(1, Math.min(REST_BPS, Math.floor(collarBps / 2))),
-      // Where the limit has room for the whole plan, nothing has to be spread out.
-      pauseMs: perMinute < CANARY_ORDERS_PER_MINUTE ? Math.ceil(60_000 / perMinute) : PAUSE_MS,
-    },
+    strategyConfig: config,
+    // The one that runs, and nothing beside it.
+    strategies: [{ name: null, strategy: 'canary', symbols, config, universe: null }],
     risk,
     shutdownOpenOrders: 'cancel',
     logLevel: 'debug',

@@ -13,7 +13,10 @@ export class MembersRefused extends Error {
 }
 
 export interface MemberPlaces {
-  readonly builtIn: readonly StrategyDefinition[];
+  /** The built-in strategy of a name. */
+  readonly find: (name: string) => StrategyDefinition | undefined;
+  /** The built-in names an operator may choose from. */
+  readonly names: readonly string[];
   /** Told which file is loaded next: should it never come back from that, its name is known. */
   readonly loading?: (file: string) => void;
   /** Paths of files are relative to it. */
@@ -44,11 +47,12 @@ export const findMembers = async (
 const memberOf = async (
   setting: StrategySetting,
   index: number,
-  { builtIn, cwd, record, loading }: MemberPlaces,
+  places: MemberPlaces,
 ): Promise<PortfolioMember> => {
+  const { record, loading } = places;
   record.watch(index);
   if (isModulePath(setting.strategy)) loading?.(setting.strategy);
-  const definition = await findDefinition(setting.strategy, builtIn, cwd);
+  const definition = await findDefinition(setting.strategy, places);
   const checked = checkParameters(definition, setting.config);
   if (!checked.ok) throw new MembersRefused(checked.problems.join('; '));
   try {
@@ -87,14 +91,12 @@ const baseName = (path: string): string => path.replace(/^.*[/\\]/, '').replace(
 
 const findDefinition = async (
   named: string,
-  builtIn: readonly StrategyDefinition[],
-  cwd: string,
+  { find, names, cwd }: MemberPlaces,
 ): Promise<StrategyDefinition> => {
   if (isModulePath(named)) return importStrategy(named, cwd);
-  const found = builtIn.find(({ name }) => name === named);
+  const found = find(named);
   if (found !== undefined) return found;
-  const names = builtIn.map(({ name }) => name).join(', ');
   throw new MembersRefused(
-    `STRATEGY=${named} is not a strategy; there are ${names}, or give the path of a file of your own`,
+    `STRATEGY=${named} is not a strategy; there are ${names.join(', ')}, or give the path of a file of your own`,
   );
 };

@@ -1,5 +1,6 @@
 /** The built-in strategies, by the name an operator writes into `STRATEGY`. */
 import type { StrategyDefinition } from '../domain/strategy.js';
+import { canary } from './canary.js';
 import { dca } from './dca.js';
 import { grid } from './grid.js';
 import { maker } from './maker.js';
@@ -10,5 +11,6 @@ import { trend } from './trend.js';
 
 export const STRATEGIES: readonly StrategyDefinition[] = [observe, maker, grid, dca, trend, rebalance, pulse];
 
+/** Also the canary, which an operator starts by `btcbot canary` rather than by its name. */
 export const findStrategy = (name: string): StrategyDefinition | undefined =>
-  STRATEGIES.find(strategy => strategy.name === name);
+  [...STRATEGIES, canary].find(strategy => strategy.name === name);
