@@ -84,6 +84,10 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
     'stays one line of at most 8 KiB that parses, whatever the facts hold',
   ],
   'stopped-reader-blocks-nobody': [
+    'test/operations/stopped-reader.test.ts',
+    'trades on, does not grow, and ends cleanly',
+  ],
+  'unread-lines-are-counted': [
     'test/runtime/stdout-sink.test.ts',
     'drops and counts what a stopped reader leaves no room for, and never grows',
   ],
@@ -126,6 +130,38 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
   'bad-key-changes-nothing': [
     'test/operations/key-rotation.test.ts',
     'is refused: the old one stays in use, orders rest, reconciliation goes on',
+  ],
+  'doctor-sees-the-running-bot': [
+    DOCTOR,
+    'doctor looks at the running bot: what holds it, and what reconciliation last proved',
+  ],
+  'doctor-judges-the-day': [
+    'test/operations/objective-day.test.ts',
+    'is what doctor shows, a missed objective as a warning',
+  ],
+  'signatures-never-appear': [
+    'test/runtime/secrets.test.ts',
+    'takes out signatures, which nobody keeps, plain, URL-encoded and JSON-escaped',
+  ],
+  'restore-catches-up': [
+    'test/operations/restore.test.ts',
+    'catches up with what was traded since, to the last digit',
+  ],
+  'image-runs-hardened': [
+    'test/container/container.test.ts',
+    'trades on paper, is healthy, and ends with 0 at SIGTERM',
+  ],
+  'restarts-are-bounded': [
+    'test/container/container.test.ts',
+    'restarts a bounded number of times, and no restart arms what the evidence does not cover',
+  ],
+  'settings-change-something': [
+    'test/operations/settings.test.ts',
+    'names a test that shows what it changes',
+  ],
+  'signals-move': [
+    'test/operations/signals.test.ts',
+    'stay at rest for a clean hour, and no alert fires in any minute of it',
   ],
   'no-secret-in-config-file': [CONFIG, 'say that a secret does not belong in a file'],
   'revoked-key-stops': [
