@@ -4,6 +4,7 @@ import { journal } from './journal.js';
 import { marketData } from './market-data.js';
 import { moneyPath } from './money-path.js';
 import { recovery } from './recovery.js';
+import { research } from './research.js';
 import type { Section } from './section.js';
 import { tickToOrder } from './tick-to-order.js';
 
@@ -14,4 +15,5 @@ export const SECTIONS: readonly Section[] = [
   recovery,
   marketData,
   comparison,
+  research,
 ];

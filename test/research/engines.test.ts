@@ -92,7 +92,7 @@ describe('the engines of a backtest', function () {
   this.timeout(120_000);
   let market: GeneratedMarket;
   before(async () => {
-    market = await generatedMarket(45);
+    market = await generatedMarket(30);
   });
   after(() => market.remove());
 

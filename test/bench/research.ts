@@ -1,0 +1,281 @@
+/** Backtests: frames a second from JSON lines and from the binary form, a year of candles, and a sweep on two cores. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fromInteger } from '#src/domain/money.js';
+import type { StrategyDefinition } from '#src/domain/strategy.js';
+import { CATALOGUE } from '#src/exchange/instruments.js';
+import { randomStream, uniform } from '#src/exchange/random.js';
+import { runCandles } from '#src/research/candle-run.js';
+import type { CandleTape } from '#src/research/candles.js';
+import { runFast } from '#src/research/fast-run.js';
+import { readAxis } from '#src/research/search.js';
+import { studyParameters, studySettings } from '#src/research/study.js';
+import { runSweep, segmentsOf } from '#src/research/sweep.js';
+import { openSweepStore } from '#src/research/sweep-store.js';
+import type { MarketTape } from '#src/research/tape.js';
+import { readTape, readTapeFile, writeTapeFile } from '#src/research/tape-file.js';
+import { maker } from '#src/strategies/maker.js';
+import { pulse } from '#src/strategies/pulse.js';
+import { trend } from '#src/strategies/trend.js';
+import { writeRecording } from '../support/generated-recording.js';
+import { figure, median } from './figures.js';
+import type { BenchGoal, Section } from './section.js';
+
+const RATES = new Map([
+  ['TRY', fromInteger(1)],
+  ['USDT', fromInteger(48)],
+]);
+const GENERATED_SECONDS = 1_800;
+const YEAR_MINUTES = 525_600;
+const JSON_GOAL = 80_000;
+const BINARY_GOAL = 500_000;
+const YEAR_GOAL_S = 2;
+const SPEED_UP_GOAL = 1.8;
+
+/** What a run over a tape needs. */
+const studyOn = (
+  definition: StrategyDefinition,
+  symbols: readonly string[],
+  config: Readonly<Record<string, unknown>>,
+) => {
+  const settings = studySettings({
+    definition,
+    config,
+    symbols,
+    inputs: {
+      env: {},
+      cwd: '/',
+      readFile: path => {
+        throw new Error(`nothing is read here, and ${path} was asked for`);
+      },
+      nowMs: 0,
+    },
+  });
+  return {
+    definition,
+    parameters: studyParameters(definition, config),
+    settings,
+    opening: settings.paper.balances,
+    feeLevel: 1,
+    fillModel: 'queue' as const,
+    tryRates: RATES,
+  };
+};
+
+const symbolsOf = ({ listings }: MarketTape): readonly string[] => listings.map(({ symbol }) => symbol);
+
+/** Processor seconds of this process that a piece of work takes: what else runs on the machine counts less. */
+const cpuSeconds = async (work: () => Promise<void> | void): Promise<number> => {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+};
+
+export const research: Section = {
+  name: 'research',
+  title: 'Backtests and sweeps',
+  about:
+    'Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included). `pulse` places an order every 5 s; `maker` reacts to every book. A year of generated one-minute candles runs with `trend`. The sweep runs eight parameter sets with one thread and with two (elapsed time).',
+  async run({ rounds, tiny }) {
+    const folder = mkdtempSync(join(tmpdir(), 'btcbot-bench-'));
+    try {
+      const generated = join(folder, 'generated.jsonl.gz');
+      writeRecording(generated, {
+        seed: 5,
+        seconds: tiny ? 5 : GENERATED_SECONDS,
+        symbol: 'BTCUSDT',
+        midCents: 6_000_000,
+      });
+      const shared = join(process.env.BTCBOT_SHARED ?? '../shared', 'data/btcusdt-2024-08-08.jsonl.gz');
+      const recordings = [
+        ['generated', generated],
+        ...(existsSync(shared) && !tiny ? [['shared recording', shared] as const] : []),
+      ] as const;
+      const rows: string[][] = [];
+      let worstJson = Number.POSITIVE_INFINITY;
+      let worstBinary = Number.POSITIVE_INFINITY;
+      for (const [name, path] of recordings) {
+        const binary = join(folder, `${rows.length}.tape`);
+        const tape = await readTape(path);
+        writeTapeFile(binary, tape);
+        for (const [label, definition, config] of [
+          ['pulse', pulse, { intervalMs: 5_000 }],
+          ['maker', maker, {}],
+        ] as const) {
+          const study = studyOn(definition, symbolsOf(tape), config);
+          const json: number[] = [];
+          const fast: number[] = [];
+          for (let round = 0; round <= rounds; round++) {
+            const fromJson = await cpuSeconds(
+              async () => void runFast({ ...study, tape: await readTape(path) }),
+            );
+            const fromBinary = await cpuSeconds(() => void runFast({ ...study, tape: readTapeFile(binary) }));
+            // The first round warms the code up.
+            if (round === 0 && !tiny) continue;
+            json.push(tape.length / fromJson);
+            fast.push(tape.length / fromBinary);
+          }
+          const perJson = median(json);
+          const perBinary = median(fast);
+          if (label === 'pulse') {
+            worstJson = Math.min(worstJson, perJson);
+            worstBinary = Math.min(worstBinary, perBinary);
+          }
+          rows.push([name, label, String(tape.length), figure(perJson), figure(perBinary)]);
+        }
+      }
+      const year = candlesOfAYear(tiny ? 2_000 : YEAR_MINUTES);
+      const onCandles = studyOn(trend, ['BTCTRY'], {});
+      const years: number[] = [];
+      for (let round = 0; round < Math.min(rounds, 3); round++)
+        years.push(await cpuSeconds(() => void runCandles({ ...onCandles, candles: year })));
+      const yearSeconds = median(years);
+      const speedUps: number[] = [];
+      for (let round = 0; round < Math.min(rounds, 3); round++)
+        speedUps.push(await speedUpOf(folder, generated, tiny, round));
+      const speedUp = median(speedUps);
+      const crowded = 'the measure was taken while other work shared both cores';
+      const goal = (
+        what: string,
+        wanted: string,
+        measured: string,
+        met: boolean,
+        why: string,
+      ): BenchGoal => ({
+        what,
+        goal: wanted,
+        measured,
+        met,
+        ...(met ? {} : { why }),
+      });
+      return {
+        tables: [
+          {
+            head: ['market', 'strategy', 'frames', 'frames/s from JSON lines', 'frames/s from binary'],
+            rows,
+          },
+          {
+            head: ['what', 'result'],
+            rows: [
+              [`${year.length} candles with trend, s of processor time`, figure(yearSeconds)],
+              ['sweep on two threads, times one thread', figure(speedUp)],
+            ],
+          },
+        ],
+        goals: [
+          goal(
+            'frames/s from JSON lines',
+            `≥ ${JSON_GOAL}`,
+            String(Math.round(worstJson)),
+            worstJson >= JSON_GOAL,
+            `parsing the lines takes most of it; ${crowded}`,
+          ),
+          goal(
+            'frames/s from binary',
+            `≥ ${BINARY_GOAL}`,
+            String(Math.round(worstBinary)),
+            worstBinary >= BINARY_GOAL,
+            `a picture of 200 levels is made for every frame, and more where our own orders are in it; ${crowded}`,
+          ),
+          goal(
+            'a year of candles',
+            `< ${YEAR_GOAL_S} s`,
+            `${yearSeconds.toFixed(2)} s`,
+            yearSeconds < YEAR_GOAL_S,
+            `every candle passes host, execution and accounts; ${crowded}`,
+          ),
+          goal(
+            'sweep on two cores',
+            `≥ ${SPEED_UP_GOAL}`,
+            figure(speedUp),
+            speedUp >= SPEED_UP_GOAL,
+            crowded,
+          ),
+        ],
+      };
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+/** Elapsed time of a sweep with one thread over that with two, the threads' start included. */
+const speedUpOf = async (
+  folder: string,
+  recording: string,
+  tiny: boolean,
+  round: number,
+): Promise<number> => {
+  const tapePath = join(folder, `sweep-${round}.tape`);
+  const tape = await readTape(recording);
+  writeTapeFile(tapePath, tape);
+  const study = studyOn(maker, symbolsOf(tape), {});
+  const took = async (threads: number): Promise<number> => {
+    const store = openSweepStore(join(folder, `sweep-${round}-${threads}.sqlite`), 'bench', '');
+    const startedMs = performance.now();
+    try {
+      await runSweep({
+        method: 'grid',
+        axes: [readAxis(tiny ? 'skewBps=1,2' : 'skewBps=1,2,3,4,5,6,7,8', maker.parameters)],
+        trials: 0,
+        seed: 1,
+        segments: segmentsOf(tape.atMs[0] ?? 0, tape.atMs[tape.length - 1] ?? 0, 1),
+        threads,
+        store,
+        signal: new AbortController().signal,
+        task: {
+          tapePath,
+          strategy: 'maker',
+          config: {},
+          settings: study.settings,
+          tryRates: RATES,
+          fillModel: 'queue',
+          feeLevel: 1,
+          score: 'profit',
+        },
+        onProgress: () => {},
+      });
+    } finally {
+      store.close();
+    }
+    return performance.now() - startedMs;
+  };
+  const alone = await took(1);
+  return alone / (await took(2));
+};
+
+/** Minutes of a market with drifts that come and go. */
+const candlesOfAYear = (length: number): CandleTape => {
+  const listing = CATALOGUE.find(({ symbol }) => symbol === 'BTCTRY');
+  if (listing === undefined) throw new Error('the catalogue has no BTCTRY');
+  const random = randomStream(9, 1);
+  const column = () => new Float64Array(length);
+  const tape = {
+    listing,
+    interval: '1m' as const,
+    length,
+    openAtMs: column(),
+    open: column(),
+    high: column(),
+    low: column(),
+    close: column(),
+    volume: column(),
+  };
+  let price = 3_500_000;
+  let drift = 0;
+  for (let index = 0; index < length; index++) {
+    if (index % 3_000 === 0) drift = (uniform(random) - 0.5) * 0.000_3;
+    const open = Math.round(price);
+    price *= 1 + drift + (uniform(random) - 0.5) * 0.001_5;
+    const close = Math.round(price);
+    tape.openAtMs[index] = Date.UTC(2025, 0, 1) + index * 60_000;
+    tape.open[index] = open;
+    tape.close[index] = close;
+    tape.high[index] = Math.max(open, close) + Math.round(uniform(random) * 1_500);
+    tape.low[index] = Math.min(open, close) - Math.round(uniform(random) * 1_500);
+    tape.volume[index] = Math.round(1e8 * uniform(random));
+  }
+  return tape;
+};
