@@ -142,6 +142,8 @@ export interface ExecutionState {
   rejectionsInRow: number;
   unauthorizedInRow: number;
   repeatHeld: boolean;
+  /** Whether some bucket is held for a 429, here or seen by another actor. */
+  throttleHeld: boolean;
   /** When each hold was last asked for; asked again while its condition lasts and the supervisor does not show it. */
   readonly holdsAsked: Map<string, number>;
   readonly pausedBuckets: Map<Bucket, number>;
@@ -305,6 +307,7 @@ export const initialExecution = (
     rejectionsInRow: 0,
     unauthorizedInRow: 0,
     repeatHeld: false,
+    throttleHeld: false,
     holdsAsked: new Map(),
     pausedBuckets: new Map(),
     throttledAt: [],

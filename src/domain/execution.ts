@@ -46,7 +46,7 @@ import { formatDecimal } from './money.js';
 import type { ClientOrderId } from './order.js';
 import type { OrderIntent } from './order-events.js';
 import { worstRemaining } from './order-machine.js';
-import { giveBack, spend, take, usage } from './request-budget.js';
+import { giveBack, rampUp, spend, take, usage } from './request-budget.js';
 import type { ControlState } from './safety.js';
 import { type ActorName, type EventId, type Now, nextEventId, type Stepped } from './step.js';
 import type { CancelOutcome, ReadAnswer, SubmitOutcome, VenueWrite } from './venue-port.js';
@@ -368,6 +368,10 @@ const onControl = (turn: Turn, control: ControlState): void => {
   // Re-armed by a person: the count begins anew.
   if (state.repeatHeld && !repeatHeld) for (const approval of state.approvals) approval.fingerprint = '';
   state.repeatHeld = repeatHeld;
+  const throttleHeld = control.holds.some(hold => hold.cause === 'rest-429');
+  // Whichever bucket the venue refused, new orders come back slowly: it counts all of them against one address.
+  if (state.throttleHeld && !throttleHeld) rampUp(state.budget, 'submit', turn.now.monoMs);
+  state.throttleHeld = throttleHeld;
   pullResting(turn);
 };
 

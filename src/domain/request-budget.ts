@@ -305,6 +305,12 @@ export const pause = (
   return bucket.pausedUntil;
 };
 
+/** Has a bucket begin slowly from `nowMonoMs` on, as after a pause of its own. */
+export const rampUp = (budget: RequestBudget, name: Bucket, nowMonoMs: number): void => {
+  const bucket = budget.buckets[name];
+  bucket.rampFrom = Math.max(bucket.rampFrom, nowMonoMs);
+};
+
 /** When the bucket's pause ends; in the past when there is none. */
 export const pausedUntil = (budget: RequestBudget, name: Bucket): number => budget.buckets[name].pausedUntil;
 

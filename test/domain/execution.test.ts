@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { awaitsLedger, isDrained, vetoOf } from '#src/domain/execution.js';
 import type { Order } from '#src/domain/order.js';
-import { ORDER_PATH_PAUSE_MIN_MS } from '#src/domain/request-budget.js';
+import { ORDER_PATH_PAUSE_MIN_MS, usage } from '#src/domain/request-budget.js';
 import { holdKey } from '#src/domain/safety.js';
 import type { OrderReport } from '#src/domain/venue-port.js';
 import { accountOf, Bench, type BenchSnapshot, benchConfig, controlState } from './execution-bench.js';
@@ -777,6 +777,25 @@ describe('execution', () => {
       expect(bench.holdNames()).to.include('-rest-429:submit');
       expect(bench.metrics('rest_429_rate').at(-1)).to.equal(0);
     });
+
+    for (const subject of ['cancel', 'open-orders'])
+      it(`let submits come back slowly after a 429 to ${subject}`, () => {
+        const bench = ready();
+        const share = (): number => usage(bench.state.budget, 'submit', bench.monoMs).share;
+        const hold = {
+          key: holdKey('rest-429', subject),
+          cause: 'rest-429',
+          subject,
+          detail: '',
+          placedAtMs: 0,
+        } as const;
+        bench.step({ type: 'control', control: controlState({ epoch: 2, holds: [hold] }) });
+        expect(share()).to.equal(1);
+        bench.step({ type: 'control', control: controlState({ epoch: 3 }) });
+        expect(share()).to.equal(0.1);
+        bench.step({ type: 'control', control: controlState({ epoch: 4 }) });
+        expect(share()).to.equal(0.1);
+      });
 
     it('hold a reject storm: five in a row', () => {
       const bench = ready();
