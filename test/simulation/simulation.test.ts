@@ -33,15 +33,18 @@ describe('a simulation', () => {
   });
 
   it('ends with the seed and what led to it when something breaks', () => {
-    const strategy = {
-      ...maker,
-      create: () => {
-        throw new Error('no such thing');
-      },
-    };
     let failure: unknown;
     try {
-      simulate({ seed: 12, strategy, symbols: ['BTCTRY'], durationMs: 5_000, faults: null });
+      simulate({
+        seed: 12,
+        strategy: maker,
+        symbols: ['BTCTRY'],
+        durationMs: 5_000,
+        faults: null,
+        onTrace: line => {
+          if (line.includes('WRITE ')) throw new Error('no such thing');
+        },
+      });
     } catch (error) {
       failure = error;
     }
