@@ -79,6 +79,7 @@ describe('the paper exchange as a worker', () => {
       'apiKey',
       'apiSecret',
       'baseUrl',
+      'exchangeStartedAtMs',
       'graphUrl',
       'statementFile',
       'wsUrl',

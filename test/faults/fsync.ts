@@ -25,7 +25,7 @@ export interface SyncResult {
 
 export const hasStrace = (): boolean => spawnSync('strace', ['-V']).status === 0;
 
-const CLIENT_ORDER_ID = /bb-[0-9a-f]{8}-\d+-[a-z]+-[0-9a-z]+/g;
+const CLIENT_ORDER_ID = /bb-[0-9a-f]{8}-[0-9a-z]+-[0-9a-z]+-[0-9a-z]+/g;
 const STRACE = [
   ...['-f', '-y', '-qq', '-s', '8192', '-e', 'signal=none'],
   ...['-e', 'trace=fsync,fdatasync,pwrite64,write,writev,sendto,sendmsg'],

@@ -346,6 +346,7 @@ const SHOWN_ELSEWHERE: Partial<Record<SettingName, readonly [file: string, title
   BTCTURK_API_SCOPES: [MODE, 'with a key that may withdraw'],
   BTCTURK_SECRET_ROTATED_AT: [MODE, 'accept a key on its last day'],
   BTCTURK_SECRET_MAX_AGE_DAYS: [MODE, 'follow the greatest age that was set for the key'],
+  PRICE_DRIFT_BPS: ['test/domain/risk.test.ts', 'as far as the operator says'],
   MAX_DRAWDOWN_PCT: ['test/domain/risk.test.ts', 'when the drawdown is reached'],
   STATE_DB_PATH: ['test/ledger/store.test.ts', 'have one owner at a time, in this process too'],
   OBSERVABILITY_ENABLED: [METERS, 'measure nothing and listen nowhere when they are off'],

@@ -148,10 +148,10 @@ const STORIES: readonly Story[] = [
   },
   {
     signal: 'rest_retry_rate',
-    fault: 'two reads fail every 10 s',
+    fault: 'two reads fail every 5 s',
     env: { RECONCILE_INTERVAL_MS: '3000' },
     begin: set('html-5xx,on=balances,count=2'),
-    again: { everyMs: 10_000, act: set('html-5xx,on=balances,count=2') },
+    again: { everyMs: 5_000, act: set('html-5xx,on=balances,count=2') },
     isMoved: value => value > 0,
     lastsMs: 3 * MINUTE,
     fires: ['RetriesHigh'],

@@ -25,7 +25,8 @@ describe('the owner of the data', function () {
     expect((await first.ended).code).to.equal(0);
     const labels = first.events.filter(tells('order-working')).map(line => String(line.clientOrderId));
     // The epoch stands in every label: bb-<instance>-<epoch>-<strategy>-<n>.
-    for (const label of labels) expect(label).to.match(/^bb-[0-9a-f]{8}-1-maker-\d+$/);
+    for (const label of labels) expect(label).to.match(/^bb-[0-9a-f]{8}-[0-9a-z]+-maker-\d+$/);
+    expect(new Set(labels.map(label => label.split('-')[2])).size).to.equal(1);
   });
 
   it('that was stopped for longer than its lease sends nothing it had decided before, and then trades on', async () => {
