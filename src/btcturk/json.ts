@@ -9,9 +9,6 @@ interface ReviverContext {
   readonly source?: string;
 }
 
-/** What {@link parseJson} makes of a number: a safe integer, or decimal text. */
-export type JsonNumber = number | string;
-
 export type JsonResult =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly problem: string };

@@ -1,4 +1,4 @@
-import type { ClientOrderId, Fill, Order, OrderTerms } from './order.js';
+import type { Fill, Order, OrderTerms } from './order.js';
 import type { Traced } from './step.js';
 
 /** What a strategy wants: one new order. Not an order until approved and recorded. */
@@ -85,9 +85,3 @@ export interface IntentDenied extends Traced {
 
 /** What execution tells strategy. */
 export type OrderEvent = OrderUpdated | IntentDenied;
-
-/** Names an order to be canceled by an operator's hand or a hold. */
-export interface CancelRequest {
-  readonly clientOrderId: ClientOrderId;
-  readonly reason: string;
-}

@@ -20,8 +20,6 @@ export const STOP_TOTAL_MS = 8_000;
 export const STOP_WORKER_MS = 5_000;
 /** A worker must answer start() within this. */
 export const START_WORKER_MS = 15_000;
-/** Deadline of one call on the control surface. */
-export const CONTROL_CALL_MS = 5_000;
 /** So many crashes of one worker within the window, and it stays down. */
 export const CRASH_LIMIT = 5;
 export const CRASH_WINDOW_MS = 30_000;

@@ -14,9 +14,10 @@ import type { ReconciliationNetwork } from './sim-reconciliation.js';
 import type { SimSocket } from './sim-socket.js';
 import type { SimActor } from './worker-tree.js';
 
-/** As in workers/market-data.ts. */
+/** As the start of workers/market-data.ts. */
 const START_READS_MAX = 3;
 const START_READ_PAUSE_MS = 1_000;
+/** Fewer than workers/market-data.ts assumes after a restart: seeds were drawn with it. */
 const FORGOTTEN_ATTEMPTS = 2;
 
 export const simMarketData =

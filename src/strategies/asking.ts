@@ -39,22 +39,26 @@ export const cancelOverdue = (view: StrategyView, symbol: string, patienceMs: nu
     .filter(order => order.status === 'working' && view.now.monoMs - order.askedMonoMs >= patienceMs)
     .map(({ intentId }) => ({ type: 'cancel', intentId }));
 
-/**
- * The price `bps` away from the touch of an order's own side: away from the market when positive, towards it and across
- * when negative. `undefined` without that side of a book, or where no positive price is left.
- */
-export const besideTouch = (
+const fromTouch = (
   view: StrategyView,
   symbol: string,
+  touched: Side,
   side: Side,
   bps: number,
 ): Price | undefined => {
   const book = view.book(symbol);
   if (book === undefined) return undefined;
   const instrument = view.instrument(symbol);
-  const touch = (side === 'buy' ? bestBid : bestAsk)(book, instrument);
+  const touch = (touched === 'buy' ? bestBid : bestAsk)(book, instrument);
   return touch === undefined ? undefined : awayFrom(touch.price, side, bps, instrument);
 };
+
+/**
+ * The price `bps` away from the touch of an order's own side: away from the market when positive, towards it and across
+ * when negative. `undefined` without that side of a book, or where no positive price is left.
+ */
+export const besideTouch = (view: StrategyView, symbol: string, side: Side, bps: number): Price | undefined =>
+  fromTouch(view, symbol, side, side, bps);
 
 /** The price at which an order trades at once, paying at most `slipBps` more than the other side's touch. */
 export const acrossTouch = (
@@ -62,13 +66,7 @@ export const acrossTouch = (
   symbol: string,
   side: Side,
   slipBps: number,
-): Price | undefined => {
-  const book = view.book(symbol);
-  if (book === undefined) return undefined;
-  const instrument = view.instrument(symbol);
-  const touch = (side === 'buy' ? bestAsk : bestBid)(book, instrument);
-  return touch === undefined ? undefined : awayFrom(touch.price, side, -slipBps, instrument);
-};
+): Price | undefined => fromTouch(view, symbol, side === 'buy' ? 'sell' : 'buy', side, -slipBps);
 
 /** `bps` below `price` for a buy, above it for a sell, on the grid and rounded away from the market. */
 export const awayFrom = (

@@ -1,7 +1,7 @@
 import { notional } from '../domain/money.js';
 import { defineStrategy, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { acrossTouch, besideTouch, cancelOverdue, createBackoff, orderWorth } from './asking.js';
-import { tooSmall } from './sizing.js';
+import { tooSmallNotes } from './sizing.js';
 
 /** What is left of one purchase. Times are Unix ms: they must mean the same after a restart. */
 interface Purchase {
@@ -109,11 +109,7 @@ export const dca = defineStrategy({
       });
 
     return {
-      onStart: view =>
-        view.symbols.flatMap(symbol => {
-          const problem = tooSmall(parameters.notional, view.instrument(symbol));
-          return problem === null ? [] : [{ type: 'note', text: problem }];
-        }),
+      onStart: view => tooSmallNotes(view, parameters.notional),
       onTimer,
       onOrder: (view, event) => {
         backoff.heard(view, event);

@@ -11,7 +11,7 @@ import {
 } from '../domain/money.js';
 import { defineStrategy, type OwnOrder, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { createBackoff, orderFor } from './asking.js';
-import { meetsMinimum, roomFor, tooSmall } from './sizing.js';
+import { meetsMinimum, roomFor, tooSmallNotes } from './sizing.js';
 
 /** One order the grid wants to have. */
 interface Rung {
@@ -137,11 +137,7 @@ export const grid = defineStrategy({
     };
 
     return {
-      onStart: view =>
-        view.symbols.flatMap(symbol => {
-          const problem = tooSmall(parameters.notional, view.instrument(symbol));
-          return problem === null ? [] : [{ type: 'note', text: problem }];
-        }),
+      onStart: view => tooSmallNotes(view, parameters.notional),
       onBook: (view, book) => work(view, book.symbol),
       onTimer: view => view.symbols.flatMap(symbol => work(view, symbol)),
       onOrder: (view, event) => {

@@ -2,7 +2,7 @@ import { fromTicks, type Side, tickSize } from '../domain/instrument.js';
 import { abs, basisPoints, min, type Price, type Quantity, toNumber } from '../domain/money.js';
 import { defineStrategy, type OwnOrder, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { crossesOwn } from './asking.js';
-import { affordable, meetsMinimum, quantityFor, roomFor, tooSmall } from './sizing.js';
+import { affordable, meetsMinimum, quantityFor, roomFor, tooSmallNotes } from './sizing.js';
 import { type Touch, touchOfOthers } from './touch.js';
 import { createVolatility, type Volatility } from './volatility.js';
 
@@ -214,11 +214,7 @@ export const maker = defineStrategy({
     };
 
     return {
-      onStart: view =>
-        view.symbols.flatMap(symbol => {
-          const problem = tooSmall(parameters.notional, view.instrument(symbol));
-          return problem === null ? [] : [{ type: 'note', text: problem }];
-        }),
+      onStart: view => tooSmallNotes(view, parameters.notional),
       onBook: (view, book) => requote(view, book.symbol),
       onTimer: view => view.symbols.flatMap(symbol => requote(view, symbol)),
       onOrder: (view, event) => {

@@ -2,7 +2,7 @@ import { type Side, tickSize } from '../domain/instrument.js';
 import type { Price } from '../domain/money.js';
 import { defineStrategy, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { besideTouch } from './asking.js';
-import { affordable, meetsMinimum, quantityFor, roomFor, tooSmall } from './sizing.js';
+import { affordable, meetsMinimum, quantityFor, roomFor, tooSmallNotes } from './sizing.js';
 
 /**
  * In a market that stands still every beat would bring the same order, which the risk gate takes for a loop gone wrong:
@@ -73,11 +73,7 @@ export const pulse = defineStrategy({
     };
 
     return {
-      onStart: view =>
-        view.symbols.flatMap(symbol => {
-          const problem = tooSmall(parameters.notional, view.instrument(symbol));
-          return problem === null ? [] : [{ type: 'note', text: problem }];
-        }),
+      onStart: view => tooSmallNotes(view, parameters.notional),
       onTimer: view => {
         const symbol = view.symbols[beat++ % view.symbols.length];
         if (symbol === undefined || view.book(symbol)?.trusted !== true) return [];

@@ -10,7 +10,7 @@ import {
   type Quantity,
   ratio,
 } from '../domain/money.js';
-import type { OwnOrder, StrategyView } from '../domain/strategy.js';
+import type { OwnOrder, StrategyIntent, StrategyView } from '../domain/strategy.js';
 
 /**
  * The whole lots that `value` of quote buys at `price`, rounded down, unless that falls below the least order value
@@ -29,10 +29,17 @@ export const meetsMinimum = (price: Price, quantity: Quantity, instrument: Instr
   quantity > 0n && notional(price, quantity) >= instrument.minNotional;
 
 /** Why `value` per order can never be enough on this instrument, or null. */
-export const tooSmall = (value: Amount, instrument: Instrument): string | null =>
+const tooSmall = (value: Amount, instrument: Instrument): string | null =>
   value >= instrument.minNotional
     ? null
     : `orders of ${formatDecimal(value)} ${instrument.quote} are below the least order value of ${instrument.symbol}, ${formatDecimal(instrument.minNotional)}: nothing is quoted there`;
+
+/** A note for each symbol on which orders of `value` can never be enough. */
+export const tooSmallNotes = (view: StrategyView, value: Amount): StrategyIntent[] =>
+  view.symbols.flatMap(symbol => {
+    const problem = tooSmall(value, view.instrument(symbol));
+    return problem === null ? [] : [{ type: 'note', text: problem }];
+  });
 
 /**
  * What an order may still use of the account: the total less what orders other than own ones on `except` tie up.

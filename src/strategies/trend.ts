@@ -5,7 +5,7 @@ import { type Instrument, priceFromNumber } from '../domain/instrument.js';
 import { formatDecimal, max, notional, type Price, toNumber, tryParseDecimal } from '../domain/money.js';
 import { defineStrategy, type OwnOrder, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { acrossTouch, awayFrom, createBackoff, isHolding, orderFor, orderWorth } from './asking.js';
-import { tooSmall } from './sizing.js';
+import { tooSmallNotes } from './sizing.js';
 
 /** What it wants of one symbol now, and why. */
 interface Course {
@@ -252,11 +252,7 @@ export const trend = defineStrategy({
     };
 
     return {
-      onStart: view =>
-        view.symbols.flatMap(symbol => {
-          const problem = tooSmall(parameters.notional, view.instrument(symbol));
-          return problem === null ? [] : [{ type: 'note', text: problem }];
-        }),
+      onStart: view => tooSmallNotes(view, parameters.notional),
       onCandle,
       onBook: (view, { symbol }) => {
         watchStop(view, symbol);
