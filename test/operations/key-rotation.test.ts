@@ -56,6 +56,8 @@ describe('a new key for a bot that trades', function () {
       BTCTURK_API_KEY_FILE: join(folder, 'key'),
       BTCTURK_API_SECRET_FILE: join(folder, 'secret'),
       RECONCILE_INTERVAL_MS: '1000',
+      // The exchange lives on: an order left resting could fill after the bot's last look at the account.
+      SHUTDOWN_OPEN_ORDERS: 'cancel',
       LOG_LEVEL: 'trace',
     };
     bot = startBot(settings);
