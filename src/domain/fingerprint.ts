@@ -9,7 +9,7 @@ const SEED_B = 0x9e3779b9;
 const LEAVES_MOST = 2_048;
 const DEPTH_MOST = 8;
 
-const LEFT_OUT = new Set(['id', 'cause', 'version', 'bookVersion', 'requestId', 'batch', 'epoch', 'tookMs']);
+const LEFT_OUT = new Set(['id', 'cause', 'version', 'bookVersion', 'requestId', 'tookMs']);
 
 interface Mixer {
   a: number;

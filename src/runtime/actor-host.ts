@@ -10,7 +10,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
-import type { ControlState } from '../domain/safety.js';
+import { type ControlState, holdKey } from '../domain/safety.js';
 import {
   type ActorName,
   type EventIds,
@@ -174,6 +174,8 @@ export const hostActor = <Self extends ActorName>(
     observe({ type: 'log', actor: self, atMs: now().wallMs, level, event, fields });
 
   const told = new Set<string>();
+  const poisonSubject = `poison:${self}`;
+  const poisonHold = holdKey('invariant', poisonSubject);
   const guard = createWorkGuard(work ?? null, boot.quarantined ?? [], (source, name, input) => {
     observe({
       type: 'metric',
@@ -182,20 +184,22 @@ export const hostActor = <Self extends ActorName>(
       value: 1,
       labels: { actor: self },
     });
-    if (told.has(name)) return;
-    told.add(name);
-    const text = JSON.stringify(input, (_key, value: unknown) =>
-      typeof value === 'bigint' ? value.toString() : value,
-    );
-    log('error', 'input-skipped', { input: name, text: text.slice(0, SHOWN_MOST) });
-    if (!mayBeMoney(source)) return;
+    if (!told.has(name)) {
+      told.add(name);
+      const text = JSON.stringify(input, (_key, value: unknown) =>
+        typeof value === 'bigint' ? value.toString() : value,
+      );
+      log('error', 'input-skipped', { input: name, text: text.slice(0, SHOWN_MOST) });
+    }
+    // Also after an operator's release: nothing that may be money is left out without a hold.
+    if (!mayBeMoney(source) || controlState?.holds.some(({ key }) => key === poisonHold)) return;
     const id = nextEventId(ids);
     toSupervisor({
       type: 'hold-wanted',
       id,
       cause: name,
       holdCause: 'invariant',
-      subject: `poison:${self}`,
+      subject: poisonSubject,
       detail: `${self} crashed on ${name} again and again, and now leaves it out: it may have been money`,
     });
   });

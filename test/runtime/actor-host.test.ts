@@ -1,8 +1,12 @@
 import { once } from 'node:events';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { expect } from 'chai';
+import { holdKey } from '#src/domain/safety.js';
 import type { ActorName } from '#src/domain/step.js';
 import type { FromWorker, ToWorker } from '#src/messages/control.js';
+import { createWorkGuard, createWorkSlot, inputInWork } from '#src/runtime/work-slot.js';
+import { eventsOf } from '../btcturk/collected.js';
+import { controlState } from '../domain/execution-bench.js';
 
 describe('what actors say to each other', function () {
   this.timeout(60_000);
@@ -11,12 +15,16 @@ describe('what actors say to each other', function () {
     for (const end of ends.splice(0)) await end();
   });
 
-  const startTalker = (actor: ActorName, peer: ActorName): { control: MessagePort; port: MessagePort } => {
+  const startTalker = (
+    actor: ActorName,
+    peer: ActorName,
+    quarantined: readonly string[] = [],
+  ): { control: MessagePort; port: MessagePort } => {
     const control = new MessageChannel();
     const surface = new MessageChannel();
     const worker = new Worker(new URL('../fakes/workers/talker.js', import.meta.url), {
       workerData: {
-        boot: { actor, incarnation: 1 },
+        boot: { actor, incarnation: 1, quarantined },
         ports: { control: control.port2, surface: surface.port2 },
       },
       transferList: [control.port2, surface.port2],
@@ -58,5 +66,35 @@ describe('what actors say to each other', function () {
     port.postMessage(named('d'));
     await all;
     expect(heard).to.deep.equal(['a', 'b', 'c', 'd']);
+  });
+
+  it('is never left out without a hold where it may be money, also after the hold was released', async () => {
+    const poison = { type: 'instruments-listed', id: 'p', cause: 'p', instruments: [] };
+    const slot = createWorkSlot();
+    let name = '';
+    createWorkGuard(slot, [], () => {}).handle('reconciliation', poison, () => {
+      name = inputInWork(slot) ?? '';
+    });
+    const { control, port } = startTalker('strategy', 'reconciliation', [name]);
+    const asked = eventsOf<FromWorker>();
+    const heard = eventsOf<FromWorker>();
+    control.on('message', (message: FromWorker) => {
+      if (message.type === 'hold-wanted') asked.add(message);
+      if (message.type === 'status-reported') heard.add(message);
+    });
+    /** Sends the poison, and behind it a message that is heard, under these holds. */
+    const send = async (holds: readonly object[], mark: string): Promise<void> => {
+      control.postMessage({ ...controlState(), holds });
+      port.postMessage(poison);
+      port.postMessage({ ...poison, id: mark, instruments: [mark] });
+      await heard.find(message => message.type === 'status-reported' && message.facts.id === mark);
+    };
+    await send([], 'first');
+    expect(asked.items).to.have.length(1);
+    expect(asked.items[0]).to.include({ holdCause: 'invariant', subject: 'poison:strategy' });
+    await send([{ key: holdKey('invariant', 'poison:strategy') }], 'held');
+    expect(asked.items).to.have.length(1);
+    await send([], 'released');
+    expect(asked.items).to.have.length(2);
   });
 });
