@@ -319,8 +319,11 @@ hostActor('execution', context => {
       }
       // What ends here is still journaled.
       await rest.close();
-      while (state !== null && awaitsLedger(state) && now() < until + JOURNAL_MARGIN_MS / 2)
+      while (state !== null && awaitsLedger(state) && now() < until + JOURNAL_MARGIN_MS / 2) {
         await pause(TICK_MS);
+        // What the ledger refused is handed over again on ticks, and what came after it waits for that.
+        step({ type: 'tick' });
+      }
     },
     snapshot: () =>
       state === null
