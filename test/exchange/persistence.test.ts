@@ -227,8 +227,11 @@ describe('a paper account on disk', () => {
     expect(status).to.equal(503);
     child.kill('SIGKILL');
     await exit;
-    const { accounts } = openAccountFile(path, 'paper');
-    expect([...accounts.values()][0]?.length).to.be.greaterThan(3);
+    const file = openAccountFile(path, 'paper');
+    expect([...file.accounts.values()][0]?.length).to.be.greaterThan(3);
+    // The kill may fall between a half-written row and its removal: the next run cuts the row off when it begins.
+    file.begin();
+    file.close();
     expect(readFileSync(path, 'utf8').endsWith('\n')).to.equal(true);
   });
 
