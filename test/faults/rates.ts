@@ -79,7 +79,7 @@ the cancels that make room for them. The whole bot does it on ${SYMBOLS.length} 
 adapter's translation); for the whole day the execution brain, its request budget and the adapter do it alone, which is
 all that decides when a write leaves. The exchange counts each request as it arrives; the fullest window of each limit is
 the fullest of all windows of its length, wherever they begin, so also of the exchange's own.`,
-  full: { writeMinutes: 24 * 60, botMinutes: 60 },
+  full: { writeMinutes: 24 * 60, botMinutes: 24 * 60 },
   small: { writeMinutes: 3, botMinutes: 2 },
   run: async ({ writeMinutes, botMinutes }, { seed }) => {
     const bot = busyTime(botMinutes, seed);
