@@ -6,15 +6,15 @@ import { createPublicFeed, type PublicFeed } from '#src/btcturk/public-feed.js';
 import { createRestClient } from '#src/btcturk/rest-client.js';
 import type { Listener } from '#src/domain/market-data.js';
 import type { MarketWish } from '#src/domain/market-events.js';
-import { PUBLIC_RECONNECT } from '#src/domain/reconnect.js';
 import { hostActor } from '#src/runtime/actor-host.js';
+import { openAttemptLog } from '#src/runtime/attempt-log.js';
 import { performCommon } from '#src/runtime/perform.js';
-
-/** Connections that earlier incarnations may just have made: two of the share are left for the first minute. */
-const FORGOTTEN_ATTEMPTS = PUBLIC_RECONNECT.attemptsMax - 2;
 
 hostActor('market-data', context => {
   const { boot } = context;
+  const attemptLog = openAttemptLog(boot.scratch);
+  // An embedded exchange that was started again itself remembers no connection.
+  if ((boot.earlierStarts ?? boot.incarnation - 1) === 0) attemptLog.forget();
   const listeners = new Set<Listener>();
   let feed: PublicFeed | null = null;
   let wishes: MarketWishes | null = null;
@@ -39,13 +39,15 @@ hostActor('market-data', context => {
         feed = createPublicFeed({
           wsUrl: boot.publicEndpoints.wsUrl,
           now: context.now,
+          onAttempt: () => attemptLog.note(context.now().monoMs),
           guard: (text, handle) => context.guarded('public-frame', text, handle),
           config: {
             instruments,
             maxAgeMs: boot.settings.maxMarketDataAgeMs,
             idleReconnectMs: boot.settings.wsIdleReconnectMs,
             seed: randomInt(2 ** 32),
-            forgottenAttempts: (boot.earlierStarts ?? boot.incarnation - 1) > 0 ? FORGOTTEN_ATTEMPTS : 0,
+            forgottenAttempts: 0,
+            earlierAttempts: attemptLog.attempts(),
             ids: context.ids,
           },
           perform: effect => {

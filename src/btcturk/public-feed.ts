@@ -28,6 +28,8 @@ export interface PublicFeedOptions {
   readonly onText?: (text: string) => void;
   /** Handles a frame; absent, it is simply handled. */
   readonly guard?: (text: string, handle: () => void) => void;
+  /** A connection is about to be asked for. */
+  readonly onAttempt?: () => void;
   /** The socket was opened, or ended. */
   readonly onSocket?: (event: 'opened' | 'closed', detail: string) => void;
 }
@@ -67,6 +69,7 @@ export const createPublicFeed = (options: PublicFeedOptions): PublicFeed => {
   const perform = (effect: MarketDataEffect): void => {
     switch (effect.type) {
       case 'open-socket':
+        options.onAttempt?.();
         socket = openSocket(options.wsUrl, {
           onOpen: () => {
             options.onSocket?.('opened', '');

@@ -5,7 +5,13 @@ import type { Instrument } from './instrument.js';
 import type { FeedState, MarketEvent } from './market-events.js';
 import { initialOrderBook, type OrderBook } from './order-book.js';
 import type { PublicChannel, PublicFrame } from './public-frame.js';
-import { attemptAfterLoss, initialReconnect, PUBLIC_RECONNECT, type ReconnectState } from './reconnect.js';
+import {
+  attemptAfterLoss,
+  attemptAfterRestart,
+  initialReconnect,
+  PUBLIC_RECONNECT,
+  type ReconnectState,
+} from './reconnect.js';
 import type { EventIds, LogLevel, Now } from './step.js';
 import { initialTradeSilence, type TradeSilence } from './trade-silence.js';
 
@@ -18,8 +24,10 @@ export interface MarketDataConfig {
   readonly idleReconnectMs: number;
   /** Spreads reconnects. */
   readonly seed: number;
-  /** Connections an earlier incarnation may just have made; 0 at the first start. */
+  /** Connections an earlier incarnation may just have made, where nobody kept when; 0 at the first start. */
   readonly forgottenAttempts: number;
+  /** When earlier incarnations connected, monotonic ms, oldest first, where that was kept. */
+  readonly earlierAttempts?: readonly number[];
   readonly ids: EventIds;
 }
 
@@ -176,12 +184,12 @@ export const initialMarketData = (config: MarketDataConfig, now: Now): MarketDat
   return {
     config,
     startedMonoMs: now.monoMs,
-    // After a restart the attempts just before it are not known: the first one waits its turn like any other.
     socket: {
       phase: 'waiting',
+      // Attempts that are not known may have been many: then the first one waits its turn like any other.
       retryAtMonoMs:
         config.forgottenAttempts === 0
-          ? now.monoMs
+          ? attemptAfterRestart(reconnect, PUBLIC_RECONNECT, config.earlierAttempts ?? [], now.monoMs)
           : attemptAfterLoss(reconnect, PUBLIC_RECONNECT, now.monoMs),
     },
     reconnect,

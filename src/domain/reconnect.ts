@@ -20,6 +20,8 @@ export interface ReconnectPolicy {
 
 /** Attempts of everybody together in any minute. */
 export const ATTEMPTS_PER_ADDRESS = 10;
+/** So few attempts in the window that a successor may connect at once: the share still has room for a loss or two. */
+const FEW_ATTEMPTS = 3;
 
 /** The public socket's share. */
 export const PUBLIC_RECONNECT: ReconnectPolicy = {
@@ -62,6 +64,24 @@ export const initialReconnect = (seed: number, forgottenAttempts = 0, monoMs = 0
   attempts: Array.from({ length: forgottenAttempts }, () => monoMs),
   usefulSinceMonoMs: null,
 });
+
+/**
+ * A worker has replaced another whose attempts are known: when it may connect for the first time (monotonic ms). That its
+ * predecessor ended says nothing about the connection, so it waits only when there were many attempts lately.
+ *
+ * @param earlier monotonic times of the predecessors' attempts, oldest first; `state` counts them from now on
+ */
+export const attemptAfterRestart = (
+  state: ReconnectState,
+  policy: ReconnectPolicy,
+  earlier: readonly number[],
+  monoMs: number,
+): number => {
+  for (const attempt of earlier) noteAttempt(state, policy, attempt);
+  return attemptsInWindow(state, policy, monoMs) <= FEW_ATTEMPTS
+    ? monoMs
+    : attemptAfterLoss(state, policy, monoMs);
+};
 
 /** A connection was lost, refused or given up: when to try again (monotonic ms). */
 export const attemptAfterLoss = (state: ReconnectState, policy: ReconnectPolicy, monoMs: number): number => {

@@ -2,6 +2,7 @@
 import type { ResourceLimits } from 'node:worker_threads';
 import type { ActorName } from '../domain/step.js';
 import type { ChildRule } from '../domain/supervisor.js';
+import { ATTEMPT_LOG_BYTES } from '../runtime/attempt-log.js';
 import { START_WORKER_MS } from '../runtime/limits.js';
 import type { Settings } from '../runtime/settings.js';
 import { STRATEGY_SCRATCH_BYTES } from '../runtime/strategy-record.js';
@@ -62,6 +63,7 @@ const ROWS: readonly Row[] = [
   },
   {
     actor: 'market-data',
+    scratchBytes: ATTEMPT_LOG_BYTES,
     stopWithinMs: 1_000,
     restartsWith: [],
     holdWhileDown: 'worker-down',

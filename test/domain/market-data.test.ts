@@ -546,6 +546,49 @@ describe('market data connections', () => {
     const run = runMarket([BTC], { forgottenAttempts: 2 });
     expect(socketEffects(run.step({ type: 'tick' }))).to.deep.equal([]);
   });
+
+  for (const [attempts, waits] of [
+    [[], false],
+    [[-30_000, -15_000, 900], false],
+    [[-70_000, -62_000, -61_000, -15_000, 900], false],
+    [[-30_000, -15_000, 0, 900], true],
+    [[-40_000, -30_000, -20_000, -10_000, 0, 900], true],
+  ] as const)
+    it(`${waits ? 'waits' : 'connects at once'} when earlier incarnations connected ${attempts.length} times, at ${attempts.join(', ')} ms`, () => {
+      // It starts at 1,000 ms.
+      const run = runMarket([BTC], { earlierAttempts: attempts });
+      expect(socketEffects(run.step({ type: 'tick' }))).to.deep.equal(waits ? [] : ['open-socket']);
+    });
+
+  it('never connects more often than its share of a minute allows, however often it is replaced', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ livesMs: fc.integer({ min: 100, max: 20_000 }), seed: fc.integer() }), {
+          minLength: 10,
+          maxLength: 30,
+        }),
+        fc.boolean(),
+        (lives, loses) => {
+          const attempts: number[] = [];
+          let startMs = 0;
+          for (const { livesMs, seed } of lives) {
+            const run = runMarket([BTC], { seed, earlierAttempts: attempts.map(atMs => atMs - startMs) });
+            const startedMs = run.monoMs;
+            while (run.monoMs < startedMs + livesMs) {
+              if (socketEffects(run.wait(50)).includes('open-socket')) attempts.push(startMs + run.monoMs);
+              else if (loses) run.step({ type: 'closed', detail: 'x' });
+            }
+            startMs += livesMs;
+          }
+          for (const atMs of attempts)
+            expect(attempts.filter(other => other >= atMs && other < atMs + 59_900).length).to.be.at.most(
+              PUBLIC_RECONNECT.attemptsMax,
+            );
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
 });
 
 describe('market data under random faults', () => {

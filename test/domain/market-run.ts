@@ -25,7 +25,11 @@ export const VERSION = '[991,{"type":991,"current":"6.0.0","min":"2.3.0"}]';
 
 export const runMarket = (
   instruments: readonly Instrument[] = [BTC],
-  options: { readonly seed?: number; readonly forgottenAttempts?: number } = {},
+  options: {
+    readonly seed?: number;
+    readonly forgottenAttempts?: number;
+    readonly earlierAttempts?: readonly number[];
+  } = {},
 ) => {
   const reader = createPublicFrameReader(instruments);
   let monoMs = 1_000;
@@ -36,6 +40,7 @@ export const runMarket = (
       idleReconnectMs: 30_000,
       seed: options.seed ?? 1,
       forgottenAttempts: options.forgottenAttempts ?? 0,
+      earlierAttempts: options.earlierAttempts ?? [],
       ids: eventIds('market-data', 1),
     },
     { monoMs, wallMs: 0 },
