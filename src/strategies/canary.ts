@@ -9,7 +9,7 @@ import {
   type Price,
   type Quantity,
 } from '../domain/money.js';
-import { filledQuantity, isTerminal } from '../domain/order.js';
+import { filledQuantity, isTerminal, type Order } from '../domain/order.js';
 import {
   defineStrategy,
   type StrategyIntent,
@@ -40,7 +40,13 @@ interface Step {
 
 type Phase =
   | { readonly phase: 'resting-between'; readonly notBeforeMonoMs: number }
-  | { readonly phase: 'placed'; readonly step: Step; readonly sinceMonoMs: number }
+  | {
+      readonly phase: 'placed';
+      readonly step: Step;
+      readonly sinceMonoMs: number;
+      /** Null until the host has shown it. */
+      readonly intentId: string | null;
+    }
   | { readonly phase: 'over' };
 
 /**
@@ -91,6 +97,8 @@ export const canary = defineStrategy({
     ];
     /** What the account holds more than before: what has to be sold again. */
     let held: Quantity = 0n;
+    /** What each order of this run has executed so far: a trade may be shown after its order has ended. */
+    const executed = new Map<string, Quantity>();
     let flattened = 0;
     let now: Phase = { phase: 'resting-between', notBeforeMonoMs: 0 };
 
@@ -138,12 +146,32 @@ export const canary = defineStrategy({
       }
       if (flattens) flattened += 1;
       else plan.shift();
-      now = { phase: 'placed', step, sinceMonoMs: view.now.monoMs };
+      now = { phase: 'placed', step, sinceMonoMs: view.now.monoMs, intentId: null };
       return [{ type: 'place', symbol, side: step.side, method: 'limit', price, quantity }];
     };
 
     const cancelAll = (view: StrategyView): StrategyIntent[] =>
       view.openOrders().map(({ intentId }) => ({ type: 'cancel', intentId }));
+
+    /** Whether an event is about the order under way: none else is open, so the open one is it, or the one that just ended. */
+    const isPresent = (view: StrategyView, intentId: string): boolean => {
+      if (now.phase !== 'placed') return false;
+      if (now.intentId === null) {
+        const present = view.openOrders()[0]?.intentId ?? intentId;
+        now = { ...now, intentId: present };
+        executed.set(present, 0n);
+      }
+      return now.intentId === intentId;
+    };
+
+    /** Counts what an order of this run has executed beyond what was counted before. */
+    const count = ({ intentId, terms, state }: Order): void => {
+      const before = executed.get(intentId);
+      const filled = filledQuantity(state);
+      if (before === undefined || filled <= before) return;
+      executed.set(intentId, filled);
+      held += terms.side === 'buy' ? filled - before : before - filled;
+    };
 
     return {
       onTimer: view => {
@@ -156,16 +184,18 @@ export const canary = defineStrategy({
         return view.now.monoMs - now.sinceMonoMs >= CROSS_MS ? cancelAll(view) : [];
       },
       onOrder: (view, event) => {
-        if (now.phase !== 'placed') return [];
+        const present = isPresent(view, event.order.intentId);
         if (event.type === 'denied')
-          return stopped(`an order was refused before it was sent: ${event.denial.code}`);
-        const { state, terms } = event.order;
+          return present ? stopped(`an order was refused before it was sent: ${event.denial.code}`) : [];
+        const before = held;
+        count(event.order);
+        if (now.phase === 'over' && held !== before) return stopped('an order filled after the end');
+        if (!present || now.phase !== 'placed') return [];
+        const { state } = event.order;
         if (state.status === 'rejected' || state.status === 'denied' || state.status === 'expired')
           return stopped(`an order was ${state.status}`);
         if (state.status === 'working' && now.step.type === 'rest') return cancelAll(view);
         if (!isTerminal(state)) return [];
-        const filled = filledQuantity(state);
-        held += terms.side === 'buy' ? filled : -filled;
         now = { phase: 'resting-between', notBeforeMonoMs: view.now.monoMs + parameters.pauseMs };
         return [];
       },

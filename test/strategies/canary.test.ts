@@ -139,6 +139,58 @@ describe('the canary strategy', () => {
     );
   });
 
+  it('lets the end of an earlier order that is told again change nothing about the one under way', () => {
+    const host = begin();
+    const first = next(host);
+    host.step(working(first));
+    host.step(canceled(first));
+    const second = next(host);
+    host.step(canceled(first), updated(first, { status: 'rejected', reason: 'told late' }));
+    expect(host.told(working(second)).map(message => message.type)).to.deep.equal(['cancel-order']);
+    host.step(canceled(first));
+    for (let waited = 0; waited < 3_000; waited += 100) expect(places(host.after(100))).to.deep.equal([]);
+    host.step(canceled(second));
+    expect(shape(next(host))).to.equal('buy 3758502');
+  });
+
+  it('counts what an order is shown to have filled after its end, once', () => {
+    const host = begin();
+    const first = next(host);
+    host.step(working(first));
+    host.step(canceled(first));
+    const second = next(host);
+    host.step(working(second));
+    const late = canceled(first, first.terms.quantity);
+    host.step(late, late, late);
+    host.step(canceled(second));
+    const sale = next(host);
+    expect(sale.terms).to.include({ side: 'sell', quantity: first.terms.quantity });
+    expect(shape(sale)).to.equal('sell 3741502');
+    host.step(filled(sale));
+    expect(lastWords(host)).to.deep.equal([CANARY_DONE]);
+  });
+
+  it('says so when an order is shown to have filled after it was done', () => {
+    const host = begin({ TRY: '100000', BTC: '0' }, { fill: false });
+    const place = next(host);
+    host.step(working(place));
+    host.step(canceled(place));
+    expect(lastWords(host)).to.include(CANARY_DONE);
+    expect(lastWords(host, ...host.step(canceled(place, place.terms.quantity)))).to.deep.equal([
+      `${CANARY_STOPPED}: an order filled after the end; ${formatDecimal(place.terms.quantity)} is held more than before`,
+    ]);
+  });
+
+  it('takes no order of an earlier run for its own', () => {
+    const host = begin();
+    const place = next(host);
+    const stranger = { ...place, intentId: `${place.intentId}0` };
+    host.step(updated(stranger, { status: 'filled', venueOrderId: '9', filled: place.terms.quantity }));
+    host.step(working(place));
+    host.step(canceled(place));
+    expect(shape(next(host))).to.equal('sell 3788510');
+  });
+
   for (const [words, end] of [
     ['denied', (place: PlaceOrder) => denied(place)],
     ['rejected', (place: PlaceOrder) => updated(place, { status: 'rejected', reason: 'no' })],
