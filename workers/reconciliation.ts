@@ -19,6 +19,7 @@ import {
 } from '#src/domain/reconciliation.js';
 import { followsEarlierRun } from '#src/domain/request-budget.js';
 import type { Now } from '#src/domain/step.js';
+import { isOurAccount } from '#src/domain/three-way-proof.js';
 import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
@@ -81,6 +82,10 @@ hostActor('reconciliation', context => {
   let feed: PrivateFeed | null = null;
   const keySeat = createKeySeat({
     endpoints: boot.accountEndpoints,
+    account: {
+      userId: () => feed?.userId() ?? null,
+      isProvenBy: balances => state !== null && isOurAccount(state, balances),
+    },
     adopt: newKey => {
       rest?.useKey(newKey);
       feed?.useKey(newKey);

@@ -47,6 +47,8 @@ export interface PrivateFeed {
    * @throws SigningKeyError when it cannot sign; the key in use stays.
    */
   useKey(credentials: ApiCredentials): void;
+  /** Whom the venue logged in last, also after that key was revoked; null before a login that named a user. */
+  userId(): string | null;
   /** Drops the socket and stops; no callback follows. */
   close(): void;
 }
@@ -115,6 +117,7 @@ export const openPrivateFeed = (options: PrivateFeedOptions): PrivateFeed => {
       key = prepareSigningKey(credentials);
       step({ type: 'reconnect', reason: 'the key was rotated' });
     },
+    userId: () => session.userId,
     close: () => {
       closed = true;
       clearInterval(ticks);

@@ -7,7 +7,13 @@ import { VenueLoginResult, VenueMatchEvent, VenueOrderEvent, VenueUserTrade } fr
 
 export type PrivateFrame =
   | { readonly type: 'version' }
-  | { readonly type: 'login-result'; readonly ok: boolean; readonly message: string }
+  | {
+      readonly type: 'login-result';
+      readonly ok: boolean;
+      readonly message: string;
+      /** Whom the key belongs to; null where the venue does not say (a refusal names user 0). */
+      readonly userId: string | null;
+    }
   | { readonly type: 'event'; readonly event: PrivateEvent }
   /** A model we have no use for; the venue may add more at any time. */
   | { readonly type: 'ignored'; readonly model: number }
@@ -36,7 +42,9 @@ const frameOf = (model: number, payload: unknown): PrivateFrame => {
     case 114: {
       const result = VenueLoginResult.safeParse(payload);
       if (!result.success) return malformed(model);
-      return { type: 'login-result', ok: result.data.ok, message: result.data.message ?? '' };
+      const { ok, message, id } = result.data;
+      const userId = id === undefined || id === '0' ? null : id;
+      return { type: 'login-result', ok, message: message ?? '', userId };
     }
     case 201:
       return { type: 'event', event: { type: 'balance-hint' } };

@@ -69,6 +69,8 @@ export interface PrivateSession {
   phase: Phase;
   reconnect: ReconnectState;
   refusals: number;
+  /** Whom the venue last logged in; null before it has said. */
+  userId: string | null;
   lastHeardMonoMs: number;
   /** Labels awaited, with the time at which their silence means that the channel is mute. */
   expected: Map<string, number>;
@@ -89,6 +91,7 @@ export const initialPrivateSession = (
     phase: { phase: 'disconnected', retryAtMonoMs },
     reconnect,
     refusals: 0,
+    userId: null,
     lastHeardMonoMs: monoMs,
     expected: new Map(),
     seen: new Set(),
@@ -187,6 +190,7 @@ const onFrame = (
         return;
       }
       session.refusals = 0;
+      session.userId = frame.userId ?? session.userId;
       enter(session, effects, { phase: 'live', sinceMonoMs: now.monoMs }, 'logged in');
       return;
     case 'event':

@@ -223,6 +223,8 @@ export const VenueSubmitted = z.object({
 export const VenueLoginResult = z.object({
   ok: z.boolean(),
   message: z.union([z.string(), z.null()]).optional(),
+  /** The user (section 9.10); nothing else hangs on it. */
+  id: id.optional().catch(undefined),
 });
 
 /** 451 and 452, order entered and removed (section 9.11). */

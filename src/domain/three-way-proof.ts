@@ -9,6 +9,7 @@ import { expectedBalances, fillEffects, pairFromSymbol } from './accounting.js';
 import type { Amount } from './money.js';
 import type { Fill } from './order.js';
 import type { ReconciliationState, VenueBalances } from './reconciliation-state.js';
+import type { Balance } from './venue-port.js';
 
 export interface Proof {
   readonly proven: boolean;
@@ -67,6 +68,16 @@ export const prove = (state: ReconciliationState, balances: VenueBalances): Proo
   const venue = new Map(balances.list.map(balance => [balance.asset, balance.total]));
   return proveBalances(expectedTotals(state), state.recentFills, venue);
 };
+
+/** Whether these balances can only be those of our account: not nothing, and what the ledger expects to the last digit. */
+export const isOurAccount = (state: ReconciliationState, balances: readonly Balance[]): boolean =>
+  (state.phase === 'running' || state.phase === 'recovering') &&
+  balances.some(({ total }) => total !== 0n) &&
+  proveBalances(
+    expectedTotals(state),
+    state.recentFills,
+    new Map(balances.map(({ asset, total }) => [asset, total])),
+  ).proven;
 
 /**
  * What can never be right: something below zero, at the venue or in the books (so also a position beyond what was

@@ -15,8 +15,13 @@ import {
 } from '#src/btcturk/private-session.js';
 
 const VERSION: PrivateFrame = { type: 'version' };
-const LOGGED_IN: PrivateFrame = { type: 'login-result', ok: true, message: '' };
-const REFUSED: PrivateFrame = { type: 'login-result', ok: false, message: 'Unauthorized - Invalid Nonce' };
+const LOGGED_IN: PrivateFrame = { type: 'login-result', ok: true, message: '', userId: '700123' };
+const REFUSED: PrivateFrame = {
+  type: 'login-result',
+  ok: false,
+  message: 'Unauthorized - Invalid Nonce',
+  userId: null,
+};
 const inserted = (clientOrderId: string): PrivateFrame => ({
   type: 'event',
   event: { type: 'order-inserted', venueOrderId: '1', clientOrderId },

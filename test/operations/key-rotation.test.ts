@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { parseDecimal } from '#src/domain/money.js';
 import type { RunningExchange } from '#src/exchange/server.js';
 import { expectBooksToEqual } from '../support/books.js';
 import type { ClosingStatement } from '../support/bot.js';
@@ -23,6 +24,11 @@ const OLD = {
 const NEW = {
   apiKey: 'loopback-new-key-7c31',
   apiSecret: Buffer.from('new-secret-not-a-real-one').toString('base64'),
+};
+/** A good key: of somebody else. */
+const FOREIGN = {
+  apiKey: 'loopback-foreign-key-55d0',
+  apiSecret: Buffer.from('foreign-secret-not-a-real-one').toString('base64'),
 };
 const WRONG = { apiKey: NEW.apiKey, apiSecret: Buffer.from('another-secret-of-nobody').toString('base64') };
 
@@ -77,21 +83,35 @@ describe('a new key for a bot that trades', function () {
     expect(stderr).to.contain('the files still hold the key in use');
   });
 
-  for (const [title, admit] of [
-    ['that the venue does not know', () => undefined],
+  for (const [title, key, admit, words] of [
+    ['that the venue does not know', WRONG, () => undefined, 'not accepted'],
     [
       'whose secret is another one',
+      WRONG,
       () =>
         venue.admin({ type: 'add-key', apiKey: OLD.apiKey, newKey: NEW.apiKey, newSecret: NEW.apiSecret }),
+      'not accepted',
+    ],
+    [
+      'of another account, however good,',
+      FOREIGN,
+      () =>
+        venue.admin({
+          type: 'open-account',
+          ...FOREIGN,
+          feeLevel: 1,
+          balances: new Map([['TRY', parseDecimal('1000000')]]),
+        }),
+      'a key of another account',
     ],
   ] as const)
     it(`${title} is refused: the old one stays in use, orders rest, reconciliation goes on`, async () => {
       expect(admit()).to.equal(undefined);
       const orders = venue.account(OLD.apiKey).orders.size;
-      keepKey(WRONG);
+      keepKey(key);
       const { code, stderr } = await rotate();
       expect(code).to.equal(2);
-      expect(stderr).to.contain('refused, the old key stays in use').and.contain('not accepted');
+      expect(stderr).to.contain('refused, the old key stays in use').and.contain(words);
       const from = bot.events.length;
       await next('order-working', from);
       await next('fill-booked', from);
@@ -102,6 +122,7 @@ describe('a new key for a bot that trades', function () {
       };
       expect(status.state).to.equal('live');
       expect(status.holds).to.deep.equal([]);
+      if (key === FOREIGN) expect(venue.account(FOREIGN.apiKey).orders.size).to.equal(0);
     });
 
   it('that is good is taken up by every signer, and trading goes on after the old one is revoked', async () => {
@@ -126,7 +147,7 @@ describe('a new key for a bot that trades', function () {
     expect(texts.some(text => text.includes('key-rotated'))).to.equal(true);
     expect(texts.some(text => text.includes('key-rotation-refused'))).to.equal(true);
     for (const text of [...texts, JSON.stringify(bot.events), bot.stderr()])
-      for (const { apiKey, apiSecret } of [OLD, NEW, WRONG])
+      for (const { apiKey, apiSecret } of [OLD, NEW, WRONG, FOREIGN])
         for (const value of [apiKey, apiSecret]) expect(text.includes(value), value).to.equal(false);
   });
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { ONE, parseDecimal } from '#src/domain/money.js';
 import type { OrderTerms } from '#src/domain/order.js';
-import { proveBalances } from '#src/domain/three-way-proof.js';
+import { isOurAccount, proveBalances } from '#src/domain/three-way-proof.js';
 import { tradingDayStart } from '#src/domain/valuation.js';
 import { Bench, label, limitOrder, newOrder, openedLedger, START_WALL_MS } from './bench.js';
 import { TinyVenue } from './tiny-venue.js';
@@ -398,6 +398,22 @@ describe('the proof of balances', () => {
     expect([...proveBalances(expected, recent, totals('999.76', '3')).residuals]).to.deep.equal([
       ['TRY', parseDecimal('100.12')],
     ]);
+  });
+
+  it('knows the account by its balances while it trades, and takes none that are not its own, nor nothing', () => {
+    const bench = running();
+    trade(bench, 1, limitOrder('buy', '0.5'));
+    bench.run(1_000);
+    const own = bench.venue.balancesAt(bench.venueMs);
+    expect(isOurAccount(bench.state, own)).to.equal(true);
+    expect(isOurAccount(bench.state, bench.venue.balancesAt(bench.venueMs - 5_000)), 'late').to.equal(true);
+    const [first, ...others] = own;
+    if (first === undefined) throw new Error('the account is empty');
+    expect(isOurAccount(bench.state, [{ ...first, total: first.total + 1n }, ...others])).to.equal(false);
+    expect(isOurAccount(bench.state, others)).to.equal(false);
+    expect(isOurAccount(bench.state, [])).to.equal(false);
+    const unopened = new Bench({ venue: new TinyVenue({}) });
+    expect(isOurAccount(unopened.state, []), 'nothing, of a ledger without a beginning').to.equal(false);
   });
 
   it('counts an asset that one side does not name as zero', () => {
