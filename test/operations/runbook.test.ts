@@ -131,6 +131,7 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
     'test/operations/key-rotation.test.ts',
     'is refused: the old one stays in use, orders rest, reconciliation goes on',
   ],
+  'foreign-key-refused': ['test/operations/key-rotation.test.ts', 'of another account, however good,'],
   'doctor-sees-the-running-bot': [
     DOCTOR,
     'doctor looks at the running bot: what holds it, and what reconciliation last proved',
