@@ -97,8 +97,10 @@ hostActor('execution', context => {
   const perform = (effect: ExecutionEffect): void => {
     switch (effect.type) {
       case 'tell':
-        if (effect.to === 'strategy') context.send('strategy', effect.message);
-        else context.send('reconciliation', effect.message);
+        if (effect.to === 'strategy') {
+          context.send('strategy', effect.message);
+          if (effect.message.type === 'order-updated') context.sendTogether('twin', effect.message);
+        } else context.send('reconciliation', effect.message);
         return;
       case 'append':
         if (!context.send('ledger', effect.request) && effect.request.durable)

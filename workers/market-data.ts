@@ -52,8 +52,11 @@ hostActor('market-data', context => {
           },
           perform: effect => {
             if (effect.type === 'status') facts = effect.facts;
-            if (effect.type === 'tell') context.sendTogether(effect.to, effect.message);
-            else if (effect.type === 'read-instruments')
+            if (effect.type === 'tell') {
+              context.sendTogether(effect.to, effect.message);
+              // What everybody is told, the twin hears too.
+              if (effect.to === 'execution') context.sendTogether('twin', effect.message);
+            } else if (effect.type === 'read-instruments')
               void rereadInstruments(client, boot.settings.symbols).then(read => feed?.instrumentsRead(read));
             else performCommon(context, effect);
           },
@@ -72,7 +75,7 @@ hostActor('market-data', context => {
     },
     onControl: message => {
       if (message.type !== 'peer-connected') return;
-      if (message.peer !== 'strategy' && message.peer !== 'execution') return;
+      if (message.peer !== 'strategy' && message.peer !== 'execution' && message.peer !== 'twin') return;
       listeners.add(message.peer);
       feed?.listenerJoined(message.peer);
     },

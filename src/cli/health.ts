@@ -9,7 +9,7 @@ export const verb: Verb = {
   usage: `health ${BOOKS_USAGE}`,
   about: `Says in one line whether the running bot is well; fast, for a container's health check.
 
-Healthy: every worker is up and gives signs of life, and no fault holds trading. Safe mode, dry run and the kill switch
+Healthy: every worker is up and gives signs of life, but for one that only looks on, and no fault holds trading. Safe mode, dry run and the kill switch
 are no faults. Exit codes: 0 healthy, 1 degraded, 2 no bot answers. JSON: { health, reasons: [] }.`,
   options: { ...BOOKS_OPTIONS },
   async run({ values, positionals }, io) {
@@ -43,7 +43,7 @@ const judge = async (path: string): Promise<Health> => {
 export const degradations = (status: SupervisorStatus): readonly string[] => [
   ...(status.phase === 'running' ? [] : [`the bot is ${status.phase}`]),
   ...Object.entries(status.workers)
-    .filter(([, worker]) => worker.status !== 'up' || worker.late)
+    .filter(([, { status: is, late }]) => (is !== 'up' && is !== 'dropped') || late)
     .map(([actor, worker]) => `${actor} is ${worker.late ? 'late' : worker.status}`),
   ...status.holds.filter(hold => hold.cause !== 'operator').map(hold => `hold ${hold.key}: ${hold.detail}`),
 ];

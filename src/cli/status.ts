@@ -81,6 +81,16 @@ const POSITION_COLUMNS = [
   column('taxes', 'taxes'),
 ];
 
+const TWIN_COLUMNS = [
+  column('twin on', 'symbol', 'left'),
+  column('orders', 'orders'),
+  column('filled live', 'fillRateLive'),
+  column('on paper', 'fillRatePaper'),
+  column('price gap bps', 'priceGapBps'),
+  column('profit gap', 'profitGap'),
+  column('in', 'quote', 'left'),
+];
+
 /** The status for people. */
 export const statusText = (status: SupervisorStatus): string => {
   const facts = (actor: string): Facts => status.workers[actor]?.facts ?? {};
@@ -111,6 +121,9 @@ export const statusText = (status: SupervisorStatus): string => {
     renderTable(BOOK_COLUMNS, rows(facts('market-data').books), 'no books'),
     renderTable(ORDER_COLUMNS, rows(facts('execution').openOrders), 'no open orders'),
     renderTable(POSITION_COLUMNS, rows(facts('reconciliation').positions), 'no positions'),
+    ...(status.workers.twin === undefined
+      ? []
+      : [renderTable(TWIN_COLUMNS, rows(facts('twin').symbols), 'the twin has compared nothing yet')]),
     `profit, lira: ${text(profit.totalTry)} in all, ${text(profit.dayTry)} today; drawdown ${text(profit.drawdownPct)} %\n`,
   ];
   return sections.join('\n');

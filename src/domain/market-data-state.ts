@@ -45,7 +45,7 @@ export type MarketDataInput =
   | { readonly type: 'listener-joined'; readonly listener: Listener }
   | { readonly type: 'tick' };
 
-export type Listener = 'strategy' | 'execution';
+export type Listener = 'strategy' | 'execution' | 'twin';
 
 export type MarketDataEffect =
   | CommonEffect

@@ -34,6 +34,7 @@ export const ACTOR_NAMES = [
   'reconciliation',
   'execution',
   'strategy',
+  'twin',
 ] as const;
 export type ActorName = (typeof ACTOR_NAMES)[number];
 

@@ -51,6 +51,11 @@ export interface ChildRule {
   readonly recoversAccount: boolean;
   /** True for the workers that sign requests. */
   readonly signs: boolean;
+  /**
+   * True for a worker that only looks on: nothing waits for it, nothing it says is acted upon, and when it does not start,
+   * crashes or gives no sign of life it is dropped and named, without a hold and without a restart.
+   */
+  readonly expendable: boolean;
 }
 
 export interface SupervisorLimits {
@@ -196,7 +201,16 @@ export type SupervisorEffect =
   /** The end. `forced` leaves without waiting for anybody. */
   | { readonly type: 'exit'; readonly code: number; readonly forced: boolean; readonly reason: string };
 
-export type ChildStatus = 'absent' | 'starting' | 'up' | 'draining' | 'terminating' | 'down' | 'given-up';
+export type ChildStatus =
+  | 'absent'
+  | 'starting'
+  | 'up'
+  | 'draining'
+  | 'terminating'
+  | 'down'
+  | 'given-up'
+  /** An expendable one that is gone for this run, and is not missed. */
+  | 'dropped';
 
 interface Child {
   readonly rule: ChildRule;
@@ -362,8 +376,13 @@ const openOrdersIn = (facts: Readonly<Record<string, unknown>>): readonly string
 
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
 
-const isGone = (child: Child): boolean =>
-  child.status === 'absent' || child.status === 'down' || child.status === 'given-up';
+const GONE: ReadonlySet<ChildStatus> = new Set(['absent', 'down', 'given-up', 'dropped']);
+const isGone = (child: Child): boolean => GONE.has(child.status);
+/** Gone, and not to be started again by itself. */
+const staysDown = (child: Child): boolean => child.status === 'given-up' || child.status === 'dropped';
+
+/** What workers say that changes something for the others. */
+const DEEDS: ReadonlySet<SupervisorInput['type']> = new Set(['hold-wanted', 'hold-cleared', 'work-finished']);
 
 /** One step's working space: the state being stepped, the time, and the effects so far. */
 class Turn {
@@ -378,6 +397,8 @@ class Turn {
   }
 
   take(input: SupervisorInput): void {
+    if ('actor' in input && DEEDS.has(input.type) && this.child(input.actor)?.rule.expendable === true)
+      return;
     switch (input.type) {
       case 'boot':
         this.boot();
@@ -578,7 +599,7 @@ class Turn {
     }
     if (child.status !== 'up') return;
     const pulse = pulseOf(child.beats, this.now.monoMs);
-    const late = pulse !== 'on-time';
+    const late = pulse !== 'on-time' && !child.rule.expendable;
     if (late !== child.late) {
       child.late = late;
       this.log(late ? 'warn' : 'info', late ? 'worker-late' : 'worker-on-time', { worker: child.rule.actor });
@@ -636,7 +657,8 @@ class Turn {
     const { actor } = child.rule;
     this.log('error', 'worker-start-failed', { worker: actor, incarnation: child.incarnation, reason });
     this.dismiss(child);
-    if (this.state.phase === 'starting') this.stop(`${actor} did not start: ${reason}`, exitCode);
+    if (child.rule.expendable) this.drop(child, `did not start: ${reason}`);
+    else if (this.state.phase === 'starting') this.stop(`${actor} did not start: ${reason}`, exitCode);
     else if (this.state.phase === 'running') this.giveUp(child, `did not start again: ${reason}`);
   }
 
@@ -645,11 +667,16 @@ class Turn {
     if (child?.incarnation !== input.incarnation) return;
     const before = child.status;
     child.deadlineMonoMs = Number.POSITIVE_INFINITY;
-    if (before === 'given-up') return;
+    if (staysDown(child)) return;
     child.status = 'down';
     this.rotateKey({ type: 'signer-lost', actor: input.actor });
     if (before === 'draining') {
       this.log('info', 'worker-stopped', { worker: input.actor, code: input.code });
+      return;
+    }
+    const how = `ended with code ${input.code}${input.error === null ? '' : `: ${firstLine(input.error)}`}`;
+    if (child.rule.expendable) {
+      this.drop(child, how);
       return;
     }
     // Any end that was not asked for is a crash, whatever the code.
@@ -663,7 +690,6 @@ class Turn {
     });
     if (typeof input.inWork === 'string') this.countPoison(child, input.inWork);
     if (this.state.phase === 'stopping') return;
-    const how = `ended with code ${input.code}${input.error === null ? '' : `: ${firstLine(input.error)}`}`;
     this.holdFor(child, `${input.actor} ${how}`);
     if (before === 'starting') {
       if (this.state.phase === 'starting') {
@@ -746,6 +772,14 @@ class Turn {
       'supervisor',
     );
     this.recycleDependents(child);
+  }
+
+  /** The child is gone for this run, and nothing else changes. */
+  private drop(child: Child, why: string): void {
+    const { actor } = child.rule;
+    this.log('warn', 'worker-dropped', { worker: actor, why });
+    this.metric('gauge', 'btcbot_worker_dropped', 1, { actor });
+    child.status = 'dropped';
   }
 
   private holdFor(child: Child, detail: string): void {
@@ -1150,9 +1184,11 @@ class Turn {
 
   private startNext(): void {
     for (const child of this.state.children) {
-      if (child.status === 'up' || child.status === 'given-up') continue;
+      if (child.status === 'up' || staysDown(child)) continue;
       if (!isGone(child)) return;
       if (this.mustWait(child)) continue;
+      // Nothing waits for it, and neither does the first start.
+      if (child.rule.expendable) this.noteAllStarted();
       child.status = 'starting';
       child.incarnation += 1;
       child.deadlineMonoMs = this.now.monoMs + child.rule.readyWithinMs;
@@ -1166,7 +1202,14 @@ class Turn {
       });
       return;
     }
-    if (this.state.phase === 'starting' && this.state.children.every(child => child.status === 'up')) {
+    this.noteAllStarted();
+  }
+
+  private noteAllStarted(): void {
+    if (
+      this.state.phase === 'starting' &&
+      this.state.children.every(({ status, rule }) => status === 'up' || rule.expendable)
+    ) {
       this.state.phase = 'running';
       this.note(clearHold(this.state.holds, 'starting', ALL_WORKERS, this.now.monoMs), 'supervisor');
       this.log('info', 'all-workers-ready', {});

@@ -4,7 +4,7 @@ import type { ActorName } from '../domain/step.js';
 import type { AccountReport, ExecutionReport } from './account.js';
 import type { FromLedger, ToLedger } from './ledger.js';
 import type { MarketEvent, MarketWish } from './market.js';
-import type { OrderEvent, OrderIntent } from './orders.js';
+import type { OrderEvent, OrderIntent, OrderUpdated } from './orders.js';
 import type { ToTelemetry } from './telemetry.js';
 
 /** Every message type by direction, `sender>receiver`. `*` stands for any worker. */
@@ -17,6 +17,8 @@ export interface Conversations {
   'execution>reconciliation': ExecutionReport;
   'reconciliation>execution': AccountReport;
   'reconciliation>strategy': AccountReport;
+  'market-data>twin': MarketEvent;
+  'execution>twin': OrderUpdated;
   '*>ledger': ToLedger;
   'ledger>*': FromLedger;
   '*>telemetry': ToTelemetry;
@@ -49,6 +51,7 @@ const TELEMETRY_CLIENTS = [
   'reconciliation',
   'execution',
   'strategy',
+  'twin',
 ] as const;
 
 export const ROUTES: readonly Route[] = [
@@ -57,6 +60,9 @@ export const ROUTES: readonly Route[] = [
   { pair: ['strategy', 'execution'], rules: ['refuse', 'hold'], limit: 1_000 },
   { pair: ['execution', 'reconciliation'], rules: ['hold', 'hold'], limit: 10_000 },
   { pair: ['reconciliation', 'strategy'], rules: ['newest', 'drop-oldest'], limit: 1_000 },
+  // The twin hears everything or is dropped: a gap would be a false figure.
+  { pair: ['market-data', 'twin'], rules: ['drop-oldest', 'drop-oldest'], limit: 5_000 },
+  { pair: ['execution', 'twin'], rules: ['drop-oldest', 'drop-oldest'], limit: 5_000 },
   ...LEDGER_CLIENTS.map(
     (client): Route => ({ pair: [client, 'ledger'], rules: ['hold', 'hold'], limit: 10_000 }),
   ),

@@ -88,6 +88,8 @@ export interface ActorHandlers {
   onMessage(from: ActorName, message: never): void;
   /** A message its mailbox refused (`refuse` rule): the sender must be told. */
   onRefused?(from: ActorName, message: never): void;
+  /** A mailbox was full and gave up its oldest message (`drop-oldest` rule). */
+  onDropped?(from: ActorName): void;
   onControl?(message: ToWorker): void;
   /** Called every `TICK_MS` once started. */
   onTick?(): void;
@@ -251,6 +253,7 @@ export const hostActor = <Self extends ActorName>(
   const accept = (from: ActorName, peer: Peer, message: unknown): void => {
     const verdict = peer.inbox.put(message);
     if (verdict === 'refused') handlers.onRefused?.(from, message as never);
+    else if (verdict === 'dropped-oldest') handlers.onDropped?.(from);
     else if (verdict === 'over-limit')
       toSupervisor({
         type: 'hold-wanted',

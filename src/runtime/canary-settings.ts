@@ -33,6 +33,7 @@ export const canarySettings = (settings: Settings, symbol: string, fill: boolean
   };
   return {
     ...settings,
+    paperTwin: false,
     symbols,
     strategy: 'canary',
     strategyConfig: config,

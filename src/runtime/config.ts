@@ -571,6 +571,7 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
       seed: values.PAPER_SEED!,
       balances: values.PAPER_BALANCES!,
     },
+    paperTwin: values.PAPER_TWIN!,
     symbols: values.SYMBOLS!,
     strategy: strategies.all.map(({ name, strategy }) => name ?? strategy).join(','),
     strategyConfig: strategies.config,

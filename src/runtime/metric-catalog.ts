@@ -57,6 +57,16 @@ export const METRICS: Readonly<Record<string, MetricSpec>> = {
   btcbot_log_lines_dropped: gauge('Log lines dropped because nobody read them', 0),
   btcbot_ledger_wal_bytes: gauge('Size of the ledger’s write-ahead log, bytes'),
   btcbot_worker_restarts_total: counter('Restarts after a crash, per actor'),
+  btcbot_worker_dropped: gauge('1 for a worker that only looked on and is gone for this run, per actor'),
+  btcbot_twin_orders: gauge('Orders that live and the paper model were compared on, per symbol'),
+  btcbot_twin_fill_rate: gauge(
+    'Share of the ordered value that was filled, per symbol and run (live, paper)',
+  ),
+  btcbot_twin_fill_rate_gap: gauge('Fill rate, live minus paper, per symbol'),
+  btcbot_twin_price_gap_bps: gauge(
+    'Mean price of what both filled, live against paper, basis points; positive is better for us, per symbol',
+  ),
+  btcbot_twin_profit_gap: gauge('Profit, live minus paper, after costs, in the quote asset, per symbol'),
   btcbot_inputs_quarantined_total: counter(
     'Inputs that are left out since a worker crashed on them, per actor',
   ),

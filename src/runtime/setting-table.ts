@@ -79,6 +79,12 @@ export const SETTINGS = {
     'TRY=1000000,USDT=50000,BTC=1',
     'Opening balances of a new account on the embedded exchange',
   ),
+  PAPER_TWIN: setting(
+    truth,
+    'false',
+    'A twin makes the same orders on the paper model beside this run, and measures the gap; nothing else changes',
+    'place',
+  ),
   SYMBOLS: setting(symbolList, 'BTCTRY', 'The pairs the bot may trade; everything else is refused'),
   STRATEGY: setting(plainText('a strategy name or a module path'), 'observe', 'Built-in name or module path'),
   STRATEGY_CONFIG: setting(objectOrPath, '{}', 'The strategy’s parameters: JSON, or a path to it'),

@@ -68,6 +68,8 @@ export interface Settings {
     /** Opening balances of a new paper account: asset to amount. */
     readonly balances: ReadonlyMap<string, Amount>;
   };
+  /** Whether a twin makes the same orders on the paper model beside this run. */
+  readonly paperTwin: boolean;
   readonly symbols: readonly string[];
   readonly strategy: string;
   readonly strategyConfig: Readonly<Record<string, unknown>>;

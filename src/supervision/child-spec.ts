@@ -20,8 +20,8 @@ export interface ChildSpec extends ChildRule {
   readonly scratchBytes: number;
 }
 
-type Row = Omit<ChildSpec, 'entry' | 'readyWithinMs' | 'scratchBytes'> &
-  Partial<Pick<ChildSpec, 'readyWithinMs' | 'scratchBytes'>>;
+type Row = Omit<ChildSpec, 'entry' | 'readyWithinMs' | 'scratchBytes' | 'expendable'> &
+  Partial<Pick<ChildSpec, 'readyWithinMs' | 'scratchBytes' | 'expendable'>>;
 
 /**
  * What restarts with what: a worker starts afresh with the one whose knowledge it has copied. Market data and telemetry
@@ -107,19 +107,36 @@ const ROWS: readonly Row[] = [
     signs: false,
     leased: false,
   },
+  {
+    actor: 'twin',
+    stopWithinMs: 500,
+    restartsWith: [],
+    holdWhileDown: null,
+    terminable: true,
+    recoversAccount: false,
+    resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 32 },
+    signs: false,
+    leased: false,
+    expendable: true,
+  },
 ];
 
 /** The built worker file of an actor. */
 const builtEntry = (actor: ActorName): URL => new URL(`../workers/${actor}.js`, import.meta.url);
 
-/** The workers a configuration needs: live has no embedded exchange. */
+/** The workers a configuration needs: live has no embedded exchange, and only who asks for a twin has one. */
 export const childSpecs = (
-  settings: Pick<Settings, 'mode'>,
+  settings: Pick<Settings, 'mode'> & Partial<Pick<Settings, 'paperTwin'>>,
   entryOf: (actor: ActorName) => URL = builtEntry,
 ): readonly ChildSpec[] =>
-  ROWS.filter(row => row.actor !== 'paper-exchange' || settings.mode !== 'live').map(row => ({
+  ROWS.filter(
+    ({ actor }) =>
+      (actor !== 'paper-exchange' || settings.mode !== 'live') &&
+      (actor !== 'twin' || settings.paperTwin === true),
+  ).map(row => ({
     readyWithinMs: START_WORKER_MS,
     scratchBytes: 0,
+    expendable: false,
     ...row,
     entry: entryOf(row.actor),
   }));

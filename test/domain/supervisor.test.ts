@@ -1,8 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { degradations } from '#src/cli/health.js';
 import { CAUSES } from '#src/domain/breaker.js';
 import { HOLD_CAUSES, holdKey } from '#src/domain/safety.js';
 import type { ActorName } from '#src/domain/step.js';
+import { START_WORKER_MS } from '#src/runtime/limits.js';
+import { childSpecs } from '#src/supervision/child-spec.js';
 import { runs } from '../runs.js';
 import { ACTORS, configOf, type Manner, World } from './supervisor-world.js';
 
@@ -222,6 +225,68 @@ describe('the supervisor’s answer to faults', () => {
       world.clear('reconciliation', 'starting');
       expect(world.control?.maySubmit).to.equal(true);
     });
+
+  describe('of a worker that only looks on', () => {
+    const children = childSpecs({ mode: 'paper', paperTwin: true });
+    const withTwin = (): World => new World(configOf({ children }));
+    const isDropped = (world: World): void => {
+      expect(world.status.workers.twin?.status).to.equal('dropped');
+      expect(world.logged('worker-dropped')).to.have.length(1);
+      expect(degradations(world.status)).to.deep.equal([]);
+      expect(world.control).to.include({ state: 'live', maySubmit: true });
+      expect(keys(world)).to.deep.equal([]);
+    };
+
+    it('lets everybody start and trade before it, and drops it when it never becomes ready', () => {
+      const world = withTwin();
+      world.manners.set('twin', 'never-ready');
+      world.run();
+      expect(world.deeds.at(-1)).to.equal('start twin');
+      expect(world.control?.maySubmit).to.equal(true);
+      world.pass(START_WORKER_MS + 1_000);
+      isDropped(world);
+    });
+
+    it('drops it when it crashes, without a hold, and does not start it again', () => {
+      const world = withTwin().run();
+      const epoch = world.control?.epoch;
+      world.crash('twin');
+      world.pass(10_000);
+      isDropped(world);
+      expect(world.control?.epoch).to.equal(epoch);
+      expect(world.deeds.filter(deed => deed === 'start twin')).to.have.length(1);
+      expect(world.exit).to.equal(null);
+    });
+
+    it('drops it when it gives no sign of life', () => {
+      const world = withTwin().run();
+      world.threads.get('twin')!.manner = 'mute';
+      world.pass(4_000);
+      expect(world.deeds).to.include('terminate twin');
+      isDropped(world);
+    });
+
+    it('acts on nothing that it says', () => {
+      const world = withTwin().run();
+      world.want('twin', 'invariant');
+      world.clear('twin', 'starting');
+      world.feed({ type: 'work-finished', actor: 'twin', reason: 'why' });
+      expect(world.control?.maySubmit).to.equal(true);
+      expect(world.status.phase).to.equal('running');
+    });
+
+    it('stops it first, and stops as well when it is gone', () => {
+      for (const gone of [false, true]) {
+        const world = withTwin().run();
+        if (gone) world.crash('twin');
+        world.deeds.length = 0;
+        world.feed({ type: 'signal', signal: 'SIGTERM' });
+        world.pass(1_000);
+        expect(world.deeds[0]).to.equal(gone ? 'drain strategy' : 'drain twin');
+        expect(world.ended()).to.include({ code: 0, forced: false });
+      }
+    });
+  });
 
   it('goes on trading without telemetry', () => {
     const world = new World().run();

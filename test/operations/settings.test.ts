@@ -315,6 +315,10 @@ const SHOWN_ELSEWHERE: Partial<Record<SettingName, readonly [file: string, title
     'test/exchange/generator.test.ts',
     'is the same to the byte for the same seed, whatever the rhythm of the ticks, and another for another',
   ],
+  PAPER_TWIN: [
+    'test/research/twin.test.ts',
+    'makes the orders of a paper run again beside it, and finds next to no gap',
+  ],
   STRATEGY: [
     'test/runtime/strategy-module.test.ts',
     'is loaded as JavaScript and as TypeScript, relative to the working directory',

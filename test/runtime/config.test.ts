@@ -72,6 +72,7 @@ const TABLE: Readonly<
     read: s => s.liveReadinessMinMinutes,
   },
   VENUE: { good: ['paper', 'paper'], bad: ['', 'Paper', 'binance', ' paper'], read: s => s.venue },
+  PAPER_TWIN: { good: ['true', true], bad: ['', 'yes', 'True', '1'], read: s => s.paperTwin },
   PAPER_RECORDING: {
     good: ['a.jsonl.gz', `${CWD}/a.jsonl.gz`],
     bad: [' a', 'a\nb'],

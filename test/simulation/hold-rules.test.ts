@@ -19,6 +19,7 @@ const begin = () => {
         terminable: true,
         recoversAccount: false,
         signs: false,
+        expendable: false,
       },
     ],
     limits: {

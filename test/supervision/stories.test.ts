@@ -68,6 +68,22 @@ describe('the supervisor over worker threads', function () {
       expect(eventsOf(bot, 'worker-ready').filter(worker => worker === 'strategy')).to.have.length(1);
     });
 
+  it('names a twin that fails, and goes on without it as if it had never been', async () => {
+    const bot = startBot({
+      faults: { twin: { fault: 'throw', incarnations: 1 } },
+      env: { PAPER_TWIN: 'true' },
+    });
+    await running(bot);
+    expect(await bot.heard('worker-dropped')).to.include({ worker: 'twin' });
+    const status = await bot.status();
+    expect(status).to.include({ state: 'live', phase: 'running' });
+    expect(status.holds).to.deep.equal([]);
+    bot.signal('SIGTERM');
+    expect(await bot.exited).to.deep.equal({ code: 0, signal: null });
+    expect(eventsOf(bot, 'worker-crashed')).to.deep.equal([]);
+    expect(eventsOf(bot, 'worker-ready').at(-1)).to.equal('twin');
+  });
+
   it('restarts what relied on a worker together with it, and proves the account again', async () => {
     const bot = startBot({ faults: { reconciliation: { fault: 'throw', incarnations: 1 } } });
     await bot.heard('worker-ready', line => line.worker === 'strategy' && line.incarnation === 2);
