@@ -7,24 +7,30 @@ import { z } from 'zod';
 
 const DECIMAL = /^-?\d{1,24}(?:\.\d{1,40})?$/;
 
+/** Text of a pattern, or a whole number. One check: a union collects the complaints of its first member in vain. */
+const textOrInteger = (pattern: RegExp, least = Number.NEGATIVE_INFINITY) =>
+  z.custom<string | number>(value =>
+    typeof value === 'string'
+      ? pattern.test(value)
+      : typeof value === 'number' && Number.isSafeInteger(value) && value >= least,
+  );
+
 /** A decimal, as text or number (parseJson has kept the digits of both). */
-const decimal = z.union([z.string().regex(DECIMAL), z.int()]).transform(value => String(value));
+const decimal = textOrInteger(DECIMAL).transform(String);
 
 /**
  * A decimal in a balance: a single comma without a dot is a decimal comma; both, or several, is an error and not a
  * guess (protocol section 2.3).
  */
-const balanceDecimal = z
-  .union([z.string().regex(/^-?\d{1,24}(?:[.,]\d{1,40})?$/), z.int()])
-  .transform(value => String(value).replace(',', '.'));
+const balanceDecimal = textOrInteger(/^-?\d{1,24}(?:[.,]\d{1,40})?$/).transform(value =>
+  String(value).replace(',', '.'),
+);
 
 /** An id, as text: integers above 2^53 arrive as text from parseJson. */
-const id = z.union([z.int().nonnegative(), z.string().regex(/^\d{1,20}$/)]).transform(value => String(value));
+const id = textOrInteger(/^\d{1,20}$/, 0).transform(String);
 
 /** Unix ms, as number, `1790133600027.0` or text. */
-const milliseconds = z
-  .union([z.int().nonnegative(), z.string().regex(/^\d{1,15}(?:\.0+)?$/)])
-  .transform(value => Number(value));
+const milliseconds = textOrInteger(/^\d{1,15}(?:\.0+)?$/, 0).transform(Number);
 
 /** One of a closed set of words, in any case. */
 const word = <const W extends string>(...words: readonly [W, ...W[]]) =>

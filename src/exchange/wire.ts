@@ -30,11 +30,23 @@ export const toJson = (value: Wire): string => {
   if (value === null) return 'null';
   if (value instanceof ExactNumber) return value.text;
   if (isArray(value)) return `[${value.map(toJson).join(',')}]`;
-  const fields: string[] = [];
+  let fields = '';
   for (const [name, field] of Object.entries(value))
-    if (field !== undefined) fields.push(`${JSON.stringify(name)}:${toJson(field)}`);
-  return `{${fields.join(',')}}`;
+    if (field !== undefined) fields += `${fields === '' ? '' : ','}${quotedName(name)}:${toJson(field)}`;
+  return `{${fields}}`;
 };
+
+const quotedNames = new Map<string, string>();
+/** Names of fields are few and come again and again. */
+const quotedName = (name: string): string => {
+  let quoted = quotedNames.get(name);
+  if (quoted === undefined) {
+    quoted = JSON.stringify(name);
+    if (quotedNames.size < QUOTED_NAMES_MAX) quotedNames.set(name, quoted);
+  }
+  return quoted;
+};
+const QUOTED_NAMES_MAX = 1_000;
 
 /** At least this many decimals, more when the value needs them: `0.50000000`, `0.1997491904775655`. */
 export const atLeast = (value: bigint, decimals: number): string =>

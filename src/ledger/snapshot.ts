@@ -71,13 +71,17 @@ export const readSnapshot = (
 export const RECENT_ORDERS_MOST = 5_000;
 
 const readRecent = (db: Database): readonly RecentOrder[] | null => {
-  const orders = (
-    db.prepare(`${SELECT_ORDERS} ORDER BY o.seq DESC LIMIT ?`).all(RECENT_ORDERS_MOST) as OrderRow[]
-  ).map(orderFrom);
-  const newest = orders.reduce((most, order) => Math.max(most, order.intendedAtMs), 0);
-  const recent = orders.filter(order => newest - order.intendedAtMs < RECENT_ORDERS_MS);
+  const recent = db
+    .prepare(
+      `WITH newest AS (SELECT seq, intended_at_ms FROM orders ORDER BY seq DESC LIMIT ?)
+       ${SELECT_ORDERS}
+       WHERE o.seq IN (SELECT seq FROM newest)
+         AND o.intended_at_ms > (SELECT max(intended_at_ms) FROM newest) - ?
+       ORDER BY o.seq`,
+    )
+    .all(RECENT_ORDERS_MOST, RECENT_ORDERS_MS) as OrderRow[];
   if (recent.length === RECENT_ORDERS_MOST) return null;
-  return recent.reverse().map(({ intendedAtMs, terms }) => ({ intendedAtMs, terms }));
+  return recent.map(orderFrom).map(({ intendedAtMs, terms }) => ({ intendedAtMs, terms }));
 };
 
 const WISH_ORIGINS = Object.keys(CANCEL_RANK) as CancelOrigin[];

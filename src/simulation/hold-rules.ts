@@ -30,8 +30,10 @@ const REPLACES_DETECTORS: ReadonlySet<SupervisorInput['type']> = new Set([
   'worker-start-failed',
 ]);
 
+const NONE: ReadonlyMap<string, Standing> = new Map();
+
 export const createHoldRules = (violated: (words: string) => never): HoldRules => {
-  let standing = new Map<string, Standing>();
+  let standing = NONE;
   /** Times of each worker's crashes inside the window. */
   const crashes = new Map<string, number[]>();
 
@@ -59,7 +61,8 @@ export const createHoldRules = (violated: (words: string) => never): HoldRules =
     }
   };
 
-  const read = (state: SupervisorState): Map<string, Standing> => {
+  const read = (state: SupervisorState): ReadonlyMap<string, Standing> => {
+    if (state.holds.open.size === 0) return NONE;
     const now = new Map<string, Standing>();
     for (const [key, { hold, by, trial }] of state.holds.open)
       now.set(key, {

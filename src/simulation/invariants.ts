@@ -13,10 +13,11 @@ import type { ControlState } from '../domain/safety.js';
 import type { ActorName } from '../domain/step.js';
 import type { PositionView } from '../domain/strategy.js';
 import type { VenueWrite } from '../domain/venue-port.js';
-import type { Account } from '../exchange/accounts.js';
+import type { Account, AccountOrder } from '../exchange/accounts.js';
 import type { Settings } from '../runtime/settings.js';
 import type { BelievedPosition } from './books.js';
 import { createHoldRules, type HoldRules } from './hold-rules.js';
+import { createNewcomers } from './newcomers.js';
 import type { ExecutionWitness } from './sim-execution.js';
 import { createWriteRules } from './write-rules.js';
 
@@ -54,7 +55,7 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
   const appending = new Map<number, readonly ClientOrderId[]>();
   /** The venue order of each of our labels. */
   const venueOrders = new Map<string, number>();
-  const judged = new Set<number>();
+  const newOrders = createNewcomers<AccountOrder>();
   let leaseUntilMonoMs = Number.NEGATIVE_INFINITY;
   let touched = true;
   let readExecution: () => ExecutionState | null = () => null;
@@ -134,10 +135,7 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
 
   /** Each order at the venue has one label of ours, sent once, and each label one order. */
   const checkIdentity = (account: Account): void => {
-    if (judged.size === account.orders.size) return;
-    for (const order of account.orders.values()) {
-      if (judged.has(order.orderId)) continue;
-      judged.add(order.orderId);
+    for (const order of newOrders(account.orders)) {
       const label = order.clientOrderId;
       if (!label.startsWith('bb-')) continue;
       if (!posted.has(label)) violated(`the venue has order ${label}, which was never sent`);

@@ -21,6 +21,7 @@ import type { ActorName } from '../domain/step.js';
 import type { CancelOutcome, SubmitOutcome, VenueWrite } from '../domain/venue-port.js';
 import type { Account, AccountOrder } from '../exchange/accounts.js';
 import type { Settings } from '../runtime/settings.js';
+import { createNewcomers } from './newcomers.js';
 
 export interface WriteRules {
   onIncarnation(): void;
@@ -81,23 +82,25 @@ export const createWriteRules = (facts: WriteFacts, violated: (words: string) =>
     return live;
   };
 
-  const known = new Map<string, number>();
-  let judged = 0;
+  const known = new Set<string>();
+  const newOrders = createNewcomers<AccountOrder>();
   /** Whether the exchange has ever had an order of this label. */
   const isAt = (account: Account, label: string): boolean => {
-    if (account.orders.size !== judged) {
-      for (const order of account.orders.values()) known.set(order.clientOrderId, order.orderId);
-      judged = account.orders.size;
-    }
+    for (const order of newOrders(account.orders)) known.add(order.clientOrderId);
     return known.has(label);
   };
 
+  const positions = new Map<string, Quantity>();
+  let tradesSeen = 0;
   const positionOf = (account: Account, symbol: string): Quantity => {
-    let position = 0n;
-    for (const trade of account.trades)
-      if (trade.order.symbol === symbol && trade.order.clientOrderId.startsWith('bb-'))
-        position += trade.order.side === 'buy' ? trade.quantity : -trade.quantity;
-    return position;
+    for (const { order, quantity } of account.trades.slice(tradesSeen))
+      if (order.clientOrderId.startsWith('bb-'))
+        positions.set(
+          order.symbol,
+          (positions.get(order.symbol) ?? 0n) + (order.side === 'buy' ? quantity : -quantity),
+        );
+    tradesSeen = account.trades.length;
+    return positions.get(symbol) ?? 0n;
   };
 
   const checkSize = (write: Submit, others: readonly MayExecute[], account: Account): void => {

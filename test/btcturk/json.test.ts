@@ -59,6 +59,40 @@ describe('lossless JSON', () => {
     );
   });
 
+  it('leaves strings alone, whatever numbers stand in them, beside numbers that need their text', () => {
+    const digits = fc.stringMatching(/^-?(?:0|[1-9]\d{0,20})(?:\.\d{1,20})?$/);
+    const looksLike = fc.stringMatching(/^[\s:,[\]{}"\\.\dex-]{0,12}$/);
+    fc.assert(
+      fc.property(fc.array(fc.oneof(digits, looksLike.map(JSON.stringify))), tokens => {
+        const read = value(
+          `{"a":[${tokens.join(' , ')}],"b" :${tokens.find(token => !token.startsWith('"')) ?? 1}}`,
+        );
+        const one = (token: string): unknown =>
+          token.startsWith('"')
+            ? JSON.parse(token)
+            : Number.isSafeInteger(Number(token)) && String(Number(token)) === token
+              ? Number(token)
+              : token;
+        expect((read as { a: unknown }).a).to.deep.equal(tokens.map(one));
+      }),
+    );
+  });
+
+  for (const text of [
+    '{1.5:2}',
+    '{"a":1.5,2.5}',
+    '[01.5]',
+    '[1.]',
+    '[.5,1.5]',
+    '"1.5" 1.5',
+    '[-]',
+    '[1.5 2.5]',
+  ])
+    it(`refuses ${text}, as plain JSON does`, () => {
+      expect(() => JSON.parse(text) as unknown).to.throw();
+      expect(parseJson(text).ok).to.equal(false);
+    });
+
   it('writes out exponents exactly', () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), number => {
