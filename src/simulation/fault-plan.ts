@@ -4,6 +4,7 @@
  */
 
 import { CAUSES } from '../domain/breaker.js';
+import type { LedgerRecord } from '../domain/ledger-records.js';
 import { basisPoints, fromInteger, ratio, roundTo } from '../domain/money.js';
 import type { ActorName } from '../domain/step.js';
 import { type FaultName, type FaultSpec, faultFrom } from '../exchange/faults.js';
@@ -102,6 +103,11 @@ const STORM_INTERVAL_MS = 3_000;
 /** Share of commits that a flaky disk fails. */
 const FLAKY_SHARE = 0.4;
 
+/** While the disk refuses an intent the supervisor stands still for this long: nobody stops the order for another reason. */
+const REFUSED_FREEZE_MS = 600;
+/** Sockets fall silent for as long as it takes a quiet market to send its next frame, and books then grow old. */
+const SILENCE_MS = 4_000;
+
 /** Value of an order placed by hand. */
 const BY_HAND_VALUE = fromInteger(300);
 const KILLABLE: readonly ActorName[] = ['market-data', 'reconciliation', 'execution', 'strategy', 'ledger'];
@@ -116,7 +122,7 @@ export interface FaultPlan {
   /** The network's fate for a request. */
   fateOf(): Fate;
   /** The disk's fate for a commit of the ledger. */
-  commitFateOf(): CommitFate;
+  commitFateOf(batches: readonly (readonly LedgerRecord[])[]): CommitFate;
 }
 
 /** An operator who has read the reasons and releases what only an operator may. @returns the keys */
@@ -150,6 +156,8 @@ export const createFaultPlan = (
   let disk: 'sound' | 'full' | 'sync' | 'flaky' = 'sound';
   /** Commits until the power goes in one. */
   let commitsToLive: number | null = null;
+  /** Whether the disk refuses the next commit that has an intent in it. */
+  let refusesIntent = false;
 
   const pick = <T>(items: readonly T[]): T => items[Math.floor(uniform(random) * items.length)] as T;
   const after = (delayMs: number, what: string, run: () => void): void =>
@@ -277,6 +285,23 @@ export const createFaultPlan = (
         after(duration(), 'disk recovers', () => {
           disk = 'sound';
         });
+      },
+    },
+    {
+      name: 'disk refuses the next intent',
+      weight: 6,
+      happen: () => {
+        refusesIntent = true;
+      },
+    },
+    {
+      name: 'books grow old in silence',
+      weight: 6,
+      happen: () => {
+        world().venue.admin({ type: 'set-fault', fault: faultFrom({ name: 'silent-stall' }) });
+        after(SILENCE_MS, 'end of the silence', () =>
+          world().venue.admin({ type: 'clear-faults', name: 'silent-stall' }),
+        );
       },
     },
     {
@@ -436,6 +461,7 @@ export const createFaultPlan = (
     lossy = null;
     disk = 'sound';
     commitsToLive = null;
+    refusesIntent = false;
     if (running()) world().process.tree.slowHops(0);
     correctWall(wallOffMs);
     world().venue.admin({ type: 'clear-faults' });
@@ -463,7 +489,13 @@ export const createFaultPlan = (
       world().process.kill();
       restartSoon();
     },
-    commitFateOf: () => {
+    commitFateOf: batches => {
+      if (refusesIntent && running() && batches.some(batch => batch.some(isIntent))) {
+        refusesIntent = false;
+        count('an intent is refused by the disk');
+        world().process.freeze(REFUSED_FREEZE_MS);
+        return { type: 'fails', reason: 'full', kept: false };
+      }
       if (commitsToLive !== null && running()) {
         commitsToLive -= 1;
         if (commitsToLive <= 0) {
@@ -498,3 +530,5 @@ export const createFaultPlan = (
     },
   };
 };
+
+const isIntent = ({ type }: LedgerRecord): boolean => type === 'order-intended';

@@ -3,7 +3,7 @@
  * ended is what the next one opens.
  */
 import SqliteDatabase from 'better-sqlite3';
-import type { LedgerSnapshot } from '../domain/ledger-records.js';
+import type { LedgerRecord, LedgerSnapshot } from '../domain/ledger-records.js';
 import type { Mode } from '../domain/safety.js';
 import { type Ledger, LedgerBroken, openLedger } from '../ledger/store.js';
 
@@ -28,6 +28,9 @@ export type CommitFate =
 
 export const DONE: CommitFate = { type: 'done' };
 
+/** Asked at every commit, with the records in it; none where the ledger writes for itself. */
+export type CommitFates = (batches: readonly (readonly LedgerRecord[])[]) => CommitFate;
+
 const FAILURES = {
   full: ['database or disk is full', 'SQLITE_FULL'],
   sync: ['disk I/O error', 'SQLITE_IOERR_FSYNC'],
@@ -37,11 +40,15 @@ const FAILURES = {
  * A ledger on a disk that may fail. After a failed commit nothing is taken until a recovery has found the disk sound, as
  * with the real file; what a failed sync has left there may be there or not.
  */
-const onFaultyDisk = (ledger: Ledger, fateOf: () => CommitFate): Ledger => {
+const onFaultyDisk = (ledger: Ledger, fateOf: CommitFates): Ledger => {
   let broken = false;
-  const commit = <T>(work: () => T, nobodyHears: () => T): T => {
+  const commit = <T>(
+    work: () => T,
+    nobodyHears: () => T,
+    batches: readonly (readonly LedgerRecord[])[] = [],
+  ): T => {
     if (broken) throw new LedgerBroken('the last commit failed and the file has not been proven sound since');
-    const fate = fateOf();
+    const fate = fateOf(batches);
     switch (fate.type) {
       case 'done':
         return work();
@@ -63,6 +70,7 @@ const onFaultyDisk = (ledger: Ledger, fateOf: () => CommitFate): Ledger => {
       commit(
         () => ledger.appendGroup(batches),
         () => batches.map(() => ({ ok: true, findings: [] })),
+        batches,
       ),
     nextEpoch: wallMs =>
       commit(
@@ -84,11 +92,10 @@ const onFaultyDisk = (ledger: Ledger, fateOf: () => CommitFate): Ledger => {
   };
 };
 
-/** @param fateOf asked at every commit */
 export const createKeptLedger = (
   mode: Mode,
   instance: string,
-  fateOf: () => CommitFate = () => DONE,
+  fateOf: CommitFates = () => DONE,
 ): KeptLedger => {
   let bytes: Buffer | null = null;
   let opened: Ledger | null = null;

@@ -33,6 +33,8 @@ export const RARE_PATHS: Readonly<Record<string, string>> = {
   'ledger: ledger-commit-failed': 'a commit that fails',
   'ledger: ledger-sound-again': 'a disk that is found sound again',
   'execution: intent-denied': 'an intent that the gate refused',
+  'fault: an intent is refused by the disk': 'an intent that the disk refuses, with nobody else to stop it',
+  'fault: books grow old in silence': 'books that grow old while the strategy goes on asking',
   'fault: power goes after a commit': 'a power cut right after a commit',
   'fault: power goes in a commit, which is torn': 'a power cut in a commit',
 };

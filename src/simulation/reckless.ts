@@ -20,6 +20,12 @@ export const RECKLESS_ENV: Readonly<Record<string, string>> = {
   MAX_ORDERS_PER_MINUTE: '20',
 };
 
+/** Money that two of its orders use up: an order that is forgotten is one too many. */
+export const POOR_ENV: Readonly<Record<string, string>> = {
+  ...RECKLESS_ENV,
+  PAPER_BALANCES: 'TRY=6000,BTC=0.0016,ETH=0.03,USDT=80',
+};
+
 const WISH_SHARE = 0.5;
 const CANCEL_SHARE = 0.35;
 /** Values of its orders, TRY, log-uniform between these. */

@@ -5,7 +5,7 @@ import { randomStream } from '../exchange/random.js';
 import { monoMs } from '../runtime/clock.js';
 import { findStrategy } from '../strategies/catalogue.js';
 import { maker } from '../strategies/maker.js';
-import { RECKLESS_ENV, reckless } from './reckless.js';
+import { POOR_ENV, RECKLESS_ENV, reckless } from './reckless.js';
 import { SimulationFailure, type SimulationReport, simulate } from './simulation.js';
 import { drawTempo, LIVE_TEMPO } from './tempo.js';
 
@@ -15,6 +15,10 @@ const HOUR_MS = 3_600_000;
 const MEAN_DURATION_MS = 8_000;
 /** Trace lines of a failure that are kept without a trace. */
 const SHOWN_LINES = 40;
+
+/** Every other seed of a mixed batch that is reckless has little money. */
+const POOR_EVERY = 8;
+const POOR_REST = 3;
 
 /** As a strategy's name: one or another, by the seed. */
 export const MIXED = 'mixed';
@@ -63,7 +67,12 @@ export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedR
       seed: plan.seed,
       strategy,
       symbols: plan.symbols,
-      ...(strategy === reckless ? { strategyConfig: { seed: plan.seed }, env: RECKLESS_ENV } : {}),
+      ...(strategy === reckless
+        ? {
+            strategyConfig: { seed: plan.seed },
+            env: plan.seed % POOR_EVERY === POOR_REST ? POOR_ENV : RECKLESS_ENV,
+          }
+        : {}),
       durationMs: plan.hours * HOUR_MS,
       tempo: plan.tempo === 'live' ? LIVE_TEMPO : drawTempo(randomStream(plan.seed, TEMPO_STREAM)),
       faults:

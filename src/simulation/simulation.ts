@@ -66,7 +66,7 @@ const STOP_MS = 20_000;
 /** Releasing one hold may uncover another; a restart after it may take a while. */
 const RELEASE_ROUNDS = 4;
 /** Causes whose release waits for windows and trials of a minute each. */
-const SLOW_CAUSES: ReadonlySet<HoldCause> = new Set(['rest-429', 'ws-reconnect']);
+const SLOW_CAUSES: ReadonlySet<HoldCause> = new Set(['rest-429', 'ws-reconnect', 'reconcile-lag']);
 const SLOW_RELEASE_MS = 120_000;
 const LOOKS = 20;
 const BETWEEN_LOOKS_MS = 150;
@@ -178,8 +178,9 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     world.run(options.durationMs);
     plan.end();
     world.run(LIVENESS_MS);
-    // The venue's own ban lasts a minute (protocol section 8), reconnects are counted over one, and after a relapse a
-    // trial lasts up to another: these may take longer, and no more than that.
+    // The venue's own ban lasts a minute (protocol section 8), a restarted worker reads sparingly for one, so that nothing
+    // is proven meanwhile, reconnects are counted over one, and after a relapse a trial lasts up to another: these may
+    // take longer, and no more than that.
     if (world.process.state.control.holds.some(({ cause }) => SLOW_CAUSES.has(cause)))
       world.run(SLOW_RELEASE_MS);
     const standing = world.process.state.control.holds;

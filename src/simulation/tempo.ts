@@ -27,9 +27,9 @@ export const LIVE_TEMPO: Tempo = {
 };
 
 const SLOWEST_PACE = 0.004;
-const FASTEST_PACE = 0.1;
+const FASTEST_PACE = 0.05;
 
-/** A quiet tempo: the market's pace is log-uniform, 0.02 at the median. */
+/** A quiet tempo: the market's pace is log-uniform, 0.014 at the median. */
 export const drawTempo = (random: Random): Tempo => ({
   marketPace: SLOWEST_PACE * (FASTEST_PACE / SLOWEST_PACE) ** uniform(random),
   slowIntervalMs: 2_000 + Math.round(1_500 * uniform(random)),

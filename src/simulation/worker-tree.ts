@@ -52,7 +52,7 @@ export interface SimHandlers {
 export type SimActor = (context: SimContext<ActorName>) => SimHandlers;
 
 export interface TreeLatencies {
-  /** The longest that an idle worker's tick may take to come, ms; thinned out to 16 ticks when absent. */
+  /** The longest that an idle worker's tick may take to come, ms; thinned out to 32 ticks when absent. */
   readonly idleTickMs?: number;
   /** From a worker's spawn to its start. */
   readonly spawn: Latency;
@@ -104,7 +104,7 @@ const SIM_BEAT_MS = 2 * BEAT_INTERVAL_MS;
  * An idle worker's ticks thin out to this: a loop that turns late is a loop the bot must live with, and most ticks of
  * an idle worker change nothing.
  */
-const IDLE_TICK_MS = 16 * TICK_MS;
+const IDLE_TICK_MS = 32 * TICK_MS;
 
 /** When the next tick comes, given how long the last one took to come. */
 export const nextTickMs = (lastMs: number, busy: boolean, mostMs: number): number =>

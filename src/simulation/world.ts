@@ -20,7 +20,7 @@ import type { RecordedEntry } from '../exchange/recording.js';
 import { DEFAULT_LATENCY } from '../exchange/venue-state.js';
 import { loadSettings, renderProblem } from '../runtime/config.js';
 import type { ApiCredentials, Endpoints, Settings, WorkerBoot } from '../runtime/settings.js';
-import { type CommitFate, createKeptLedger, DONE, type KeptLedger } from './kept-ledger.js';
+import { type CommitFates, createKeptLedger, DONE, type KeptLedger } from './kept-ledger.js';
 import { type ExecutionWitness, simExecution } from './sim-execution.js';
 import { simLedger } from './sim-ledger.js';
 import { simMarketData } from './sim-market-data.js';
@@ -98,7 +98,7 @@ export interface Watcher {
   readonly execution: ExecutionWitness;
   fateOf(request: HttpRequest): Fate;
   /** What becomes of a commit of the ledger. */
-  commitFateOf(): CommitFate;
+  readonly commitFateOf: CommitFates;
 }
 
 export interface World {
@@ -181,7 +181,7 @@ export const createWorld = (options: WorldOptions): World => {
     balances: settings.paper.balances,
   });
   venue.admin({ type: 'market-pace', pace: tempo.marketPace });
-  const kept = createKeptLedger(settings.mode, instanceOf(options.seed), () => watcher.commitFateOf());
+  const kept = createKeptLedger(settings.mode, instanceOf(options.seed), watcher.commitFateOf);
   const latch: LatchFile = { holds: [] };
   const networkRandom = randomStream(options.seed, STREAMS.network);
   const workerRandom = randomStream(options.seed, STREAMS.workers);
