@@ -26,7 +26,7 @@ import { type Conversations, type MailboxRule, ROUTES } from '../messages/routes
 import type { ToTelemetry } from '../messages/telemetry.js';
 import { now } from './clock.js';
 import { BEAT_INTERVAL_MS, MAILBOX_TURN, TICK_MS } from './limits.js';
-import { createMailbox, type Mailbox } from './mailbox.js';
+import { createMailbox, type Mailbox, outlivesSender } from './mailbox.js';
 import { redactFacts, redactorOf } from './secrets.js';
 import type { WorkerBoot } from './settings.js';
 import { createWorkGuard, mayBeMoney, type WorkSource } from './work-slot.js';
@@ -265,20 +265,30 @@ export const hostActor = <Self extends ActorName>(
       });
   };
 
-  /** Lets go of a peer. Where nothing may be lost, what it had still said is heard, before its successor is. */
+  /** Lets go of a peer. What outlives it of what it had still said is heard, before its successor is. */
   const disconnect = (name: ActorName): void => {
     const peer = peers.get(name);
     if (peer === undefined) return;
     peers.delete(name);
-    if (peer.rule === 'hold')
-      for (;;) {
-        const received = receiveMessageOnPort(peer.port);
-        if (received === undefined) break;
-        receive(name, peer, received.message);
-      }
+    const left = createMailbox(peer.rule, routeOf(name).limit);
+    for (let message = peer.inbox.take(); message !== undefined; message = peer.inbox.take())
+      if (outlivesSender(peer.rule, message)) left.put(message);
+    const unread = { ...peer, inbox: left };
+    for (;;) {
+      const received = receiveMessageOnPort(peer.port);
+      if (received === undefined) break;
+      const messages: readonly unknown[] = Array.isArray(received.message)
+        ? received.message
+        : [received.message];
+      receive(
+        name,
+        unread,
+        messages.filter(message => outlivesSender(peer.rule, message)),
+      );
+    }
     peer.port.close();
-    if (peer.rule !== 'hold' || peer.inbox.size === 0) return;
-    leftBehind.set(name, peer.inbox);
+    if (left.size === 0) return;
+    leftBehind.set(name, left);
     scheduleTurn();
   };
 

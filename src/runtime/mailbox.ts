@@ -23,6 +23,13 @@ const isSuperseding = (message: unknown): boolean => {
   return type === 'book-updated' || type === 'account-updated';
 };
 
+/** A cancel only ever lessens what we have at stake; there are no more of them than orders. */
+const isCancel = (message: unknown): boolean => (message as Keyed).type === 'cancel-order';
+
+/** Whether a message whose sender has ended is heard all the same: a dead strategy's wish to trade is not. */
+export const outlivesSender = (rule: MailboxRule, message: unknown): boolean =>
+  rule === 'hold' || (rule === 'refuse' && isCancel(message));
+
 const supersessionKey = (message: unknown): string => {
   const keyed = message as Keyed;
   return `${keyed.type}:${keyed.symbol ?? keyed.book?.symbol ?? ''}`;
@@ -90,8 +97,8 @@ export const createMailbox = <M>(rule: MailboxRule, limit: number): Mailbox<M> =
         append(message);
         return 'kept';
       }
-      if (rule === 'refuse' && (message as Keyed).type === 'cancel-order') {
-        append(message); // A cancel only ever lessens what we have at stake; there are no more of them than orders.
+      if (rule === 'refuse' && isCancel(message)) {
+        append(message);
         return 'kept';
       }
       if (rule === 'refuse') {

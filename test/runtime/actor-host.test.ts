@@ -19,6 +19,7 @@ describe('what actors say to each other', function () {
     actor: ActorName,
     peer: ActorName,
     quarantined: readonly string[] = [],
+    gate?: SharedArrayBuffer,
   ): { control: MessagePort; port: MessagePort } => {
     const control = new MessageChannel();
     const surface = new MessageChannel();
@@ -26,6 +27,7 @@ describe('what actors say to each other', function () {
       workerData: {
         boot: { actor, incarnation: 1, quarantined },
         ports: { control: control.port2, surface: surface.port2 },
+        gate,
       },
       transferList: [control.port2, surface.port2],
     });
@@ -66,6 +68,39 @@ describe('what actors say to each other', function () {
     port.postMessage(named('d'));
     await all;
     expect(heard).to.deep.equal(['a', 'b', 'c', 'd']);
+  });
+
+  it('ends with its sender where it was a wish to trade, but not where it was a cancel', async () => {
+    const gate = new SharedArrayBuffer(4);
+    const { control, port } = startTalker('execution', 'strategy', [], gate);
+    const heard: unknown[] = [];
+    const all = new Promise<void>(resolve => {
+      control.on('message', (message: FromWorker) => {
+        if (message.type !== 'status-reported') return;
+        heard.push(message.facts.id);
+        if (message.facts.id === 'successor') resolve();
+      });
+    });
+    const named = (type: string, id: string): object => ({ type, id, cause: id });
+    port.postMessage(named('place-order', 'place-1'));
+    port.postMessage(named('cancel-order', 'cancel-1'));
+    port.postMessage([named('place-order', 'place-2'), named('cancel-order', 'cancel-2')]);
+    control.postMessage({ type: 'peer-lost', peer: 'strategy' } satisfies ToWorker);
+    const channel = new MessageChannel();
+    channel.port1.postMessage(named('place-order', 'successor'));
+    const connected: ToWorker = {
+      type: 'peer-connected',
+      peer: 'strategy',
+      incarnation: 2,
+      port: channel.port2,
+    };
+    control.postMessage(connected, [channel.port2]);
+    // Nothing of the first strategy has been read: the thread waits since it was connected.
+    Atomics.store(new Int32Array(gate), 0, 1);
+    Atomics.notify(new Int32Array(gate), 0);
+    await all;
+    channel.port1.close();
+    expect(heard).to.deep.equal(['cancel-1', 'cancel-2', 'successor']);
   });
 
   it('is never left out without a hold where it may be money, also after the hold was released', async () => {

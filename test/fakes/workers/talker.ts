@@ -1,10 +1,13 @@
-/** A worker that shows how messages travel: as market-data it talks to its strategy at once, as strategy it says what it heard. */
+/**
+ * A worker that shows how messages travel: as market-data it talks to its strategy at once, as strategy or execution it
+ * says what it heard, and execution reads nothing of a new peer before its gate is open.
+ */
 import { workerData } from 'node:worker_threads';
 import type { MarketEvent } from '#src/domain/market-events.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import type { WorkerBoot } from '#src/runtime/settings.js';
 
-const { boot } = workerData as { readonly boot: WorkerBoot };
+const { boot, gate } = workerData as { readonly boot: WorkerBoot; readonly gate?: SharedArrayBuffer };
 
 const named = (id: string): MarketEvent => ({ type: 'instruments-listed', id, cause: id, instruments: [] });
 
@@ -19,6 +22,16 @@ if (boot.actor === 'market-data')
       context.sendTogether('strategy', named('second'));
       context.send('strategy', named('third'));
       context.sendTogether('strategy', named('fourth'));
+    },
+  }));
+else if (boot.actor === 'execution')
+  hostActor('execution', context => ({
+    ...nothing,
+    onMessage(from, message: MarketEvent) {
+      context.toSupervisor({ type: 'status-reported', facts: { from, id: message.id } });
+    },
+    onControl(message) {
+      if (message.type === 'peer-connected' && gate !== undefined) Atomics.wait(new Int32Array(gate), 0, 0);
     },
   }));
 else
