@@ -14,6 +14,7 @@ import {
   isDrained,
   stepExecution,
   vetoOf,
+  writeOutcome,
 } from '#src/domain/execution.js';
 import { dearestFees } from '#src/domain/fees.js';
 import { checkFence, type WriteApproval } from '#src/domain/fence.js';
@@ -177,13 +178,8 @@ hostActor('execution', context => {
       ? write.terms.symbol
       : (state?.open.get(write.clientOrderId)?.record.order.terms.symbol ?? '');
 
-  const settle = (write: VenueWrite, outcome: Awaited<ReturnType<typeof rest.write>>): void => {
-    const { clientOrderId } = write;
-    if (write.type === 'cancel' && outcome.type !== 'confirmed')
-      step({ type: 'write-outcome', kind: 'cancel', clientOrderId, outcome });
-    else if (write.type === 'submit' && outcome.type !== 'queued')
-      step({ type: 'write-outcome', kind: 'submit', clientOrderId, outcome });
-  };
+  const settle = (write: VenueWrite, outcome: Awaited<ReturnType<typeof rest.write>>): void =>
+    step(writeOutcome(write, outcome));
 
   /** What still waits for a connection and may not leave any more does not wait longer. */
   const abortForbidden = (): void => {

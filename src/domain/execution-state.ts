@@ -208,6 +208,18 @@ export type ExecutionInput =
   | { readonly type: 'drain-deadline' }
   | { readonly type: 'tick' };
 
+/** What became of a write, as an input. */
+export const writeOutcome = (
+  { type: kind, clientOrderId }: Pick<VenueWrite, 'type' | 'clientOrderId'>,
+  outcome: SubmitOutcome | CancelOutcome,
+): ExecutionInput => {
+  if (kind === 'cancel' && outcome.type !== 'confirmed')
+    return { type: 'write-outcome', kind, clientOrderId, outcome };
+  if (kind === 'submit' && outcome.type !== 'queued')
+    return { type: 'write-outcome', kind, clientOrderId, outcome };
+  throw new Error(`a ${kind} cannot end as ${outcome.type}`);
+};
+
 /** One step: the state, the time, the effects so far. */
 export interface Turn {
   readonly state: ExecutionState;

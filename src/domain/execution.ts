@@ -377,11 +377,6 @@ const onControl = (turn: Turn, control: ControlState): void => {
 
 const onPeer = (turn: Turn, peer: ActorName): void => {
   const { state } = turn;
-  if (peer === 'ledger') {
-    state.resendAt = turn.now.monoMs;
-    state.ledgerLost = false;
-    return;
-  }
   if (peer !== 'reconciliation' && peer !== 'strategy') return;
   if (peer === 'reconciliation') state.recovered = false;
   for (const tracked of state.open.values()) {
@@ -655,4 +650,5 @@ export {
   type ExecutionInput,
   type ExecutionState,
   initialExecution,
+  writeOutcome,
 } from './execution-state.js';

@@ -21,6 +21,7 @@ import {
   initialExecution,
   stepExecution,
   vetoOf,
+  writeOutcome,
 } from '../domain/execution.js';
 import type { FeeRates } from '../domain/fees.js';
 import { checkFence, type WriteApproval } from '../domain/fence.js';
@@ -331,13 +332,8 @@ export const createDesk = (options: DeskOptions): Desk => {
         later(latency.fromVenueMs, () => settle(write, outcome));
       });
     });
-  const settle = (write: VenueWrite, outcome: SubmitOutcome | CancelOutcome): void => {
-    const { clientOrderId } = write;
-    if (write.type === 'cancel' && outcome.type !== 'confirmed')
-      toExecution({ type: 'write-outcome', kind: 'cancel', clientOrderId, outcome });
-    else if (write.type === 'submit' && outcome.type !== 'queued')
-      toExecution({ type: 'write-outcome', kind: 'submit', clientOrderId, outcome });
-  };
+  const settle = (write: VenueWrite, outcome: SubmitOutcome | CancelOutcome): void =>
+    toExecution(writeOutcome(write, outcome));
 
   const fromReconciliation = (message: AccountReport): void =>
     toExecution({ type: 'message', from: 'reconciliation', message });

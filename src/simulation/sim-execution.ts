@@ -7,6 +7,7 @@ import {
   isDrained,
   stepExecution,
   vetoOf,
+  writeOutcome,
 } from '../domain/execution.js';
 import { dearestFees } from '../domain/fees.js';
 import { checkFence, type WriteApproval } from '../domain/fence.js';
@@ -153,13 +154,8 @@ export const simExecution =
       departure.abort = way.abort;
     };
 
-    const settle = (write: VenueWrite, outcome: SubmitOutcome | CancelOutcome): void => {
-      const { clientOrderId } = write;
-      if (write.type === 'cancel' && outcome.type !== 'confirmed')
-        step({ type: 'write-outcome', kind: 'cancel', clientOrderId, outcome });
-      else if (write.type === 'submit' && outcome.type !== 'queued')
-        step({ type: 'write-outcome', kind: 'submit', clientOrderId, outcome });
-    };
+    const settle = (write: VenueWrite, outcome: SubmitOutcome | CancelOutcome): void =>
+      step(writeOutcome(write, outcome));
 
     const abortForbidden = (): void => {
       for (const departure of departures)
