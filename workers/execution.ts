@@ -49,7 +49,7 @@ const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(r
 
 hostActor('execution', context => {
   const { settings, accountEndpoints, credentials, incarnation } = context.boot;
-  const rest = createRestClient({ endpoints: accountEndpoints, credentials });
+  const rest = createRestClient({ endpoints: accountEndpoints, credentials, ...context.restraint });
   /** Only live may turn to an account that is not on this machine. */
   const venueAllowed = settings.mode === 'live' || isLoopbackHost(new URL(accountEndpoints.baseUrl).hostname);
   const keySeat = createKeySeat({

@@ -22,7 +22,11 @@ hostActor('market-data', context => {
 
   return {
     async start() {
-      const client = createRestClient({ endpoints: boot.publicEndpoints, credentials: null });
+      const client = createRestClient({
+        endpoints: boot.publicEndpoints,
+        credentials: null,
+        ...context.restraint,
+      });
       wishes = createMarketWishes({
         client,
         symbols: boot.settings.symbols,

@@ -214,14 +214,14 @@ hostActor('reconciliation', context => {
     async start() {
       const { accountEndpoints, credentials } = boot;
       try {
-        rest = createRestClient({ endpoints: accountEndpoints, credentials });
+        rest = createRestClient({ endpoints: accountEndpoints, credentials, ...context.restraint });
         signed = credentials !== null;
       } catch (error) {
         // A key that cannot sign is no key: the bot observes.
         context.log('error', 'key-unusable', {
           reason: error instanceof Error ? error.message : String(error),
         });
-        rest = createRestClient({ endpoints: accountEndpoints, credentials: null });
+        rest = createRestClient({ endpoints: accountEndpoints, credentials: null, ...context.restraint });
       }
       return {};
     },

@@ -3,6 +3,7 @@
  * the brains. Reads, submits and cancels have lanes of their own, so that none ever queues in front of another.
  */
 import type { Instrument } from '../domain/instrument.js';
+import { type Bucket, bucketOfRead, pauseMs } from '../domain/request-budget.js';
 import type { Now } from '../domain/step.js';
 import type {
   CancelOutcome,
@@ -13,12 +14,14 @@ import type {
   VenueWrite,
 } from '../domain/venue-port.js';
 import { now as clockNow } from '../runtime/clock.js';
+import type { PauseBoard } from '../runtime/pause-board.js';
 import type { ApiCredentials, Endpoints } from '../runtime/settings.js';
 import { type ClockOffset, type ClockTracker, createClockTracker } from './clock-offset.js';
 import { createLane, type HttpLane, LANE_LIMITS, type LaneLimits, type LaneReply } from './http-lane.js';
 import type { BtcturkAnswers, BtcturkRead } from './market-reads.js';
 import { cancelOutcome, type HttpReply, readAnswer, submitOutcome } from './replies.js';
 import { buildRead, buildWrite, type HttpRequest, RequestError } from './requests.js';
+import { retryAfterMs } from './retry-after.js';
 import { prepareSigningKey, type SigningKey, signedHeaders } from './sign.js';
 
 /** The caller's hold on a write until its bytes leave. */
@@ -55,6 +58,10 @@ export interface RestClientOptions {
   /** How many of each may be under way at once. */
   readonly concurrency?: Partial<Readonly<Record<'read' | 'submit' | 'cancel', number>>>;
   readonly onExchange?: (exchange: HttpExchange) => void;
+  /** The pauses of the venue's endpoints, shared with its other clients. A read of a paused endpoint does not leave. */
+  readonly pauses?: PauseBoard;
+  /** Told of every reply 429, with what was asked. */
+  readonly onThrottled?: (request: string) => void;
 }
 
 export interface RestClient {
@@ -102,7 +109,11 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
     return charts;
   };
 
-  const send = async (lane: HttpLane, request: HttpRequest, guard: WriteGuard | null): Promise<LaneReply> => {
+  const send = async (
+    lane: HttpLane,
+    request: HttpRequest,
+    guard: Pick<WriteGuard, 'beforeBytes'> & Partial<WriteGuard>,
+  ): Promise<LaneReply> => {
     if (request.signed && key === null) {
       const reply: HttpReply = { type: 'not-sent', reason: 'there is no API key to sign with' };
       return { reply, sentMonoMs: null, received: now() };
@@ -112,15 +123,27 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
       path: request.path,
       body: request.body,
       headers: () => headersOf(request, key, clock, now().wallMs),
-      beforeBytes: () => guard?.beforeBytes() ?? null,
-      signal: guard?.signal ?? null,
+      beforeBytes: () => guard.beforeBytes(),
+      signal: guard.signal ?? null,
     });
     options.onExchange?.({ request, reply: answered.reply, received: answered.received });
+    if (answered.reply.type === 'response' && answered.reply.status === 429)
+      options.onThrottled?.(`${request.method} ${request.path.replace(/\?.*$/, '')}`);
     return answered;
   };
 
   const read: RestClient['read'] = async call => {
     const startedMonoMs = now().monoMs;
+    const bucket = bucketOf(call);
+    const pausedMs = (): number =>
+      bucket === null ? 0 : (options.pauses?.until(bucket) ?? 0) - now().monoMs;
+    let waitsMs = 0;
+    const guard = {
+      beforeBytes: (): string | null => {
+        waitsMs = pausedMs();
+        return waitsMs > 0 ? 'the venue wants this endpoint left alone' : null;
+      },
+    };
     const replies: HttpReply[] = [];
     let last: LaneReply | null = null;
     for (const request of requestsOf(call)) {
@@ -128,11 +151,22 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
         replies.push({ type: 'not-sent', reason: request.problem });
         break;
       }
-      last = await send(request.host === 'graph' ? chartLane() : lanes.read, request, null);
+      last = await send(request.host === 'graph' ? chartLane() : lanes.read, request, guard);
       replies.push(last.reply);
       if (last.reply.type !== 'response') break;
+      if (last.reply.status === 429 && bucket !== null)
+        options.pauses?.pause(
+          bucket,
+          last.received.monoMs + pauseMs(bucket, retryAfterMs(last.reply.headers, false)),
+        );
     }
     const ended = now();
+    if (waitsMs > 0 && replies.length === 1)
+      return {
+        ok: false,
+        failure: { type: 'rate-limited', retryAfterMs: waitsMs, unsent: true },
+        tookMs: ended.monoMs - startedMonoMs,
+      };
     const result = readAnswer(call, replies, {
       tookMs: ended.monoMs - startedMonoMs,
       receivedAtMs: last?.received.wallMs ?? ended.wallMs,
@@ -167,7 +201,7 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
   };
 };
 
-type Send = (lane: HttpLane, request: HttpRequest, guard: WriteGuard | null) => Promise<LaneReply>;
+type Send = (lane: HttpLane, request: HttpRequest, guard: WriteGuard) => Promise<LaneReply>;
 
 const writeOnce = async (
   write: VenueWrite,
@@ -185,6 +219,21 @@ const writeOnce = async (
   }
   const { reply } = await send(lanes[write.type], request, guard);
   return write.type === 'submit' ? submitOutcome(write, reply) : cancelOutcome(reply);
+};
+
+/** The budget that the venue counts a read in; null for those that no brain plans. */
+const bucketOf = (call: BtcturkRead): Bucket | null => {
+  switch (call.type) {
+    case 'order-book':
+    case 'public-trades':
+    case 'candles':
+    case 'daily-candles':
+      return null;
+    case 'day-tickers':
+      return 'ticker';
+    default:
+      return bucketOfRead(call);
+  }
 };
 
 /** The requests of a read, or what is wrong with the question. */

@@ -212,7 +212,7 @@ const settleFailure = <Purpose>(
       return { type: 'retrying', read, failure };
     }
     case 'rate-limited': {
-      schedule.throttledAt.push(now.monoMs);
+      if (failure.unsent !== true) schedule.throttledAt.push(now.monoMs);
       const bucket = bucketOfRead(read.call);
       schedule.throttled.add(bucket);
       pause(schedule.budget, bucket, now.monoMs, failure.retryAfterMs);
@@ -264,13 +264,17 @@ export const readRates = <Purpose>(
   };
 };
 
-/** Whether the venue has us wait in a read bucket, or has not answered there since although somebody asks. */
+/**
+ * Whether the venue has us wait in a read bucket, or has not answered there since although somebody asks. A bucket that
+ * nobody asks stands in nobody's way, but its next read is a probe all the same.
+ */
 export const isThrottled = <Purpose>(schedule: ReadSchedule<Purpose>, now: Now): boolean => {
-  for (const bucket of schedule.throttled) {
-    const asked = [...schedule.waiting, ...schedule.sent.values()].some(
-      ({ call }) => bucketOfRead(call) === bucket,
-    );
-    if (!asked && pausedUntil(schedule.budget, bucket) <= now.monoMs) schedule.throttled.delete(bucket);
-  }
-  return schedule.throttled.size > 0;
+  const reads = [...schedule.waiting, ...schedule.sent.values()];
+  for (const bucket of schedule.throttled)
+    if (
+      pausedUntil(schedule.budget, bucket) > now.monoMs ||
+      reads.some(({ call }) => bucketOfRead(call) === bucket)
+    )
+      return true;
+  return false;
 };

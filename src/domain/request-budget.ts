@@ -295,14 +295,19 @@ export const pause = (
   retryAfterMs: number | null | undefined,
 ): number => {
   const bucket = budget.buckets[name];
+  bucket.pausedUntil = Math.max(bucket.pausedUntil, nowMonoMs + pauseMs(name, retryAfterMs));
+  bucket.rampFrom = bucket.pausedUntil;
+  return bucket.pausedUntil;
+};
+
+/** How long a 429 has a bucket wait, ms. */
+export const pauseMs = (name: Bucket, retryAfterMs: number | null | undefined): number => {
   const least = ORDER_PATH.has(name) ? ORDER_PATH_PAUSE_MIN_MS : READ_PAUSE_MIN_MS;
   const asked =
     typeof retryAfterMs === 'number' && Number.isFinite(retryAfterMs) && retryAfterMs > 0
       ? Math.min(retryAfterMs, PAUSE_MAX_MS)
       : ORDER_PATH_PAUSE_MIN_MS;
-  bucket.pausedUntil = Math.max(bucket.pausedUntil, nowMonoMs + Math.max(asked, least));
-  bucket.rampFrom = bucket.pausedUntil;
-  return bucket.pausedUntil;
+  return Math.max(asked, least);
 };
 
 /** Has a bucket begin slowly from `nowMonoMs` on, as after a pause of its own. */

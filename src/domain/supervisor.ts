@@ -148,6 +148,8 @@ export type SupervisorInput =
       readonly actor: ActorName;
       readonly facts: Readonly<Record<string, unknown>>;
     }
+  /** The venue has answered a request of a worker with 429. */
+  | { readonly type: 'throttled'; readonly actor: ActorName; readonly request: string }
   | { readonly type: 'holds-restored'; readonly holds: readonly Hold[] }
   | { readonly type: 'key-read' }
   | { readonly type: 'key-unreadable'; readonly reason: string }
@@ -236,6 +238,12 @@ const ALL_WORKERS = 'workers';
 /** A kill drill that has not ended by then has failed: 25 orders are to be gone within 10 s. */
 const DRILL_WITHIN_MS = 15_000;
 
+/** Subject of the `rest-429` hold for replies that only add up over several workers. */
+const VENUE = 'venue';
+/** So many replies 429 within this time stop new orders, whoever got them (domain/breaker.ts). */
+const THROTTLED_STORM = 3;
+const THROTTLED_WINDOW_MS = 60_000;
+
 /** A worker that crashed this often on one input leaves it out from then on. */
 const POISON_CRASHES = 3;
 /** Inputs remembered per worker. */
@@ -272,6 +280,8 @@ export interface SupervisorState {
   readinessSavedAtMonoMs: number;
   drill: Drill | null;
   keyRotation: KeyRotation | null;
+  /** Monotonic times of the newest replies 429, to whichever worker, oldest first; bounded. */
+  throttledAt: readonly number[];
   startedAtMs: number;
   /** Monotonic ms at which a run of limited length ends; infinite for any other. */
   runUntilMonoMs: number;
@@ -337,6 +347,7 @@ export const initialSupervisor = (config: SupervisorConfig): SupervisorState => 
     readinessSavedAtMonoMs: 0,
     drill: null,
     keyRotation: null,
+    throttledAt: [],
     startedAtMs: 0,
     runUntilMonoMs: Number.POSITIVE_INFINITY,
   };
@@ -432,6 +443,7 @@ class Turn {
         );
         return;
       case 'hold-cleared':
+        if (input.holdCause === 'starting' && !this.mayProveAccount(input.actor, input.subject)) return;
         this.note(clearHold(this.state.holds, input.holdCause, input.subject, this.now.monoMs), input.actor);
         return;
       case 'work-finished':
@@ -444,6 +456,9 @@ class Turn {
         this.watchDrill(input.actor, input.facts);
         return;
       }
+      case 'throttled':
+        this.onThrottled(input.actor, input.request);
+        return;
       case 'holds-restored':
         for (const hold of input.holds) if (CAUSES[hold.cause].survivesRestart) this.restore(hold);
         return;
@@ -539,6 +554,7 @@ class Turn {
     if (this.now.monoMs - this.state.leaseAtMonoMs >= limits.leaseRenewMs) this.renewLease();
     for (const change of passTrials(this.state.holds, this.now.monoMs)) this.note(change, 'supervisor');
     for (const child of this.state.children) this.watch(child);
+    this.watchThrottling();
     this.tellFigures();
     this.countReadiness();
     if (this.state.drill !== null && this.now.monoMs >= this.state.drill.deadlineMonoMs) this.endDrill(false);
@@ -546,6 +562,31 @@ class Turn {
     if (this.now.monoMs >= this.state.runUntilMonoMs) this.stop('canary: its time is over', 1);
     if (this.state.stop !== null && this.now.monoMs >= this.state.stop.deadlineMonoMs)
       this.end(this.state.stop.exitCode, true);
+  }
+
+  /** The account is proven by a reconciliation that lives: the word of one that is being ended is about an earlier state. */
+  private mayProveAccount(actor: ActorName, subject: string): boolean {
+    const status = this.child('reconciliation')?.status;
+    return actor === 'reconciliation' && subject === '' && (status === 'up' || status === 'starting');
+  }
+
+  /** No worker sees the others' replies: two here and one there are a storm, too. */
+  private onThrottled(actor: ActorName, request: string): void {
+    const { monoMs, wallMs } = this.now;
+    this.state.throttledAt = [...this.state.throttledAt, monoMs].slice(-THROTTLED_STORM);
+    if (this.throttledInWindow() < THROTTLED_STORM) return;
+    const detail = `${THROTTLED_STORM} replies 429 within a minute, the last to ${request} of ${actor}`;
+    this.note(placeHold(this.state.holds, 'rest-429', VENUE, detail, 'supervisor', wallMs), 'supervisor');
+  }
+
+  private throttledInWindow(): number {
+    return this.state.throttledAt.filter(at => this.now.monoMs - at < THROTTLED_WINDOW_MS).length;
+  }
+
+  private watchThrottling(): void {
+    if (this.state.throttledAt.length === 0 || this.throttledInWindow() >= THROTTLED_STORM) return;
+    this.note(clearHold(this.state.holds, 'rest-429', VENUE, this.now.monoMs), 'supervisor');
+    if (this.throttledInWindow() === 0) this.state.throttledAt = [];
   }
 
   /** Counts healthy time, and keeps what was counted: now and then, at once when an incident took it away. */

@@ -99,7 +99,8 @@ export interface VenueAnswers {
 
 /** Why a read has no answer. */
 export type ReadFailure =
-  | { readonly type: 'rate-limited'; readonly retryAfterMs: number }
+  /** `unsent`: an earlier reply to somebody has paused the endpoint, and nothing left. */
+  | { readonly type: 'rate-limited'; readonly retryAfterMs: number; readonly unsent?: true }
   | { readonly type: 'unauthorized'; readonly message: string }
   | { readonly type: 'refused'; readonly message: string; readonly code: string }
   | { readonly type: 'unavailable'; readonly cause: UnknownCause; readonly detail?: string };

@@ -83,12 +83,20 @@ export interface KeyRefused {
   readonly reason: string;
 }
 
+/** The venue has answered a request of this worker with 429. Each reply is told: whoever asked, they add up. */
+export interface Throttled {
+  readonly type: 'throttled';
+  /** Method and path. */
+  readonly request: string;
+}
+
 export type FromWorker =
   | Beat
   | HoldWanted
   | HoldCleared
   | StatusReported
   | WorkFinished
+  | Throttled
   | KeyVerified
   | KeyRefused;
 

@@ -27,6 +27,7 @@ import type { ToTelemetry } from '../messages/telemetry.js';
 import { now } from './clock.js';
 import { BEAT_INTERVAL_MS, MAILBOX_TURN, TICK_MS } from './limits.js';
 import { createMailbox, type Mailbox, outlivesSender } from './mailbox.js';
+import { openPauseBoard, type PauseBoard } from './pause-board.js';
 import { redactFacts, redactorOf } from './secrets.js';
 import type { WorkerBoot } from './settings.js';
 import { createWorkGuard, mayBeMoney, type WorkSource } from './work-slot.js';
@@ -72,6 +73,8 @@ export interface ActorContext<Self extends ActorName> {
    * again it is left out, and `otherwise` happens instead.
    */
   guarded(source: WorkSource, input: unknown, handle: () => void, otherwise?: () => void): void;
+  /** For the clients of the venue: its pauses, which all workers keep, and whom to tell of a reply 429. */
+  readonly restraint: { readonly pauses: PauseBoard; readonly onThrottled: (request: string) => void };
   log(level: LogLevel, event: string, fields?: Readonly<Record<string, unknown>>): void;
   metric(metric: MetricEffect): void;
   /** Drains the control port now, then says what holds. Call it as the last thing before a write leaves. */
@@ -372,6 +375,10 @@ export const hostActor = <Self extends ActorName>(
     },
     toSupervisor,
     guarded,
+    restraint: {
+      pauses: openPauseBoard(boot.pauses),
+      onThrottled: request => toSupervisor({ type: 'throttled', request }),
+    },
     log,
     metric: observe,
     control: () => {

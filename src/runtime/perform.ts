@@ -7,7 +7,7 @@ import type { ActorContext } from './actor-host.js';
  * @returns false when the effect is the actor's own and still has to be performed.
  */
 export const performCommon = <Self extends ActorName>(
-  context: ActorContext<Self>,
+  context: Omit<ActorContext<Self>, 'restraint'>,
   effect: { readonly type: string },
 ): boolean => {
   const common = effect as CommonEffect;

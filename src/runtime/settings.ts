@@ -145,6 +145,8 @@ export interface WorkerBoot {
   readonly facts: Readonly<Record<string, string>>;
   /** True when stdout is a terminal. */
   readonly terminal: boolean;
+  /** The pauses of the venue this worker talks to (runtime/pause-board.ts), shared with the others who do. */
+  readonly pauses?: SharedArrayBuffer;
   /** Memory that outlives an incarnation of this worker: what it was doing when it ended. Zeros at first. */
   readonly scratch?: SharedArrayBuffer;
 }

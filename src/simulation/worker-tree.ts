@@ -31,7 +31,7 @@ export interface Presence {
 }
 
 /** What a worker's part is given: the real host's context, and virtual time that ends with the worker. */
-export interface SimContext<Self extends ActorName> extends ActorContext<Self>, Presence {
+export interface SimContext<Self extends ActorName> extends Omit<ActorContext<Self>, 'restraint'>, Presence {
   /** Has `run` happen later, unless the worker is gone by then. */
   after(delayMs: number, what: string, run: () => void): void;
 }

@@ -8,6 +8,7 @@ import type { ActorName } from '../domain/step.js';
 import type { SupervisorInput } from '../domain/supervisor.js';
 import type { FromWorker, ToWorker } from '../messages/control.js';
 import { ROUTES } from '../messages/routes.js';
+import { PAUSE_BOARD_BYTES } from '../runtime/pause-board.js';
 import type { ApiCredentials, Endpoints, Settings, WorkerBoot } from '../runtime/settings.js';
 import type { ChildSpec } from './child-spec.js';
 import { WorkerLink } from './worker-link.js';
@@ -73,6 +74,11 @@ export class WorkerTree {
   private control: ControlState | null = null;
   /** Starts of each actor since the embedded exchange was started last. */
   private readonly startsOnEmbedded = new Map<ActorName, number>();
+  /** The pauses of the embedded exchange's endpoints, and of the real venue's. */
+  private readonly pauses = {
+    embedded: new SharedArrayBuffer(PAUSE_BOARD_BYTES),
+    venue: new SharedArrayBuffer(PAUSE_BOARD_BYTES),
+  };
   private credentials: ApiCredentials | null;
   /** A new key that the signers are proving. */
   private offered: ApiCredentials | null = null;
@@ -223,6 +229,7 @@ export class WorkerTree {
       credentials: spec.signs ? places.credentials : null,
       facts: Object.fromEntries(Object.entries(facts).filter(([name]) => !SECRET_FACTS.includes(name))),
       terminal: this.config.terminal,
+      pauses: this.talksToEmbedded(spec.actor) ? this.pauses.embedded : this.pauses.venue,
       ...(scratch === null ? {} : { scratch }),
     };
   }
@@ -261,6 +268,9 @@ export class WorkerTree {
         return;
       case 'work-finished':
         this.events.onInput({ type: 'work-finished', actor, reason: message.reason });
+        return;
+      case 'throttled':
+        this.events.onInput({ type: 'throttled', actor, request: message.request });
         return;
       case 'key-verified':
         this.events.onInput({ type: 'key-verified', actor, incarnation });

@@ -7,6 +7,7 @@ import {
   type WriteGuard,
 } from '#src/btcturk/rest-client.js';
 import type { SubmitOutcome } from '#src/domain/venue-port.js';
+import { openPauseBoard, PAUSE_BOARD_BYTES } from '#src/runtime/pause-board.js';
 import { CREDENTIALS, cancel, endpointsAt, instrument, SUBMITTED, submit } from './fixtures.js';
 import { type RawServer, response, startRawServer } from './raw-server.js';
 
@@ -55,6 +56,59 @@ describe('rest client over a raw socket', () => {
       orderType: 'buy',
       pairSymbol: 'BTCUSDT',
     });
+  });
+
+  it('keeps a pause that another client of the same venue was told of, also for what waits for a place', async () => {
+    const lines: string[] = [];
+    const throttled: string[] = [];
+    const memory = new SharedArrayBuffer(PAUSE_BOARD_BYTES);
+    await start(
+      (request, socket) => {
+        lines.push(request.split(' HTTP')[0] ?? '');
+        socket.write(
+          request.includes('/ticker')
+            ? response(200, '{"success":true,"message":null,"code":0,"data":[]}')
+            : response(429, '{}', { 'retry-after': '90' }),
+        );
+      },
+      {
+        pauses: openPauseBoard(memory),
+        onThrottled: request => void throttled.push(request),
+        concurrency: { read: 1 },
+      },
+    );
+    const other = createRestClient({
+      endpoints: endpointsAt(server.url),
+      credentials: CREDENTIALS,
+      pauses: openPauseBoard(memory),
+    });
+    try {
+      const [first, second] = await Promise.all([
+        client.read({ type: 'balances' }),
+        client.read({ type: 'balances' }),
+      ]);
+      const third = await other.read({ type: 'balances' });
+      expect(first).to.deep.include({ ok: false, failure: { type: 'rate-limited', retryAfterMs: 90_000 } });
+      for (const result of [second, third]) {
+        const failure = result.ok ? null : result.failure;
+        expect(failure).to.include({ type: 'rate-limited', unsent: true });
+        expect(failure?.type === 'rate-limited' && failure.retryAfterMs).to.be.within(1, 90_000);
+      }
+      await other.read({ type: 'ticker', symbol: 'BTCTRY' });
+      expect(lines).to.have.length(2);
+      expect(throttled).to.deep.equal(['GET /api/v1/users/balances']);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('tells of a write that was answered with 429, too', async () => {
+    const throttled: string[] = [];
+    await start((_request, socket) => socket.write(response(429, '{}')), {
+      onThrottled: request => void throttled.push(request),
+    });
+    expect((await send()).type).to.equal('unknown');
+    expect(throttled).to.deep.equal(['POST /api/v1/order']);
   });
 
   it('asks the guard once a connection stands, and sends nothing when it refuses', async () => {

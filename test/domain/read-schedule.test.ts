@@ -128,7 +128,7 @@ describe('the read schedule', () => {
     expect(probe(90_000).length).to.be.greaterThan(1);
   });
 
-  it('forgets that a bucket was closed when nobody wants to read from it any more', () => {
+  it('does not call a bucket closed that nobody reads from any more, and still probes it with one read', () => {
     const reads = schedule();
     wantRead(reads, balances, 'a', 0);
     const [sent] = sendDueReads(reads, at(0));
@@ -140,6 +140,22 @@ describe('the read schedule', () => {
     );
     expect(isThrottled(reads, at(4_000))).to.equal(true);
     expect(isThrottled(reads, at(5_001))).to.equal(false);
+    wantRead(reads, balances, 'b', 0);
+    wantRead(reads, balances, 'c', 0);
+    expect(sendDueReads(reads, at(40_000))).to.have.length(1);
+    expect(sendDueReads(reads, at(50_000))).to.deep.equal([]);
+  });
+
+  it('counts no reply where a read did not leave because somebody else was told to wait', () => {
+    const reads = schedule();
+    wantRead(reads, balances, 'a', 0);
+    const [sent] = sendDueReads(reads, at(0));
+    const unsent: ReadFailure = { type: 'rate-limited', retryAfterMs: 5_000, unsent: true };
+    expect(settleRead(reads, sent?.requestId ?? 0, failed(balances, unsent), at(0)).type).to.equal('failed');
+    expect(readRates(reads, at(10)).throttledPerMinute).to.equal(0);
+    wantRead(reads, balances, 'b', 0);
+    expect(sendDueReads(reads, at(4_900))).to.deep.equal([]);
+    expect(sendDueReads(reads, at(5_001))).to.have.length(1);
   });
 
   it('stops everything signed at the third refusal of the key in a row, until it is let go on', () => {

@@ -23,8 +23,11 @@ describe('the supervisor’s start', () => {
   it('lets nothing be written before every worker is up and the account is proven', () => {
     const world = new World();
     expect(world.control).to.include({ state: 'observe-only', maySubmit: false, mayCancel: false });
+    world.manners.set('execution', 'never-ready');
+    world.settle();
     world.clear('reconciliation', 'starting');
     expect(world.control?.maySubmit).to.equal(false);
+    world.threads.get('execution')!.manner = 'good';
     world.settle();
     expect(world.control).to.include({ state: 'live', maySubmit: true });
 
@@ -679,6 +682,21 @@ describe('a canary run', () => {
   });
 });
 
+describe('the word that the account is proven', () => {
+  it('counts from a reconciliation that lives, and from nobody else', () => {
+    const world = new World().run();
+    world.crash('paper-exchange');
+    expect(world.status.workers.reconciliation?.status).to.equal('draining');
+    world.clear('reconciliation', 'starting');
+    world.settle();
+    world.clear('execution', 'starting');
+    world.clear('reconciliation', 'starting', 'workers');
+    expect(keys(world)).to.deep.equal(['starting']);
+    world.clear('reconciliation', 'starting');
+    expect(keys(world)).to.deep.equal([]);
+  });
+});
+
 describe('the supervisor’s breaker', () => {
   it('half-opens a stale book when its detector says so, and closes it after a quiet trial', () => {
     const world = new World().run();
@@ -692,6 +710,44 @@ describe('the supervisor’s breaker', () => {
     expect(world.control?.maySubmit).to.equal(false);
     world.pass(200);
     expect(world.control?.maySubmit).to.equal(true);
+  });
+
+  it('adds the replies 429 of all workers up: the third within a minute stops orders, and a calm minute begins a trial', () => {
+    const world = new World().run();
+    const reply = (actor: ActorName): void =>
+      world.feed({ type: 'throttled', actor, request: 'GET /api/v2/server/time' });
+    reply('market-data');
+    world.pass(61_000);
+    reply('execution');
+    reply('reconciliation');
+    expect(keys(world)).to.deep.equal([]);
+    world.pass(30_000);
+    reply('market-data');
+    expect(keys(world)).to.deep.equal(['rest-429:venue']);
+    expect(world.control).to.include({ state: 'paused', maySubmit: false });
+    expect(world.status.holds[0]?.detail).to.contain('GET /api/v2/server/time of market-data');
+    world.pass(29_000);
+    expect(world.status.holds[0]?.circuit).to.equal('open');
+    world.pass(2_000);
+    expect(world.status.holds[0]?.circuit).to.equal('half-open');
+    reply('execution');
+    expect(keys(world)).to.deep.equal(['rest-429:venue']);
+    world.pass(6_000);
+    expect(keys(world)).to.deep.equal([]);
+  });
+
+  it('does not let a replaced worker take the count of its replies with it', () => {
+    const world = new World().run();
+    for (const actor of ['reconciliation', 'execution'] as const)
+      world.feed({ type: 'throttled', actor, request: 'GET /api/v2/server/time' });
+    world.crash('reconciliation');
+    world.settle();
+    world.feed({ type: 'throttled', actor: 'reconciliation', request: 'GET /api/v2/server/time' });
+    expect(keys(world)).to.include('rest-429:venue');
+    world.crash('reconciliation');
+    world.settle();
+    world.pass(1_000);
+    expect(keys(world)).to.include('rest-429:venue');
   });
 
   it('reports every change of a circuit as a number per cause', () => {
@@ -806,7 +862,10 @@ describe('the supervisor in any history', () => {
         world.want('execution', each.cause, each.subject);
         return;
       case 'clear':
-        world.clear('execution', each.cause, each.subject);
+        // A reconciliation that is not up has nothing to say.
+        if (each.cause !== 'starting') world.clear('execution', each.cause, each.subject);
+        else if (world.threads.get('reconciliation')?.ready === true)
+          world.clear('reconciliation', each.cause, each.subject);
         return;
       case 'pass':
         world.pass(each.ms, each.settle);
