@@ -4,18 +4,29 @@
  */
 import { createPublicFrameReader, type PublicFrameReader } from '../btcturk/public-frames.js';
 import { type Instrument, lotSize, tickSize } from '../domain/instrument.js';
-import { applyDifference, applySnapshot, initialOrderBook, lotsAt, ticksAt } from '../domain/order-book.js';
-import type { FrameTrade } from '../domain/public-frame.js';
+import {
+  applyNextPairs,
+  applySnapshot,
+  GONE,
+  initialOrderBook,
+  lotsAt,
+  type OrderBook,
+  ticksAt,
+} from '../domain/order-book.js';
+import { type FrameTrade, LEVEL_DELETE } from '../domain/public-frame.js';
 import { type Listing, priceDecimals } from '../exchange/instruments.js';
 
 /** What an event is. Trades are named by their aggressor. */
 export const TAPE_KINDS = { snapshot: 0, difference: 1, 'buy-trade': 2, 'sell-trade': 3 } as const;
 const { snapshot: SNAPSHOT, difference: DIFFERENCE } = TAPE_KINDS;
 
+/** Whole numbers: 32 bits wide where all of a tape's fit, else as doubles. */
+export type TapeNumbers = Int32Array | Float64Array;
+
 /**
- * Events in order of arrival. Event `n` has its numbers at `numbers[offsets[n] .. offsets[n + 1]]`:
- * a snapshot has `ticks, lots` pairs and a difference `action, ticks, lots` triples, bids first, asks from `splits[n]`
- * on; a trade has `ticks, lots, trade id (NaN when it is not a whole number), venue time`.
+ * Events in order of arrival. Event `n` has `ticks, lots` pairs at `numbers[offsets[n] .. offsets[n + 1]]`: the levels
+ * of a snapshot or the changes of a difference ({@link GONE} lots for a deleted level), bids first, asks from
+ * `splits[n]` on; of a trade its one pair.
  */
 export interface MarketTape {
   readonly listings: readonly Listing[];
@@ -27,7 +38,9 @@ export interface MarketTape {
   readonly symbols: Uint8Array;
   readonly offsets: Uint32Array;
   readonly splits: Uint32Array;
-  readonly numbers: Float64Array;
+  readonly numbers: TapeNumbers;
+  /** By event: a trade's id, NaN when it is not a whole number and for books. */
+  readonly tradeIds: Float64Array;
 }
 
 /** The instrument that the embedded exchange makes of a listing. */
@@ -72,7 +85,8 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
   let symbols = new Uint8Array(capacity);
   let offsets = new Uint32Array(capacity + 1);
   let splits = new Uint32Array(capacity);
-  let numbers = new Float64Array(capacity * 16);
+  let tradeIds = new Float64Array(capacity);
+  let numbers: TapeNumbers = new Int32Array(capacity * 16);
   let used = 0;
   let lastAtMs = Number.NEGATIVE_INFINITY;
 
@@ -84,15 +98,25 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
       symbols = grown(symbols, new Uint8Array(capacity));
       offsets = grown(offsets, new Uint32Array(capacity + 1));
       splits = grown(splits, new Uint32Array(capacity));
+      tradeIds = grown(tradeIds, new Float64Array(capacity));
     }
-    if (used + room > numbers.length)
-      numbers = grown(numbers, new Float64Array(Math.max(numbers.length * 2, used + room)));
+    if (used + room > numbers.length) {
+      const size = Math.max(numbers.length * 2, used + room);
+      numbers = grown(numbers, isNarrow(numbers) ? new Int32Array(size) : new Float64Array(size));
+    }
     // Arrival times may step back by a moment where a recorder's clock was set; what was heard later happened later.
     lastAtMs = Math.max(lastAtMs, at);
     atMs[length] = lastAtMs;
     kinds[length] = kind;
     symbols[length] = indexOf.get(symbol) ?? 0;
     splits[length] = used;
+    tradeIds[length] = Number.NaN;
+  };
+  const pair = (ticks: number, lots: number): void => {
+    if (isNarrow(numbers) && (ticks > INT32_MAX || lots > INT32_MAX))
+      numbers = grown(numbers, new Float64Array(numbers.length));
+    numbers[used++] = ticks;
+    numbers[used++] = lots;
   };
   const end = (): void => {
     length += 1;
@@ -104,19 +128,24 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
     frame: { readonly symbol: string; readonly bids: readonly number[]; readonly asks: readonly number[] },
   ): void => {
     begin(at, kind, frame.symbol, frame.bids.length + frame.asks.length);
-    for (const value of frame.bids) numbers[used++] = value;
+    levels(kind, frame.bids);
     splits[length] = used;
-    for (const value of frame.asks) numbers[used++] = value;
+    levels(kind, frame.asks);
     end();
+  };
+  const levels = (kind: number, read: readonly number[]): void => {
+    if (kind === SNAPSHOT)
+      for (let index = 0; index < read.length; index += 2) pair(read[index] ?? 0, read[index + 1] ?? 0);
+    else
+      for (let index = 0; index < read.length; index += 3)
+        pair(read[index + 1] ?? 0, read[index] === LEVEL_DELETE ? GONE : (read[index + 2] ?? 0));
   };
   const trade = (at: number, symbol: string, made: FrameTrade): void => {
     const index = indexOf.get(symbol) ?? 0;
-    begin(at, made.side === 'buy' ? TAPE_KINDS['buy-trade'] : TAPE_KINDS['sell-trade'], symbol, 4);
+    begin(at, made.side === 'buy' ? TAPE_KINDS['buy-trade'] : TAPE_KINDS['sell-trade'], symbol, 2);
     const id = Number(made.tradeId);
-    numbers[used++] = Number(made.price / (ticksOf[index] ?? 1n));
-    numbers[used++] = Number(made.quantity / (lotsOf[index] ?? 1n));
-    numbers[used++] = Number.isSafeInteger(id) && String(id) === made.tradeId ? id : Number.NaN;
-    numbers[used++] = made.tradedAtMs;
+    if (Number.isSafeInteger(id) && String(id) === made.tradeId) tradeIds[length] = id;
+    pair(Number(made.price / (ticksOf[index] ?? 1n)), Number(made.quantity / (lotsOf[index] ?? 1n)));
     end();
   };
 
@@ -148,13 +177,32 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
       offsets: offsets.slice(0, length + 1),
       splits: splits.slice(0, length),
       numbers: numbers.slice(0, used),
+      tradeIds: tradeIds.slice(0, length),
     }),
   };
 };
 
-const grown = <T extends Float64Array | Uint8Array | Uint32Array>(from: T, to: T): T => {
-  to.set(from as never);
+const INT32_MAX = 2 ** 31 - 1;
+const isNarrow = (numbers: TapeNumbers): boolean => numbers instanceof Int32Array;
+
+const grown = <T extends TapeNumbers | Uint8Array | Uint32Array>(from: ArrayLike<number>, to: T): T => {
+  to.set(from);
   return to;
+};
+
+/** Applies a snapshot or difference of a tape to the book that its earlier events made. */
+export const applyTapeBook = (book: OrderBook, tape: MarketTape, event: number): void => {
+  const from = tape.offsets[event] ?? 0;
+  const split = tape.splits[event] ?? 0;
+  const to = tape.offsets[event + 1] ?? 0;
+  if (tape.kinds[event] === SNAPSHOT)
+    applySnapshot(
+      book,
+      book.changeSet + 1,
+      tape.numbers.subarray(from, split),
+      tape.numbers.subarray(split, to),
+    );
+  else applyNextPairs(book, tape.numbers, from, split, to);
 };
 
 /** The part of a tape from its beginning to `untilMs` (inclusive), sharing its memory. */
@@ -178,17 +226,9 @@ export const tapeBetween = (tape: MarketTape, fromMs: number, toMs: number): Mar
   const begin = tapeUntil(tape, fromMs - 0.001).length;
   if (begin === 0) return { ...tape, length: end };
   const books = tape.listings.map(() => initialOrderBook());
-  let changeSet = 0;
   for (let event = 0; event < begin; event++) {
-    const kind = tape.kinds[event] ?? 0;
     const book = books[tape.symbols[event] ?? 0];
-    if (kind > DIFFERENCE || book === undefined) continue;
-    const split = tape.splits[event] ?? 0;
-    const bids = tape.numbers.subarray(tape.offsets[event], split);
-    const asks = tape.numbers.subarray(split, tape.offsets[event + 1]);
-    changeSet += 1;
-    if (kind === SNAPSHOT) applySnapshot(book, changeSet, bids, asks);
-    else applyDifference(book, changeSet, bids, asks);
+    if ((tape.kinds[event] ?? 0) <= DIFFERENCE && book !== undefined) applyTapeBook(book, tape, event);
   }
   const numbers: number[] = [];
   const heads = books.flatMap((book, symbol) => {
@@ -213,7 +253,10 @@ export const tapeBetween = (tape: MarketTape, fromMs: number, toMs: number): Mar
     symbols: new Uint8Array(length),
     offsets: new Uint32Array(length + 1),
     splits: new Uint32Array(length),
-    numbers: new Float64Array(numbers.length + (tape.offsets[end] ?? 0) - base),
+    numbers: new (isNarrow(tape.numbers) ? Int32Array : Float64Array)(
+      numbers.length + (tape.offsets[end] ?? 0) - base,
+    ),
+    tradeIds: new Float64Array(length).fill(Number.NaN, 0, heads.length),
   };
   part.numbers.set(numbers);
   part.numbers.set(tape.numbers.subarray(base, tape.offsets[end]), numbers.length);
@@ -225,6 +268,7 @@ export const tapeBetween = (tape: MarketTape, fromMs: number, toMs: number): Mar
     part.splits[index] = head.split;
   }
   part.atMs.set(tape.atMs.subarray(begin, end), heads.length);
+  part.tradeIds.set(tape.tradeIds.subarray(begin, end), heads.length);
   part.kinds.set(tape.kinds.subarray(begin, end), heads.length);
   part.symbols.set(tape.symbols.subarray(begin, end), heads.length);
   for (let event = 0; event <= kept; event++)
