@@ -273,10 +273,12 @@ export const ticksAt = (book: OrderBook, which: 'bids' | 'asks', depth: number):
   return depth < count ? (pairs[2 * (count - 1 - depth)] as number) * sign : 0;
 };
 
-/** Lots of the level at `depth` (0 is the best); 0 past the end. */
-export const lotsAtDepth = (book: OrderBook, which: 'bids' | 'asks', depth: number): number => {
-  const { pairs, count } = book[which];
-  return depth < count ? (pairs[2 * (count - 1 - depth) + 1] as number) : 0;
+/** How many levels of a side are better than a price. */
+export const depthOf = (book: OrderBook, which: 'bids' | 'asks', ticks: number): number => {
+  const target = book[which];
+  const { pairs, count, sign } = target;
+  const index = indexOf(target, ticks * sign, count);
+  return count - index - (index < count && pairs[2 * index] === ticks * sign ? 1 : 0);
 };
 
 /** A copy of the window in the layout of book-view.ts. */
@@ -286,20 +288,21 @@ export const levelsOf = ({ bids, asks }: OrderBook): BookLevels => {
   const levels = new Float64Array(2 + 2 * (bidCount + askCount));
   levels[0] = bidCount;
   levels[1] = askCount;
-  copyLevels(bids, bidCount, levels, 2);
-  copyLevels(asks, askCount, levels, 2 + 2 * bidCount);
+  copyLevels(bids, 0, bidCount, levels, 2);
+  copyLevels(asks, 0, askCount, levels, 2 + 2 * bidCount);
   return levels;
 };
 
-/** Writes the best levels of a side into an array as `ticks, lots` pairs, best first, beginning at `to`. */
+/** Writes the levels of a side from one depth up to another into an array, as `ticks, lots` pairs beginning at `to`. */
 export const copyLevels = (
   { pairs, count, sign }: OrderBook['bids'],
-  most: number,
+  fromDepth: number,
+  toDepth: number,
   target: Float64Array,
   to: number,
 ): void => {
   let at = to;
-  for (let from = 2 * count - 2, end = from - 2 * most; from > end; from -= 2) {
+  for (let from = 2 * (count - 1 - fromDepth), end = 2 * (count - 1 - toDepth); from > end; from -= 2) {
     target[at++] = (pairs[from] as number) * sign;
     target[at++] = pairs[from + 1] as number;
   }

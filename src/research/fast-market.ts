@@ -14,10 +14,10 @@ import { type Instrument, lotSize, type Side, tickSize } from '../domain/instrum
 import { divide, min, type Price, type Quantity } from '../domain/money.js';
 import {
   copyLevels,
+  depthOf,
   GONE,
   initialOrderBook,
   lotsAt,
-  lotsAtDepth,
   type OrderBook,
   ticksAt,
   WINDOW_LEVELS,
@@ -467,7 +467,7 @@ const createPictures = () => {
       const shown = overlay === null ? NOBODY : shownOtherwise(overlay, side);
       if (shown.length === 0) {
         const most = Math.min(levels.count, WINDOW_LEVELS);
-        copyLevels(levels, most, slab, to);
+        copyLevels(levels, 0, most, slab, to);
         to += 2 * most;
       } else to = overlaid(book, side, shown, slab, to);
       slab[side === 'buy' ? begin : begin + 1] = (to - from) / 2;
@@ -497,25 +497,24 @@ const overlaid = (
   const most = begin + 2 * WINDOW_LEVELS;
   let to = begin;
   let depth = 0;
-  let next = 0;
-  while (to < most && (depth < count || next < shown.length)) {
-    const change = shown[next];
-    const ticks = depth < count ? ticksAt(book, which, depth) : Number.NaN;
-    let level = ticks;
-    let lots = 0;
-    if (change === undefined || better(side, ticks, change[0])) {
-      lots = lotsAtDepth(book, which, depth);
-      depth += 1;
-    } else {
-      level = change[0];
-      const stated = level === ticks ? lotsAtDepth(book, which, depth) : 0;
-      lots = change[1] > 0 ? change[1] : stated + change[1];
-      if (level === ticks) depth += 1;
-      next += 1;
-      if (lots <= 0) continue;
-    }
-    target[to++] = level;
-    target[to++] = lots;
+  /** Copies what is stated down to a depth, as far as there is room. */
+  const copyTo = (until: number): void => {
+    const end = Math.min(until, depth + (most - to) / 2);
+    copyLevels(book[which], depth, end, target, to);
+    to += 2 * (end - depth);
+    depth = until;
+  };
+  for (const [ticks, lots] of shown) {
+    const place = Math.min(depthOf(book, which, ticks), count);
+    if (place > depth) copyTo(place);
+    const isStated = place === depth && place < count && ticksAt(book, which, place) === ticks;
+    const stated = isStated ? lotsAt(book, which, ticks) : 0;
+    if (isStated) depth += 1;
+    const left = lots > 0 ? lots : stated + lots;
+    if (left <= 0 || to === most) continue;
+    target[to++] = ticks;
+    target[to++] = left;
   }
+  copyTo(count);
   return to;
 };

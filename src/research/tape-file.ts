@@ -9,7 +9,7 @@ import { endianness } from 'node:os';
 import { z } from 'zod';
 import { formatDecimal, parseDecimal } from '../domain/money.js';
 import type { Listing } from '../exchange/instruments.js';
-import { linesOfRecording, openRecording, RecordingError } from '../exchange/recording.js';
+import { bytesOfRecording, openRecording, RecordingError } from '../exchange/recording.js';
 import { createTapeBuilder, type MarketTape, type TapeNumbers } from './tape.js';
 
 const KIND = 'BBTAPE';
@@ -45,20 +45,28 @@ export const readTape = async (path: string): Promise<MarketTape> => {
   return tapeOfLines(path, listings);
 };
 
+const LINE_FEED = 10;
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
+
 const tapeOfLines = async (path: string, listings: readonly Listing[]): Promise<MarketTape> => {
   const builder = createTapeBuilder(listings);
   let line = 0;
-  for await (const batch of linesOfRecording(path))
-    for (const text of batch) {
+  for await (const bytes of bytesOfRecording(path))
+    for (let from = line === 0 && bytes.indexOf(BYTE_ORDER_MARK) === 0 ? 3 : 0; from < bytes.length; ) {
+      const feed = bytes.indexOf(LINE_FEED, from);
+      const to = feed === -1 ? bytes.length : feed;
       line += 1;
-      if (text === '') continue;
-      const problem = takeLine(text, builder);
-      if (problem !== null) throw new RecordingError(`recording ${path}: ${problem} (line ${line})`);
+      if (!builder.line(bytes, from, to)) {
+        const problem = takeLine(bytes.toString('utf8', from, to), builder);
+        if (problem !== null) throw new RecordingError(`recording ${path}: ${problem} (line ${line})`);
+      }
+      from = to + 1;
     }
   return builder.finish();
 };
 
 const takeLine = (text: string, builder: ReturnType<typeof createTapeBuilder>): string | null => {
+  if (text === '') return null;
   let parsed: { readonly at?: unknown; readonly frame?: unknown };
   try {
     parsed = JSON.parse(text) as typeof parsed;

@@ -15,6 +15,7 @@ import {
 } from '../domain/order-book.js';
 import { type FrameTrade, LEVEL_DELETE } from '../domain/public-frame.js';
 import { type Listing, priceDecimals } from '../exchange/instruments.js';
+import { createLineScanner, SCANNED } from './line-scanner.js';
 
 /** What an event is. Trades are named by their aggressor. */
 export const TAPE_KINDS = { snapshot: 0, difference: 1, 'buy-trade': 2, 'sell-trade': 3 } as const;
@@ -68,6 +69,11 @@ export interface TapeBuilder {
    * @returns what is wrong with it, or null
    */
   frame(value: unknown, atMs: number): string | null;
+  /**
+   * Takes the line of a recording in `bytes[from .. to)`, if it is written as they mostly are (line-scanner.ts).
+   * @returns false when it is not: nothing was taken, and its frame has to be parsed
+   */
+  line(bytes: Uint8Array, from: number, to: number): boolean;
   finish(): MarketTape;
 }
 
@@ -75,6 +81,7 @@ export interface TapeBuilder {
 export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => {
   const instruments = listings.map(instrumentOf);
   const reader: PublicFrameReader = createPublicFrameReader(instruments);
+  const scanner = createLineScanner(instruments);
   const indexOf = new Map(listings.map(({ symbol }, index) => [symbol, index]));
   const ticksOf = instruments.map(tickSize);
   const lotsOf = instruments.map(lotSize);
@@ -90,7 +97,7 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
   let used = 0;
   let lastAtMs = Number.NEGATIVE_INFINITY;
 
-  const begin = (at: number, kind: number, symbol: string, room: number): void => {
+  const begin = (at: number, kind: number, market: number, room: number): void => {
     if (length === capacity) {
       capacity *= 2;
       atMs = grown(atMs, new Float64Array(capacity));
@@ -108,7 +115,7 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
     lastAtMs = Math.max(lastAtMs, at);
     atMs[length] = lastAtMs;
     kinds[length] = kind;
-    symbols[length] = indexOf.get(symbol) ?? 0;
+    symbols[length] = market;
     splits[length] = used;
     tradeIds[length] = Number.NaN;
   };
@@ -127,7 +134,7 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
     kind: number,
     frame: { readonly symbol: string; readonly bids: readonly number[]; readonly asks: readonly number[] },
   ): void => {
-    begin(at, kind, frame.symbol, frame.bids.length + frame.asks.length);
+    begin(at, kind, indexOf.get(frame.symbol) ?? 0, frame.bids.length + frame.asks.length);
     levels(kind, frame.bids);
     splits[length] = used;
     levels(kind, frame.asks);
@@ -142,14 +149,45 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
   };
   const trade = (at: number, symbol: string, made: FrameTrade): void => {
     const index = indexOf.get(symbol) ?? 0;
-    begin(at, made.side === 'buy' ? TAPE_KINDS['buy-trade'] : TAPE_KINDS['sell-trade'], symbol, 2);
+    begin(at, made.side === 'buy' ? TAPE_KINDS['buy-trade'] : TAPE_KINDS['sell-trade'], index, 2);
     const id = Number(made.tradeId);
     if (Number.isSafeInteger(id) && String(id) === made.tradeId) tradeIds[length] = id;
     pair(Number(made.price / (ticksOf[index] ?? 1n)), Number(made.quantity / (lotsOf[index] ?? 1n)));
     end();
   };
 
+  const scannedPairs = (read: Float64Array, count: number): void => {
+    for (let index = 0; index < count; index += 2) pair(read[index] as number, read[index + 1] as number);
+  };
+  const scanned = (kind: number): void => {
+    const { line } = scanner;
+    begin(line.atMs, kind, line.market, line.bidNumbers + line.askNumbers);
+    if (kind > DIFFERENCE) tradeIds[length] = line.tradeId;
+    scannedPairs(line.bids, line.bidNumbers);
+    if (kind <= DIFFERENCE) splits[length] = used;
+    scannedPairs(line.asks, line.askNumbers);
+    end();
+  };
+
   return {
+    line: (bytes, from, to) => {
+      switch (scanner.scan(bytes, from, to)) {
+        case SCANNED.snapshot:
+          scanned(SNAPSHOT);
+          return true;
+        case SCANNED.difference:
+          scanned(DIFFERENCE);
+          return true;
+        case SCANNED['buy-trade']:
+          scanned(TAPE_KINDS['buy-trade']);
+          return true;
+        case SCANNED['sell-trade']:
+          scanned(TAPE_KINDS['sell-trade']);
+          return true;
+        default:
+          return false;
+      }
+    },
     frame: (value, at) => {
       const frame = reader.readValue(value);
       switch (frame.type) {
