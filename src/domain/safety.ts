@@ -1,4 +1,4 @@
-import type { Traced } from './step.js';
+import type { ActorName, Traced } from './step.js';
 
 /** From strictest to freest (design: safety state). Computed from mode flags and holds, never set. */
 export const TRADING_STATES = ['observe-only', 'killed', 'dry-run', 'cancel-only', 'paused', 'live'] as const;
@@ -42,6 +42,9 @@ export interface Hold {
 
 export const holdKey = (cause: HoldCause, subject: string): string =>
   subject === '' ? cause : `${cause}:${subject}`;
+
+/** Subject of the `invariant` hold that stands while a worker leaves out what may be money. */
+export const poisonSubject = (actor: ActorName): string => `poison:${actor}`;
 
 /** An actor's detector asks for a hold; the supervisor owns the set. Idempotent per key. */
 export interface HoldWanted extends Traced {

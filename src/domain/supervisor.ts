@@ -31,7 +31,7 @@ import {
 import type { LedgerRecord } from './ledger-records.js';
 import { countReadiness, type DrillRecord, type ReadinessRecord } from './readiness.js';
 import { type RestartBudget, refill, restartBudget, spend } from './restart-budget.js';
-import { type ControlState, type Hold, type HoldCause, holdKey, type Mode } from './safety.js';
+import { type ControlState, type Hold, type HoldCause, holdKey, type Mode, poisonSubject } from './safety.js';
 import type { LogEffect, MetricEffect, Now, Stepped } from './step.js';
 import { type ActorName, type EventId, type EventIds, eventIds, type LogLevel, nextEventId } from './step.js';
 import { type SafetyFacts, tradingControl } from './trading-state.js';
@@ -68,6 +68,12 @@ export interface SupervisorLimits {
   readonly crashWindowMs: number;
 }
 
+/** An input that a worker crashed on too often, `<source>:<fingerprint>`, and that it leaves out. */
+export interface QuarantinedInput {
+  readonly actor: ActorName;
+  readonly input: string;
+}
+
 export interface SupervisorConfig {
   readonly children: readonly ChildRule[];
   readonly limits: SupervisorLimits;
@@ -78,6 +84,8 @@ export interface SupervisorConfig {
   readonly shutdownOpenOrders: 'leave' | 'cancel';
   /** Holds of an earlier run that survive a restart. */
   readonly restoredHolds: readonly Hold[];
+  /** What an earlier run has left out; absent for nothing. */
+  readonly quarantined?: readonly QuarantinedInput[];
   /** Which program this is; kept with a drill. */
   readonly build?: string;
   /** Digest of the effective configuration; in the banner and the audit. */
@@ -187,6 +195,8 @@ export type SupervisorEffect =
   | { readonly type: 'renew-lease'; readonly untilMonoMs: number }
   /** The holds that survive a restart, all of them: written beside the ledger, which may be down. */
   | { readonly type: 'latch'; readonly holds: readonly Hold[] }
+  /** The inputs that are left out, all of them: written beside the ledger. */
+  | { readonly type: 'save-quarantine'; readonly inputs: readonly QuarantinedInput[] }
   | { readonly type: 'record'; readonly record: LedgerRecord }
   | { readonly type: 'save-readiness'; readonly record: ReadinessRecord }
   | { readonly type: 'save-drill'; readonly record: DrillRecord }
@@ -334,7 +344,9 @@ export const initialSupervisor = (config: SupervisorConfig): SupervisorState => 
       restarts: 0,
       measuredAtMonoMs: 0,
       crashesOn: new Map(),
-      quarantined: [],
+      quarantined: (config.quarantined ?? []).flatMap(({ actor, input }) =>
+        actor === rule.actor ? [input] : [],
+      ),
       facts: {},
     })),
     phase: 'idle',
@@ -783,6 +795,7 @@ class Turn {
     child.quarantined = [...child.quarantined, input].slice(-POISONS_WATCHED);
     this.log('error', 'input-quarantined', { worker: actor, input, crashes });
     this.metric('counter', 'btcbot_inputs_quarantined_total', 1, { actor });
+    this.saveQuarantine();
     this.effects.push({
       type: 'record',
       record: {
@@ -795,6 +808,23 @@ class Turn {
         facts: { worker: actor, input, crashes },
       },
     });
+  }
+
+  private saveQuarantine(): void {
+    const inputs = this.state.children.flatMap(({ rule: { actor }, quarantined }) =>
+      quarantined.map(input => ({ actor, input })),
+    );
+    this.effects.push({ type: 'save-quarantine', inputs });
+  }
+
+  /** An operator has looked at what a worker left out: its next incarnation may try it again. */
+  private endQuarantine(subject: string): void {
+    for (const child of this.state.children) {
+      if (subject !== poisonSubject(child.rule.actor) || child.quarantined.length === 0) continue;
+      this.log('warn', 'quarantine-ended', { worker: child.rule.actor, inputs: child.quarantined });
+      child.quarantined = [];
+      this.saveQuarantine();
+    }
   }
 
   /** Stops what relied on a child; it starts again after the child has. */
@@ -1148,6 +1178,7 @@ class Turn {
     const change = releaseHold(holds, key, 'operator');
     if (change.type === 'refused') return [false, `refused: ${change.why}`];
     this.note(change, 'operator');
+    if (hold.cause === 'invariant') this.endQuarantine(hold.subject);
     if (hold.cause === 'restart-storm')
       for (const child of this.state.children)
         if (child.rule.actor === hold.subject && child.status === 'given-up') {

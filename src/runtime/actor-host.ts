@@ -10,7 +10,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
-import { type ControlState, holdKey } from '../domain/safety.js';
+import { type ControlState, holdKey, poisonSubject } from '../domain/safety.js';
 import {
   type ActorName,
   type EventIds,
@@ -179,8 +179,8 @@ export const hostActor = <Self extends ActorName>(
     observe({ type: 'log', actor: self, atMs: now().wallMs, level, event, fields });
 
   const told = new Set<string>();
-  const poisonSubject = `poison:${self}`;
-  const poisonHold = holdKey('invariant', poisonSubject);
+  const poison = poisonSubject(self);
+  const poisonHold = holdKey('invariant', poison);
   const guard = createWorkGuard(work ?? null, boot.quarantined ?? [], (source, name, input) => {
     observe({
       type: 'metric',
@@ -204,7 +204,7 @@ export const hostActor = <Self extends ActorName>(
       id,
       cause: name,
       holdCause: 'invariant',
-      subject: poisonSubject,
+      subject: poison,
       detail: `${self} crashed on ${name} again and again, and now leaves it out: it may have been money`,
     });
   });

@@ -7,21 +7,26 @@ import { HOLD_CAUSES, type Hold, type HoldCause, holdKey } from '../domain/safet
 
 export const latchPath = (stateDbPath: string): string => `${stateDbPath}.latch`;
 
+/** Writes a file whole, under its owner's eyes alone, and has it on disk before it goes on. @throws when the disk refuses. */
+export const replaceFile = (path: string, text: string): void => {
+  const temporary = `${path}.new`;
+  const file = openSync(temporary, 'w', 0o600);
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, path);
+};
+
 /** Replaces the file; no holds means no file. @throws when the disk refuses. */
 export const writeLatch = (path: string, holds: readonly Hold[]): void => {
   if (holds.length === 0) {
     rmSync(path, { force: true });
     return;
   }
-  const temporary = `${path}.new`;
-  const file = openSync(temporary, 'w', 0o600);
-  try {
-    writeSync(file, `${JSON.stringify(holds)}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(temporary, path);
+  replaceFile(path, `${JSON.stringify(holds)}\n`);
 };
 
 const asHold = (value: unknown): Hold | undefined => {

@@ -31,6 +31,7 @@ import {
   STOP_TOTAL_MS,
   TICK_MS,
 } from '../runtime/limits.js';
+import { quarantinePath, readQuarantine, writeQuarantine } from '../runtime/quarantine-file.js';
 import {
   drillPath,
   readDrill,
@@ -193,6 +194,7 @@ const supervise = (
   let redact = redactorOf(...secrets);
   const latch = latchPath(settings.stateDbPath);
   const readiness = readinessPath(settings.stateDbPath);
+  const quarantine = quarantinePath(settings.stateDbPath);
   let state = initialSupervisor({
     children: specs,
     limits: {
@@ -210,6 +212,7 @@ const supervise = (
     symbols: settings.symbols,
     shutdownOpenOrders: settings.shutdownOpenOrders,
     restoredHolds: readLatch(latch),
+    quarantined: readQuarantine(quarantine, buildId()),
     build: buildId(),
     configHash: settings.configHash,
     acknowledgement: LIVE_ACKNOWLEDGEMENT,
@@ -328,6 +331,13 @@ const supervise = (
           writeLatch(latch, effect.holds);
         } catch (error) {
           log('error', 'latch-not-written', { reason: (error as Error).message });
+        }
+        return;
+      case 'save-quarantine':
+        try {
+          writeQuarantine(quarantine, buildId(), effect.inputs);
+        } catch (error) {
+          log('error', 'quarantine-not-written', { reason: (error as Error).message });
         }
         return;
       case 'save-readiness':

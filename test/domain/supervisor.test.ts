@@ -4,6 +4,7 @@ import { degradations } from '#src/cli/health.js';
 import { CAUSES } from '#src/domain/breaker.js';
 import { HOLD_CAUSES, holdKey } from '#src/domain/safety.js';
 import type { ActorName } from '#src/domain/step.js';
+import type { QuarantinedInput } from '#src/domain/supervisor.js';
 import { START_WORKER_MS } from '#src/runtime/limits.js';
 import { childSpecs } from '#src/supervision/child-spec.js';
 import { runs } from '../runs.js';
@@ -607,6 +608,46 @@ describe('an input that a worker crashes on', () => {
         effect.record.event === 'input-quarantined',
     );
     expect(audit).to.not.equal(undefined);
+  });
+
+  const kept = (world: World): readonly QuarantinedInput[] | undefined =>
+    world.effects.flatMap(effect => (effect.type === 'save-quarantine' ? [effect.inputs] : [])).at(-1);
+
+  it('is kept for the next start, which leaves it out from the beginning', () => {
+    const world = new World().run();
+    for (let count = 0; count < 3; count++) crashOn(world, 'market-data', 'public-frame:aa');
+    expect(kept(world)).to.deep.equal([{ actor: 'market-data', input: 'public-frame:aa' }]);
+    const next = new World(
+      configOf({ quarantined: [...(kept(world) ?? []), { actor: 'execution', input: 'reconciliation:bb' }] }),
+    ).run();
+    expect(quarantined(next)).to.deep.equal([['public-frame:aa']]);
+    for (let count = 0; count < 3; count++) {
+      crashOn(next, 'market-data', 'public-frame:cc');
+      next.pass(20_000);
+    }
+    expect(kept(next)).to.have.deep.members([
+      { actor: 'market-data', input: 'public-frame:aa' },
+      { actor: 'market-data', input: 'public-frame:cc' },
+      { actor: 'execution', input: 'reconciliation:bb' },
+    ]);
+  });
+
+  it('may come to the next incarnation once an operator has released the hold that stands for it, and no other hold', () => {
+    const release = (world: World, key: string): void => {
+      expect(world.ask({ type: 'safe-mode-off', acknowledgement: 'I_UNDERSTAND', key }).ok).to.equal(true);
+    };
+    const inputs = [
+      { actor: 'ledger', input: 'execution:aa' },
+      { actor: 'market-data', input: 'public-frame:aa' },
+    ] as const;
+    const world = new World(configOf({ quarantined: inputs })).run();
+    world.want('ledger', 'invariant', 'poison:ledger');
+    world.want('reconciliation', 'invariant', 'account');
+    release(world, 'invariant:account');
+    expect(kept(world)).to.equal(undefined);
+    release(world, 'invariant:poison:ledger');
+    expect(kept(world)).to.deep.equal([inputs[1]]);
+    expect(world.logged('quarantine-ended')).to.have.length(1);
   });
 
   it('is told from others: crashes on different inputs, or on none, quarantine nothing and use the budget up', () => {

@@ -138,6 +138,13 @@ describe('the supervisor over worker threads', function () {
       bot.signal('SIGTERM');
       expect((await bot.exited).code).to.equal(0);
       expect(eventsOf(bot, 'worker-crashed')).to.deep.equal(['strategy', 'strategy', 'strategy']);
+      if (hold !== null) return;
+      // The next start knows it, and does not crash on it again.
+      const next = startBot({ folder: bot.folder, faults: { strategy: { fault, incarnations: 99 } } });
+      expect((await next.heard('input-skipped')).input).to.equal(quarantined.input);
+      next.signal('SIGTERM');
+      expect((await next.exited).code).to.equal(0);
+      expect(eventsOf(next, 'worker-crashed')).to.deep.equal([]);
     });
 
   it('latches when a worker keeps crashing, keeps control and telemetry up, and remembers it', async () => {
