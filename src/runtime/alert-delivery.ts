@@ -5,13 +5,26 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import type { Alert } from './alerts.js';
+import { monoMs } from './clock.js';
 import type { Settings } from './settings.js';
 
 const MAX_WAITING = 200;
-const ATTEMPTS = 6;
-const ATTEMPT_MS = 3_000;
-const FIRST_PAUSE_MS = 500;
-const MAX_PAUSE_MS = 30_000;
+const MAX_TOGETHER = 20;
+/**
+ * An alert must be there within 5 s of its event (RTS 6), also when the receiver hangs once: the first attempt ends early, and
+ * a receiver that is only slow has longer for the next ones.
+ */
+const FIRST_ATTEMPT_MS = 2_000;
+const MAX_ATTEMPT_MS = 8_000;
+const FIRST_PAUSE_MS = 250;
+/** Short, because what happens meanwhile waits for its end. */
+const MAX_PAUSE_MS = 5_000;
+/** What a receiver may ask for with `Retry-After`. */
+const MAX_ASKED_PAUSE_MS = 30_000;
+/** An outage of the network is what somebody must be told of when it is over. */
+const GIVE_UP_AFTER_MS = 900_000;
+/** A refusal of what we say, and not of the moment: so many, and the alert is given up. */
+const MAX_REFUSALS = 4;
 /** Telegram takes 4,096 characters a message. */
 const MAX_TEXT_CHARS = 4_000;
 
@@ -70,9 +83,36 @@ const failureOf = (error: unknown): string => {
   return typeof code === 'string' ? code : typeof name === 'string' ? name : 'failed';
 };
 
-/** Starts delivery. `log` hears of trouble, never of an address. */
-export const openDelivery = (channels: readonly Channel[], log: Log): AlertDelivery => {
-  const agent = new Agent({ connect: { timeout: ATTEMPT_MS }, pipelining: 1, connections: 1 });
+/** How long an attempt may take after so many that failed. */
+const attemptMs = (failed: number): number => Math.min(MAX_ATTEMPT_MS, FIRST_ATTEMPT_MS * 2 ** failed);
+/** How long to wait after so many attempts that failed. */
+const pauseMs = (failed: number): number => Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failed - 1));
+
+/** When the next attempt begins, ms after the first one, if so many hang until they are cut off. */
+export const delayAfterHanging = (attempts: number): number => {
+  let ms = 0;
+  for (let failed = 0; failed < attempts; failed++) ms += attemptMs(failed) + pauseMs(failed + 1);
+  return ms;
+};
+
+interface Refusal {
+  readonly why: string;
+  /** What the receiver asks for. */
+  readonly waitMs: number;
+  /** The receiver will say the same again. */
+  readonly lasting: boolean;
+}
+
+/**
+ * Starts delivery. `log` hears of trouble, never of an address.
+ * @param giveUpAfterMs how long an alert is tried
+ */
+export const openDelivery = (
+  channels: readonly Channel[],
+  log: Log,
+  giveUpAfterMs = GIVE_UP_AFTER_MS,
+): AlertDelivery => {
+  const agent = new Agent({ connect: { timeout: MAX_ATTEMPT_MS }, pipelining: 1, connections: 1 });
   const ending = new AbortController();
   let dropped = 0;
   let delivered = 0;
@@ -91,51 +131,74 @@ export const openDelivery = (channels: readonly Channel[], log: Log): AlertDeliv
     });
 
   const lanes = channels.map(channel => {
-    const waiting: Alert[] = [];
+    let waiting: { readonly alert: Alert; readonly sinceMonoMs: number }[] = [];
+    /** How many of them, from the first, are on their way. */
+    let together = 0;
     let running: Promise<void> | null = null;
 
-    /** @returns null when it was taken, else why not, and how long the receiver wants us to wait. */
-    const attempt = async (body: string): Promise<{ why: string; waitMs: number } | null> => {
+    /** @returns null when it was taken. */
+    const attempt = async (body: string, withinMs: number): Promise<Refusal | null> => {
       try {
         const reply = await request(channel.url, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
           body,
           dispatcher: agent,
-          signal: AbortSignal.any([AbortSignal.timeout(ATTEMPT_MS), ending.signal]),
+          signal: AbortSignal.any([AbortSignal.timeout(withinMs), ending.signal]),
         });
         await reply.body.dump();
-        if (reply.statusCode >= 200 && reply.statusCode < 300) return null;
+        const { statusCode } = reply;
+        if (statusCode >= 200 && statusCode < 300) return null;
         const after = Number(reply.headers['retry-after']);
-        return { why: `status ${reply.statusCode}`, waitMs: after > 0 ? after * 1_000 : 0 };
+        return {
+          why: `status ${statusCode}`,
+          waitMs: after > 0 ? Math.min(MAX_ASKED_PAUSE_MS, after * 1_000) : 0,
+          lasting: statusCode >= 400 && statusCode < 500 && statusCode !== 408 && statusCode !== 429,
+        };
       } catch (error) {
-        return { why: failureOf(error), waitMs: 0 };
+        return { why: failureOf(error), waitMs: 0, lasting: false };
       }
     };
 
     const run = async (): Promise<void> => {
+      let failed = 0;
+      let refusals = 0;
       while (waiting.length > 0 && !ending.signal.aborted) {
-        const batch = waiting.splice(0, 20);
-        const body = JSON.stringify(channel.bodyFor(batch));
-        let refusal = await attempt(body);
-        for (let tried = 1; refusal !== null && tried < ATTEMPTS && !ending.signal.aborted; tried++) {
-          await pause(Math.min(MAX_PAUSE_MS, Math.max(FIRST_PAUSE_MS * 2 ** (tried - 1), refusal.waitMs)));
-          refusal = await attempt(body);
-        }
+        // Whatever has come in since the last attempt goes with it.
+        const batch = waiting.slice(0, MAX_TOGETHER);
+        together = batch.length;
+        const refusal = await attempt(
+          JSON.stringify(channel.bodyFor(batch.map(({ alert }) => alert))),
+          attemptMs(failed),
+        );
+        together = 0;
         if (refusal === null) {
           delivered += batch.length;
+          waiting = waiting.filter(each => !batch.includes(each));
+          failed = 0;
+          refusals = 0;
           continue;
         }
-        dropped += batch.length;
-        log('alert-not-delivered', { channel: channel.name, alerts: batch.length, why: refusal.why });
+        failed += 1;
+        refusals = refusal.lasting ? refusals + 1 : 0;
+        const since = monoMs() - giveUpAfterMs;
+        const lost =
+          refusals >= MAX_REFUSALS ? batch : batch.filter(({ sinceMonoMs }) => sinceMonoMs <= since);
+        if (lost.length > 0) {
+          dropped += lost.length;
+          waiting = waiting.filter(each => !lost.includes(each));
+          refusals = 0;
+          log('alert-not-delivered', { channel: channel.name, alerts: lost.length, why: refusal.why });
+        }
+        await pause(Math.max(pauseMs(failed), refusal.waitMs));
       }
     };
 
     return {
       push(alert: Alert): void {
-        waiting.push(alert);
+        waiting.push({ alert, sinceMonoMs: monoMs() });
         if (waiting.length > MAX_WAITING) {
-          waiting.shift();
+          waiting.splice(together, 1);
           dropped += 1;
         }
         running ??= run().finally(() => {

@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { HOLD_CAUSES } from '#src/domain/safety.js';
 import type { LogLine } from '#src/messages/telemetry.js';
-import { type AlertDelivery, channelsOf, openDelivery } from '#src/runtime/alert-delivery.js';
+import {
+  type AlertDelivery,
+  channelsOf,
+  delayAfterHanging,
+  openDelivery,
+} from '#src/runtime/alert-delivery.js';
 import { ALERTS, type Alert, alertsOf, newAlertMemory } from '#src/runtime/alerts.js';
 import { botFolder, removeFolder } from '../support/bot.js';
 
@@ -184,8 +189,21 @@ describe('alert delivery', () => {
     server.close();
     removeFolder(folder);
   });
-  const open = (settings: Parameters<typeof channelsOf>[0]): AlertDelivery => {
-    delivery = openDelivery(channelsOf(settings), (_event, fields) => logged.push(fields));
+  let onLogged: (() => void) | null = null;
+  const untilLogged = (): Promise<void> =>
+    new Promise(resolve => {
+      onLogged = resolve;
+      if (logged.length > 0) resolve();
+    });
+  const open = (settings: Parameters<typeof channelsOf>[0], giveUpAfterMs?: number): AlertDelivery => {
+    delivery = openDelivery(
+      channelsOf(settings),
+      (_event, fields) => {
+        logged.push(fields);
+        onLogged?.();
+      },
+      giveUpAfterMs,
+    );
     return delivery;
   };
 
@@ -220,6 +238,43 @@ describe('alert delivery', () => {
     ]);
     expect(opened.delivered).to.equal(1);
   });
+
+  it('tries a receiver that hangs again in time for the 5 s an alert may take, and twice in any case', () => {
+    expect(delayAfterHanging(0)).to.equal(0);
+    expect(delayAfterHanging(1)).to.be.lessThan(3_000);
+    expect(delayAfterHanging(2)).to.be.lessThan(8_000);
+  });
+
+  it('goes on trying while a receiver is down, and takes along what happened meanwhile', async () => {
+    answer = (_request, count) => (count <= 3 ? 503 : 200);
+    const opened = open({ webhookUrl: url(), telegram: null });
+    opened.send(alert('the first'));
+    await arrived(1);
+    opened.send(alert('the second'));
+    await arrived(4);
+    await opened.close(5_000);
+    expect(received[0]?.body.alerts?.map(({ text }) => text)).to.deep.equal(['the first']);
+    expect(received[3]?.body.alerts?.map(({ text }) => text)).to.deep.equal(['the first', 'the second']);
+    expect([opened.delivered, opened.dropped, logged.length]).to.deep.equal([2, 0, 0]);
+  });
+
+  for (const [why, status, giveUpAfterMs, attempts] of [
+    ['it has been tried for long', 503, 0, 1],
+    ['the receiver refuses it for what it is', 404, undefined, 4],
+  ] as const)
+    it(`gives an alert up when ${why}, counts it, says so, and takes the next one`, async () => {
+      answer = (_request, count) => (count <= attempts ? status : 200);
+      const opened = open({ webhookUrl: url(), telegram: null }, giveUpAfterMs);
+      opened.send(alert('the lost one'));
+      await arrived(attempts);
+      await untilLogged();
+      opened.send(alert('the next one'));
+      await arrived(attempts + 1);
+      await opened.close(5_000);
+      expect(logged).to.deep.equal([{ channel: 'webhook', alerts: 1, why: `status ${status}` }]);
+      expect([opened.delivered, opened.dropped]).to.deep.equal([1, 1]);
+      expect(received.at(-1)?.body.alerts?.map(({ text }) => text)).to.deep.equal(['the next one']);
+    });
 
   it('never waits for a receiver that hangs, drops the oldest beyond its bound, and ends in time', async () => {
     answer = () => null;
