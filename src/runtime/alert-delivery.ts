@@ -23,6 +23,9 @@ const MAX_PAUSE_MS = 5_000;
 const MAX_ASKED_PAUSE_MS = 30_000;
 /** An outage of the network is what somebody must be told of when it is over. */
 const GIVE_UP_AFTER_MS = 900_000;
+/** At the end there is no time for patience: what is under way has this long, and is then tried again at this distance. */
+const HURRY_AFTER_MS = 200;
+const HURRIED_PAUSE_MS = 50;
 /** A refusal of what we say, and not of the moment: so many, and the alert is given up. */
 const MAX_REFUSALS = 4;
 /** Telegram takes 4,096 characters a message. */
@@ -113,21 +116,22 @@ export const openDelivery = (
   giveUpAfterMs = GIVE_UP_AFTER_MS,
 ): AlertDelivery => {
   const agent = new Agent({ connect: { timeout: MAX_ATTEMPT_MS }, pipelining: 1, connections: 1 });
+  /** Cuts what is under way and every pause short; what follows is quick. */
+  const hurry = new AbortController();
   const ending = new AbortController();
   let dropped = 0;
   let delivered = 0;
 
   const pause = (ms: number): Promise<void> =>
     new Promise(resolve => {
-      const timer = setTimeout(resolve, ms);
-      ending.signal.addEventListener(
-        'abort',
-        () => {
-          clearTimeout(timer);
-          resolve();
-        },
-        { once: true },
-      );
+      const cut = hurry.signal.aborted ? ending.signal : hurry.signal;
+      const wake = (): void => {
+        clearTimeout(timer);
+        cut.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, hurry.signal.aborted ? HURRIED_PAUSE_MS : ms);
+      cut.addEventListener('abort', wake);
     });
 
   const lanes = channels.map(channel => {
@@ -144,7 +148,10 @@ export const openDelivery = (
           headers: { 'content-type': 'application/json' },
           body,
           dispatcher: agent,
-          signal: AbortSignal.any([AbortSignal.timeout(withinMs), ending.signal]),
+          signal: AbortSignal.any([
+            AbortSignal.timeout(withinMs),
+            hurry.signal.aborted ? ending.signal : hurry.signal,
+          ]),
         });
         await reply.body.dump();
         const { statusCode } = reply;
@@ -224,8 +231,11 @@ export const openDelivery = (
       const deadline = new Promise<void>(resolve => {
         timer = setTimeout(resolve, withinMs);
       });
+      const impatience = setTimeout(() => hurry.abort(), Math.min(HURRY_AFTER_MS, withinMs / 2));
       await Promise.race([Promise.all(lanes.map(lane => lane.idle())), deadline]);
       clearTimeout(timer);
+      clearTimeout(impatience);
+      hurry.abort();
       ending.abort();
       await agent.destroy();
     },

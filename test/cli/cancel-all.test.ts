@@ -11,6 +11,7 @@ import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { openLedger } from '#src/ledger/store.js';
 import { buildId } from '#src/runtime/build-id.js';
 import { cleanUp, REAL_BOT, startBot } from '../supervision/bot-process.js';
+import { accountAt, LIVE_FLAGS } from '../support/live-venue.js';
 import { run } from './run.js';
 
 interface Report {
@@ -90,18 +91,11 @@ describe('cancel-all when no bot runs', () => {
     [...exchange.account().open.values()].map(order => String(order.clientOrderId)).sort();
   const env = (over: Readonly<Record<string, string>> = {}): Record<string, string> => ({
     STATE_DB_PATH: db(),
-    BTCTURK_BASE_URL: exchange.url,
-    BTCTURK_GRAPH_URL: exchange.url,
-    BTCTURK_WS_URL: exchange.wsUrl,
-    BTCTURK_API_KEY: exchange.apiKey,
-    BTCTURK_API_SECRET: exchange.apiSecret,
+    ...accountAt(exchange),
     BTCTURK_RATE_LIMIT_RPS: '100',
     BTCTURK_RATE_LIMIT_BURST: '100',
-    SAFE_MODE: 'false',
-    DRY_RUN: 'false',
+    ...LIVE_FLAGS,
     KILL_SWITCH: 'true',
-    LIVE_TRADING: 'true',
-    LIVE_TRADING_ACK: 'I_UNDERSTAND',
     ...over,
   });
 

@@ -16,25 +16,8 @@ import { drillPath, readinessPath, writeReadiness } from '#src/runtime/readiness
 import { openControlSocket } from '#src/supervision/control-socket.js';
 import { configOf, World } from '../domain/supervisor-world.js';
 import { AT, intended, moved } from '../ledger/fixtures.js';
+import { accountAt, LIVE_FLAGS, LIVE_LIMITS } from '../support/live-venue.js';
 import { run } from './run.js';
-
-const LIMITS = {
-  MAX_NOTIONAL_PER_ORDER_TRY: '50000',
-  MAX_POSITION_NOTIONAL_TRY: '200000',
-  MAX_GROSS_EXPOSURE_TRY: '400000',
-  MAX_DAILY_LOSS_TRY: '10000',
-  MAX_DRAWDOWN_PCT: '50',
-  PRICE_COLLAR_BPS: '500',
-  MAX_ORDERS_PER_MINUTE: '100',
-  MAX_REPEATED_EXECUTIONS: '1000',
-};
-const LIVE = {
-  SAFE_MODE: 'false',
-  DRY_RUN: 'false',
-  KILL_SWITCH: 'false',
-  LIVE_TRADING: 'true',
-  LIVE_TRADING_ACK: 'I_UNDERSTAND',
-};
 
 interface Row {
   readonly name: string;
@@ -68,14 +51,8 @@ describe('doctor and preflight', () => {
   const db = (): string => join(folder, 'bot.sqlite');
   const env = (over: Readonly<Record<string, string>> = {}): Record<string, string> => ({
     STATE_DB_PATH: db(),
-    BTCTURK_BASE_URL: exchange.url,
-    BTCTURK_GRAPH_URL: exchange.url,
-    BTCTURK_WS_URL: exchange.wsUrl,
-    BTCTURK_API_KEY: exchange.apiKey,
-    BTCTURK_API_SECRET: exchange.apiSecret,
-    BTCTURK_API_SCOPES: 'read,trade',
-    BTCTURK_SECRET_ROTATED_AT: new Date().toISOString(),
-    ...LIMITS,
+    ...accountAt(exchange),
+    ...LIVE_LIMITS,
     ...over,
   });
   const examine = async (
@@ -207,7 +184,7 @@ describe('doctor and preflight', () => {
       'a live bot that was never drilled',
       'kill drill',
       'warn',
-      () => env({ ...LIVE, LIVE_READINESS_MIN_MINUTES: '0' }),
+      () => env({ ...LIVE_FLAGS, LIVE_READINESS_MIN_MINUTES: '0' }),
     ],
     [
       'an order whose outcome was not known when the last run ended',
@@ -278,14 +255,14 @@ describe('doctor and preflight', () => {
   });
 
   it('preflight passes only when nothing at all is missing', async () => {
-    const settings = env(LIVE);
+    const settings = env(LIVE_FLAGS);
     expect((await examine('preflight', settings)).code).to.equal(1);
     givenEvidence(settings);
     givenDrill();
     const ready = await examine('preflight', settings);
     expect([...ready.rows.values()].filter(row => row.verdict === 'refused')).to.deep.equal([]);
     expect(ready.code).to.equal(0);
-    for (const name of [...Object.keys(LIMITS), ...Object.keys(LIVE)]) {
+    for (const name of [...Object.keys(LIVE_LIMITS), ...Object.keys(LIVE_FLAGS)]) {
       const { [name]: _left, ...others } = settings;
       const { code, rows } = await examine('preflight', others);
       expect(code, name).to.equal(1);
@@ -294,7 +271,7 @@ describe('doctor and preflight', () => {
   });
 
   it('preflight wants evidence of this build and configuration that has not expired, and a drill of this build', async () => {
-    const settings = env(LIVE);
+    const settings = env(LIVE_FLAGS);
     const dayMs = 86_400_000;
     const refusedNow = async (): Promise<readonly string[]> => {
       const { code, rows } = await examine('preflight', settings);

@@ -2,9 +2,9 @@
  * The disk fails under the ledger: it is full, it turns read-only, another program locks the database. No POST may leave
  * without a durable intent, and the operator must be able to look and to act all the same.
  */
-import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import SqliteDatabase from 'better-sqlite3';
+import { freePort } from '../support/free-port.js';
 import { diskProblem, type SmallDisk, smallDisk } from './disk.js';
 import { Stage } from './harness.js';
 import { definePart, type Row, seconds, spread } from './part.js';
@@ -13,16 +13,6 @@ import { preciseMs } from './seam.js';
 
 const ANSWER_GOAL_MS = 1_000;
 const LOOK_EVERY_MS = 250;
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 
 interface Trouble {
   readonly name: string;

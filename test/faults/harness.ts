@@ -172,7 +172,7 @@ export class Stage {
   }
 
   /** @returns whether the hold was there and could be released */
-  private async off(key: string): Promise<boolean> {
+  async off(key: string): Promise<boolean> {
     const { ok } = await this.ask(
       { type: 'safe-mode-off', acknowledgement: LIVE_ACKNOWLEDGEMENT, key },
       PATIENCE_MS,

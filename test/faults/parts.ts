@@ -1,4 +1,5 @@
 /** Every part of the fault suite, in the order of the document. */
+import { alerts } from './alerts.js';
 import { arming } from './arming.js';
 import { crashes } from './crashes.js';
 import { disk } from './disks.js';
@@ -31,6 +32,7 @@ export const PARTS: readonly FaultPart[] = [
   disk,
   stop,
   rates,
+  alerts,
   secrets,
 ];
 

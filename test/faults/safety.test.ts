@@ -1,3 +1,4 @@
+import { alerts } from './alerts.js';
 import { crashes } from './crashes.js';
 import { disk } from './disks.js';
 import { freeze } from './freeze.js';
@@ -8,5 +9,5 @@ import { stop } from './stop.js';
 
 /** The first minutes of `npm run faults` (its storms alone take half a minute and stay there); the long run writes docs/RELIABILITY.md. */
 describe('safety through real threads and sockets', () => {
-  for (const part of [signals, freeze, crashes, killSwitch, disk, stop]) testSmall(part);
+  for (const part of [signals, freeze, crashes, killSwitch, disk, stop, alerts]) testSmall(part);
 });

@@ -5,7 +5,6 @@
  */
 import { createHmac } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +21,7 @@ import {
   startBot,
   tells,
 } from '../support/bot.js';
+import { freePort } from '../support/free-port.js';
 import { CANARY_SECRET, liveSettings, openVenue } from '../support/live-venue.js';
 import { formsOf } from '../support/secret-forms.js';
 import { ECHOES, type Gateway, openGateway } from './gateway.js';
@@ -40,14 +40,6 @@ interface Size {
   readonly stayMs: number;
   [name: string]: number;
 }
-
-const freePort = (): Promise<number> =>
-  new Promise(resolve => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 
 /** What is looked at, by where it was. */
 type Places = [place: string, text: string][];

@@ -1,8 +1,6 @@
 /** The whole bot, live on a venue on loopback: what leaves it, and what does not. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
@@ -17,6 +15,7 @@ import {
   startBot,
   tells,
 } from '../support/bot.js';
+import { freePort } from '../support/free-port.js';
 import { CANARY_SECRET, fault, heal, liveSettings, openVenue } from '../support/live-venue.js';
 import { openReceiver, type Receiver } from '../support/receiver.js';
 import { formsOf } from '../support/secret-forms.js';
@@ -31,14 +30,6 @@ const SIGNALS = [
   'order_submit_latency_ms',
   'cancel_latency_ms',
 ] as const;
-
-const freePort = (): Promise<number> =>
-  new Promise(resolve => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 
 interface Webhook {
   readonly text: string;

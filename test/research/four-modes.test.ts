@@ -7,6 +7,7 @@ import type { Report } from '#src/research/report.js';
 import { cleanUp, newFolder, REAL_BOT, startBot } from '../supervision/bot-process.js';
 import { runVerb } from '../support/bot.js';
 import { writeRecording } from '../support/generated-recording.js';
+import { accountAt, LIVE_FLAGS, LIVE_LIMITS } from '../support/live-venue.js';
 
 /** A user's own file: it imports nothing, rests one order one per cent below the market, and replaces it now and then. */
 const STRATEGY = `
@@ -39,16 +40,6 @@ export default {
 };
 `;
 
-const LIMITS = {
-  MAX_NOTIONAL_PER_ORDER_TRY: '50000',
-  MAX_POSITION_NOTIONAL_TRY: '200000',
-  MAX_GROSS_EXPOSURE_TRY: '400000',
-  MAX_DAILY_LOSS_TRY: '10000',
-  MAX_DRAWDOWN_PCT: '50',
-  PRICE_COLLAR_BPS: '500',
-  MAX_ORDERS_PER_MINUTE: '100',
-  MAX_REPEATED_EXECUTIONS: '1000',
-};
 const OPEN = { SAFE_MODE: 'false', KILL_SWITCH: 'false' };
 
 describe('one strategy file, untouched', function () {
@@ -106,17 +97,11 @@ describe('one strategy file, untouched', function () {
           entry: REAL_BOT,
           env: {
             ...OPEN,
-            ...LIMITS,
+            ...LIVE_LIMITS,
             ...flags,
             VENUE: 'btcturk',
             STRATEGY: file,
-            BTCTURK_BASE_URL: exchange.url,
-            BTCTURK_GRAPH_URL: exchange.url,
-            BTCTURK_WS_URL: exchange.wsUrl,
-            BTCTURK_API_KEY: exchange.apiKey,
-            BTCTURK_API_SECRET: exchange.apiSecret,
-            BTCTURK_API_SCOPES: 'read,trade',
-            BTCTURK_SECRET_ROTATED_AT: new Date().toISOString(),
+            ...accountAt(exchange),
             LIVE_READINESS_MIN_MINUTES: '0.02',
             STATE_DB_PATH: join(folder, `${db}.sqlite`),
           },
@@ -128,7 +113,7 @@ describe('one strategy file, untouched', function () {
       expect((await dry.exited).code).to.equal(0);
       expect(exchange.account().orders.size).to.equal(0);
 
-      const live = bot({ DRY_RUN: 'false', LIVE_TRADING: 'true', LIVE_TRADING_ACK: 'I_UNDERSTAND' }, 'live');
+      const live = bot(LIVE_FLAGS, 'live');
       expect((await live.heard('banner')).mode).to.equal('live');
       await live.heard('order-working');
       live.signal('SIGTERM');

@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
-import { type AddressInfo, createServer as createNetServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { METRICS } from '#src/runtime/metric-catalog.js';
 import { type Meters, openMeters } from '#src/runtime/metrics.js';
 import type { Settings } from '#src/runtime/settings.js';
+import { freePort } from '../support/free-port.js';
 
 const SETTINGS: Settings['observability'] = {
   enabled: true,
@@ -13,14 +14,6 @@ const SETTINGS: Settings['observability'] = {
   prometheusPort: 0,
   prometheusHost: '127.0.0.1',
 };
-
-const freePort = (): Promise<number> =>
-  new Promise(resolve => {
-    const server = createNetServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 
 describe('the meters', () => {
   let meters: Meters | null = null;

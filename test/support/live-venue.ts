@@ -31,22 +31,17 @@ export const heal = (venue: RunningExchange): void => {
   venue.admin({ type: 'clear-faults' });
 };
 
-/** Every setting that live asks for, pointed at the venue; the evidence is waived, as loopback allows. */
-export const liveSettings = (venue: RunningExchange, database: string): Record<string, string> => ({
-  VENUE: 'btcturk',
-  BTCTURK_BASE_URL: venue.url,
-  BTCTURK_GRAPH_URL: venue.url,
-  BTCTURK_WS_URL: venue.wsUrl,
-  BTCTURK_API_KEY: venue.apiKey,
-  BTCTURK_API_SECRET: venue.apiSecret,
-  BTCTURK_API_SCOPES: 'read,trade',
-  BTCTURK_SECRET_ROTATED_AT: new Date(wallMs() - 86_400_000).toISOString(),
+/** The flags of which live needs every one. */
+export const LIVE_FLAGS = {
   SAFE_MODE: 'false',
-  KILL_SWITCH: 'false',
   DRY_RUN: 'false',
+  KILL_SWITCH: 'false',
   LIVE_TRADING: 'true',
   LIVE_TRADING_ACK: 'I_UNDERSTAND',
-  LIVE_READINESS_MIN_MINUTES: '0',
+} as const;
+
+/** The limits of which live needs every one. */
+export const LIVE_LIMITS = {
   MAX_NOTIONAL_PER_ORDER_TRY: '100000',
   MAX_POSITION_NOTIONAL_TRY: '500000',
   MAX_GROSS_EXPOSURE_TRY: '1000000',
@@ -55,6 +50,26 @@ export const liveSettings = (venue: RunningExchange, database: string): Record<s
   PRICE_COLLAR_BPS: '200',
   MAX_ORDERS_PER_MINUTE: '120',
   MAX_REPEATED_EXECUTIONS: '1000',
+} as const;
+
+/** Where the venue is, and a key that may trade there. */
+export const accountAt = (venue: RunningExchange): Record<string, string> => ({
+  BTCTURK_BASE_URL: venue.url,
+  BTCTURK_GRAPH_URL: venue.url,
+  BTCTURK_WS_URL: venue.wsUrl,
+  BTCTURK_API_KEY: venue.apiKey,
+  BTCTURK_API_SECRET: venue.apiSecret,
+  BTCTURK_API_SCOPES: 'read,trade',
+  BTCTURK_SECRET_ROTATED_AT: new Date(wallMs() - 86_400_000).toISOString(),
+});
+
+/** Every setting that live asks for, pointed at the venue; the evidence is waived, as loopback allows. */
+export const liveSettings = (venue: RunningExchange, database: string): Record<string, string> => ({
+  VENUE: 'btcturk',
+  ...accountAt(venue),
+  ...LIVE_FLAGS,
+  LIVE_READINESS_MIN_MINUTES: '0',
+  ...LIVE_LIMITS,
   STRATEGY: 'maker',
   STATE_DB_PATH: database,
 });

@@ -7,6 +7,8 @@ export interface Receiver<T> {
   readonly received: readonly T[];
   /** Resolves with the first body, past or future, that fits. */
   until(fits: (body: T) => boolean): Promise<T>;
+  /** The next request is refused, or never answered; it counts as not received. */
+  strikeNext(how: 'refuse' | 'hang'): void;
   /** From now on nothing is answered any more. */
   hang(): void;
   close(): void;
@@ -17,11 +19,18 @@ export const openReceiver = async <T>(decode: (body: Buffer) => T): Promise<Rece
   const received: T[] = [];
   const listeners = new Set<(body: T) => void>();
   let hanging = false;
+  let strike: 'refuse' | 'hang' | null = null;
   const server: Server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      if (hanging) return;
+      const struck = strike;
+      strike = null;
+      if (hanging || struck === 'hang') return;
+      if (struck === 'refuse') {
+        response.writeHead(503).end();
+        return;
+      }
       const body = decode(Buffer.concat(chunks));
       received.push(body);
       response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
@@ -46,6 +55,9 @@ export const openReceiver = async <T>(decode: (body: Buffer) => T): Promise<Rece
         };
         listeners.add(listener);
       }),
+    strikeNext: how => {
+      strike = how;
+    },
     hang: () => {
       hanging = true;
     },
