@@ -1,30 +1,32 @@
 /** `btcbot backtest`: what a strategy would have done on a recording or on candles. */
 import { writeFileSync } from 'node:fs';
-import { RecordingError } from '../exchange/recording.js';
-import { LedgerRefused } from '../messages/ledger-refusal.js';
-import { runCandles } from '../research/candle-run.js';
-import { CandleError, candlesUntil, readCandles } from '../research/candles.js';
 import { runExact } from '../research/exact-run.js';
 import { FILL_MODELS, type FillModel } from '../research/fast-market.js';
-import { runFast } from '../research/fast-run.js';
 import { checkLookahead, type LookaheadResult } from '../research/lookahead.js';
 import { makeReport } from '../research/report.js';
 import { reportHtml } from '../research/report-html.js';
 import { reportText } from '../research/report-text.js';
 import type { RunResult } from '../research/run-result.js';
-import { StudyRefused, studyParameters, studySettings, tryRatesFor, writeLedger } from '../research/study.js';
+import { studyParameters, writeLedger } from '../research/study.js';
+import { marketUntil, runStudy } from '../research/study-market.js';
 import { tapeUntil } from '../research/tape.js';
-import { readTape, writeTapeFile } from '../research/tape-file.js';
-import { StrategyModuleError } from '../runtime/strategy-module.js';
+import { writeTapeFile } from '../research/tape-file.js';
 import { loadRecording } from '../simulation/load-recording.js';
 import { countOption, noPositionals, textOption } from './books.js';
+import { mustBeNew, writeNew } from './new-file.js';
 import { CliRefused } from './refused.js';
 import {
   configFrom,
   configInputs,
   feeLevelFrom,
+  MARKET_ABOUT,
+  MARKET_OPTIONS,
+  MARKET_USAGE,
+  marketFrom,
+  marketRates,
   oneOf,
-  ratesFrom,
+  refusing,
+  settingsFor,
   strategyFrom,
   type Values,
 } from './research-options.js';
@@ -33,13 +35,11 @@ import type { Verb, VerbIo } from './verb.js';
 
 export const verb: Verb = {
   name: 'backtest',
-  usage:
-    'backtest (--recording PATH | --candles FILE [--symbol S] [--interval 1m]) [--strategy NAME|FILE] [--strategy-config JSON|FILE] [--engine fast|exact] [--fills queue|touch|through|all] [--fee-level 1..8] [--try-rate USDT=48.57] [--html FILE] [--ledger FILE] [--binary FILE] [--check-lookahead] [--seed N] [--config FILE] [--json]',
+  usage: `backtest ${MARKET_USAGE} [--strategy NAME|FILE] [--strategy-config JSON|FILE] [--engine fast|exact] [--fills queue|touch|through|all] [--fee-level 1..8] [--try-rate USDT=48.57] [--html FILE] [--ledger FILE] [--binary FILE] [--check-lookahead] [--seed N] [--config FILE] [--json]`,
   about: `Runs a strategy over a recorded market or candles and reports what it would have earned: the same strategy file,
 risk gate, order machine and accounting as live, on the limits and balances of a paper run (environment and --config).
 
---recording PATH   a directory of btcbot record, one of its parts, a file of {"at", "frame"} lines, or a binary tape
---candles FILE     CSV or JSON; freqtrade's JSON as it is (BTC_USDT-1m.json names its market and interval)
+${MARKET_ABOUT}
 --engine           fast (default): the brains alone over flat arrays. exact: the whole bot and the embedded exchange
                    under virtual time, to the last byte of the ledger; fills as the paper exchange makes them (queue)
 --fills            when a resting order fills: touch (hopeful), queue (default; displayed quantity ahead trades first),
@@ -52,10 +52,7 @@ risk gate, order machine and accounting as live, on the limits and balances of a
                    Exit code 1 when one is not
 JSON: the report, with lookahead: { cuts, compared, findings: [] } when it was asked for.`,
   options: {
-    recording: { type: 'string' },
-    candles: { type: 'string' },
-    symbol: { type: 'string' },
-    interval: { type: 'string' },
+    ...MARKET_OPTIONS,
     strategy: { type: 'string' },
     'strategy-config': { type: 'string' },
     engine: { type: 'string' },
@@ -70,19 +67,7 @@ JSON: the report, with lookahead: { cuts, compared, findings: [] } when it was a
   },
   async run({ values, positionals }, io) {
     noPositionals(positionals);
-    try {
-      return await backtest(values, io);
-    } catch (error) {
-      if (
-        error instanceof RecordingError ||
-        error instanceof CandleError ||
-        error instanceof StudyRefused ||
-        error instanceof LedgerRefused ||
-        error instanceof StrategyModuleError
-      )
-        throw new CliRefused(error.message);
-      throw error;
-    }
+    return refusing(() => backtest(values, io));
   },
 };
 
@@ -99,12 +84,14 @@ interface Stage {
 
 const backtest = async (values: Values, io: VerbIo): Promise<number> => {
   const fills = oneOf(values, 'fills', [...FILL_MODELS, 'all'] as const, 'queue');
+  const ledger = textOption(values, 'ledger');
+  // Before the work, and never into somebody's books.
+  if (ledger !== undefined) mustBeNew(ledger);
   const stage = await stageFor(values, io, fills);
   const run = stage.run(fills === 'all' ? 'queue' : fills);
-  const ledger = textOption(values, 'ledger');
   if (ledger !== undefined)
     if (stage.ledger === null) writeLedger(ledger, run);
-    else writeFileSync(ledger, stage.ledger, { flag: 'wx' });
+    else writeNew(ledger, stage.ledger);
   const band = fills === 'all' ? FILL_MODELS.map(model => (model === 'queue' ? run : stage.run(model))) : [];
   const report = makeReport(run, { seed: countOption(values, 'seed') ?? 1, band });
   const page = textOption(values, 'html');
@@ -116,54 +103,29 @@ const backtest = async (values: Values, io: VerbIo): Promise<number> => {
 };
 
 const stageFor = async (values: Values, io: VerbIo, fills: FillModel | 'all'): Promise<Stage> => {
-  const recording = textOption(values, 'recording');
-  const candleFile = textOption(values, 'candles');
-  if ((recording === undefined) === (candleFile === undefined))
-    throw new CliRefused(`either --recording or --candles is needed\nusage: btcbot ${verb.usage}`);
   const engine = oneOf(values, 'engine', ['fast', 'exact'] as const, 'fast');
-  if (engine === 'exact' && (fills !== 'queue' || recording === undefined))
+  if (engine === 'exact' && (fills !== 'queue' || textOption(values, 'candles') !== undefined))
     throw new CliRefused(
       '--engine exact runs on a recording and fills as the paper exchange does: leave --fills out',
     );
+  const { path, market } = await marketFrom(values, verb.usage);
   const definition = await strategyFrom(textOption(values, 'strategy') ?? io.env.STRATEGY ?? 'observe');
   const config = configFrom(textOption(values, 'strategy-config') ?? io.env.STRATEGY_CONFIG);
-  const common = (symbols: readonly string[]) => {
-    const settings = studySettings({ definition, config, symbols, inputs: configInputs(values, io) });
-    return {
-      definition,
-      parameters: studyParameters(definition, config),
-      settings,
-      opening: settings.paper.balances,
-      feeLevel: feeLevelFrom(values),
-    };
+  const settings = settingsFor(definition, config, market, configInputs(values, io));
+  const study = {
+    definition,
+    parameters: studyParameters(definition, config),
+    settings,
+    opening: settings.paper.balances,
+    feeLevel: feeLevelFrom(values),
   };
-  if (candleFile !== undefined) {
-    const candles = readCandles(candleFile, {
-      symbol: textOption(values, 'symbol')?.toUpperCase(),
-      interval: textOption(values, 'interval'),
-    });
-    const { symbol, quote } = candles.listing;
-    const study = { ...common([symbol]), tryRates: tryRatesFor([quote], ratesFrom(values)) };
-    return {
-      run: fillModel => runCandles({ ...study, candles, fillModel }),
-      runUntil: untilMs =>
-        runCandles({
-          ...study,
-          candles: candlesUntil(candles, untilMs),
-          fillModel: fills === 'all' ? 'queue' : fills,
-        }),
-      ledger: null,
-    };
-  }
-  const path = recording ?? '';
-  const tape = await readTape(path);
   const binary = textOption(values, 'binary');
-  if (binary !== undefined) writeTapeFile(binary, tape);
-  const study = { ...common(tape.listings.map(({ symbol }) => symbol)), tape };
-  if (engine === 'exact') {
+  if (binary !== undefined && market.type === 'recording') writeTapeFile(binary, market.tape);
+  if (engine === 'exact' && market.type === 'recording') {
+    const { tape } = market;
     const seed = countOption(values, 'seed') ?? 1;
     const played = await loadRecording(path);
-    const exact = runExact({ ...study, seed, recording: played });
+    const exact = runExact({ ...study, seed, tape, recording: played });
     return {
       run: () => exact.result,
       runUntil: untilMs =>
@@ -176,16 +138,12 @@ const stageFor = async (values: Values, io: VerbIo, fills: FillModel | 'all'): P
       ledger: exact.ledger,
     };
   }
-  const tryRates = tryRatesFor(
-    tape.listings.map(({ quote }) => quote),
-    ratesFrom(values),
-  );
+  const tryRates = marketRates(market, values);
   return {
-    run: fillModel => runFast({ ...study, fillModel, tryRates }),
+    run: fillModel => runStudy(market, { ...study, fillModel, tryRates }),
     runUntil: untilMs =>
-      runFast({
+      runStudy(marketUntil(market, untilMs), {
         ...study,
-        tape: tapeUntil(tape, untilMs),
         fillModel: fills === 'all' ? 'queue' : fills,
         tryRates,
       }),

@@ -2,15 +2,75 @@
 import { readFileSync } from 'node:fs';
 import { type Amount, tryParseDecimal } from '../domain/money.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
+import { RecordingError } from '../exchange/recording.js';
+import { LedgerRefused } from '../messages/ledger-refusal.js';
+import { CandleError, readCandles } from '../research/candles.js';
+import { SearchError } from '../research/search.js';
+import { StudyRefused, studySettings, tryRatesFor } from '../research/study.js';
+import { listingsIn, type StudyMarket } from '../research/study-market.js';
+import { readTape } from '../research/tape-file.js';
 import { wallMs } from '../runtime/clock.js';
 import type { ConfigInputs } from '../runtime/config.js';
-import { importStrategy, isModulePath } from '../runtime/strategy-module.js';
+import type { Settings } from '../runtime/settings.js';
+import { importStrategy, isModulePath, StrategyModuleError } from '../runtime/strategy-module.js';
 import { findStrategy, STRATEGIES } from '../strategies/catalogue.js';
 import { countOption, textOption } from './books.js';
 import { CliRefused } from './refused.js';
 import type { VerbIo } from './verb.js';
 
 export type Values = Readonly<Record<string, unknown>>;
+
+/** What a user can have got wrong, in words that say so. */
+const REFUSALS = [
+  RecordingError,
+  CandleError,
+  StudyRefused,
+  SearchError,
+  LedgerRefused,
+  StrategyModuleError,
+] as const;
+
+/** Runs a study; what it refuses is said as a refusal of the command line. */
+export const refusing = async <T>(study: () => Promise<T>): Promise<T> => {
+  try {
+    return await study();
+  } catch (error) {
+    if (error instanceof Error && REFUSALS.some(each => error instanceof each))
+      throw new CliRefused(error.message);
+    throw error;
+  }
+};
+
+/** The options that name a market. */
+export const MARKET_OPTIONS = {
+  recording: { type: 'string' },
+  candles: { type: 'string' },
+  symbol: { type: 'string' },
+  interval: { type: 'string' },
+} as const;
+
+/** Their words in a usage, and what they are. */
+export const MARKET_USAGE = '(--recording PATH | --candles FILE [--symbol S] [--interval 1m])';
+export const MARKET_ABOUT = `--recording PATH   a directory of btcbot record, one of its parts, a file of {"at", "frame"} lines, or a binary tape
+--candles FILE     CSV or JSON; freqtrade's JSON as it is (BTC_USDT-1m.json names its market and interval)`;
+
+/** Reads the market that `--recording` or `--candles` names. @throws CliRefused when it is not exactly one of them */
+export const marketFrom = async (
+  values: Values,
+  usage: string,
+): Promise<{ readonly path: string; readonly market: StudyMarket }> => {
+  const recording = textOption(values, 'recording');
+  const candles = textOption(values, 'candles');
+  if (recording !== undefined && candles === undefined)
+    return { path: recording, market: { type: 'recording', tape: await readTape(recording) } };
+  if (recording !== undefined || candles === undefined)
+    throw new CliRefused(`either --recording or --candles is needed\nusage: btcbot ${usage}`);
+  const named = {
+    symbol: textOption(values, 'symbol')?.toUpperCase(),
+    interval: textOption(values, 'interval'),
+  };
+  return { path: candles, market: { type: 'candles', candles: readCandles(candles, named) } };
+};
 
 /** The operator's own configuration, as the bot would read it. */
 export const configInputs = (values: Values, io: VerbIo): ConfigInputs => ({
@@ -20,6 +80,22 @@ export const configInputs = (values: Values, io: VerbIo): ConfigInputs => ({
   readFile: file => readFileSync(file, 'utf8'),
   nowMs: wallMs(),
 });
+
+/** Settings of a paper run of a strategy on all of a market. @throws StudyRefused */
+export const settingsFor = (
+  definition: StrategyDefinition,
+  config: Readonly<Record<string, unknown>>,
+  market: StudyMarket,
+  inputs: ConfigInputs,
+): Settings =>
+  studySettings({ definition, config, symbols: listingsIn(market).map(({ symbol }) => symbol), inputs });
+
+/** Lira for the quote assets of a market. @throws StudyRefused */
+export const marketRates = (market: StudyMarket, values: Values): ReadonlyMap<string, Amount> =>
+  tryRatesFor(
+    listingsIn(market).map(({ quote }) => quote),
+    ratesFrom(values),
+  );
 
 /** One of a few words. */
 export const oneOf = <T extends string>(
@@ -73,7 +149,7 @@ export const feeLevelFrom = (values: Values): number => {
 };
 
 /** `--try-rate USDT=48.57`, once or more. */
-export const ratesFrom = (values: Values): ReadonlyMap<string, Amount> => {
+const ratesFrom = (values: Values): ReadonlyMap<string, Amount> => {
   const given = values['try-rate'];
   const rates = new Map<string, Amount>();
   for (const each of Array.isArray(given) ? (given as readonly string[]) : []) {

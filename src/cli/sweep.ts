@@ -1,29 +1,36 @@
-/** `btcbot sweep`: many parameter sets of a strategy on one recording. */
+/** `btcbot sweep`: many parameter sets of a strategy on one recording, or on candles. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
-import { RecordingError } from '../exchange/recording.js';
+import type { StrategyDefinition } from '../domain/strategy.js';
+import { checkParameters } from '../domain/strategy-parameters.js';
 import { FILL_MODELS } from '../research/fast-market.js';
-import { runFast } from '../research/fast-run.js';
 import { makeReport, varianceOf } from '../research/report.js';
 import { reportText } from '../research/report-text.js';
-import { readAxis, SearchError } from '../research/search.js';
-import { StudyRefused, studyParameters, studySettings, tryRatesFor } from '../research/study.js';
+import { type Axis, gridOf, readAxis } from '../research/search.js';
+import { studyParameters } from '../research/study.js';
+import { runStudy, type StudyMarket, spanOf } from '../research/study-market.js';
 import { METHODS, runSweep, type SweepOutcome, segmentsOf } from '../research/sweep.js';
 import { openSweepStore } from '../research/sweep-store.js';
-import { SCORES } from '../research/sweep-task.js';
-import { isTapeFile, readTape, writeTapeFile } from '../research/tape-file.js';
+import { SCORES, type SweepTask } from '../research/sweep-task.js';
+import { isTapeFile, writeTapeFile } from '../research/tape-file.js';
 import { wallMs } from '../runtime/clock.js';
-import { isModulePath, StrategyModuleError } from '../runtime/strategy-module.js';
+import { isModulePath } from '../runtime/strategy-module.js';
 import { countOption, noPositionals, textOption } from './books.js';
 import { CliRefused } from './refused.js';
 import {
   configFrom,
   configInputs,
   feeLevelFrom,
+  MARKET_ABOUT,
+  MARKET_OPTIONS,
+  MARKET_USAGE,
+  marketFrom,
+  marketRates,
   oneOf,
-  ratesFrom,
+  refusing,
+  settingsFor,
   strategyFrom,
   type Values,
 } from './research-options.js';
@@ -32,13 +39,14 @@ import type { Verb, VerbIo } from './verb.js';
 
 export const verb: Verb = {
   name: 'sweep',
-  usage:
-    'sweep --recording PATH --strategy NAME|FILE --sweep NAME=1,2,3 [--sweep NAME=1..9 …] [--method grid|random|search] [--trials N] [--segments K] [--score profit|sharpe] [--fills queue|touch|through] [--threads N] [--db FILE] [--seed N] [--strategy-config JSON|FILE] [--fee-level 1..8] [--try-rate USDT=48.57] [--config FILE] [--json]',
-  about: `Tries parameter sets of a strategy on a recording, on every core, and says which would have been chosen.
+  usage: `sweep ${MARKET_USAGE} --strategy NAME|FILE --sweep NAME=1,2,3 [--sweep NAME=1..9 …] [--method grid|random|search] [--trials N] [--segments K] [--score profit|sharpe] [--fills queue|touch|through] [--threads N] [--db FILE] [--seed N] [--strategy-config JSON|FILE] [--fee-level 1..8] [--try-rate USDT=48.57] [--config FILE] [--json]`,
+  about: `Tries parameter sets of a strategy on a recording (all its symbols at once) or on candles, on every core, and says
+which would have been chosen.
 
+${MARKET_ABOUT}
 --sweep       a parameter with its values, or its range; once or more
 --method      grid (default): every combination. random: so many, drawn. search: half of it drawn near the best so far
---segments K  cuts the recording into K parts; each set runs on each. For every part after the first the best set of the
+--segments K  cuts the market's time into K parts; each set runs on each. For every part after the first the best set of the
               parts before it is shown with what it came to there: the walk forward
 --db FILE     keeps the results (default ./data/sweeps.sqlite). A sweep that was broken off goes on where it stopped when
               it is given again
@@ -46,7 +54,7 @@ The report of the best set follows, with the Sharpe ratio deflated by the number
 JSON: { trials: [{ parameters, score, scores, profitTry, sharpe, fills, trades }], walkForward: [{ segment, parameters,
 trainScore, testScore }], finished, ran, known, best: <report> | null }. Exit code 1 when it was broken off.`,
   options: {
-    recording: { type: 'string' },
+    ...MARKET_OPTIONS,
     strategy: { type: 'string' },
     'strategy-config': { type: 'string' },
     sweep: { type: 'string', multiple: true },
@@ -65,16 +73,7 @@ trainScore, testScore }], finished, ran, known, best: <report> | null }. Exit co
     noPositionals(positionals);
     const scratch = mkdtempSync(join(tmpdir(), 'btcbot-sweep-'));
     try {
-      return await sweep(values, io, scratch);
-    } catch (error) {
-      if (
-        error instanceof RecordingError ||
-        error instanceof StudyRefused ||
-        error instanceof SearchError ||
-        error instanceof StrategyModuleError
-      )
-        throw new CliRefused(error.message);
-      throw error;
+      return await refusing(() => sweep(values, io, scratch));
     } finally {
       rmSync(scratch, { recursive: true, force: true });
     }
@@ -84,40 +83,31 @@ trainScore, testScore }], finished, ran, known, best: <report> | null }. Exit co
 const DEFAULT_TRIALS = 50;
 
 const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<number> => {
-  const path = textOption(values, 'recording');
   const strategy = textOption(values, 'strategy') ?? io.env.STRATEGY;
   const given = values.sweep;
   const axesGiven = Array.isArray(given) ? (given as readonly string[]) : [];
-  if (path === undefined || strategy === undefined || axesGiven.length === 0)
-    throw new CliRefused(`--recording, --strategy and --sweep are needed\nusage: btcbot ${verb.usage}`);
+  if (strategy === undefined || axesGiven.length === 0)
+    throw new CliRefused(`--strategy and --sweep are needed\nusage: btcbot ${verb.usage}`);
   const definition = await strategyFrom(strategy);
   const config = configFrom(textOption(values, 'strategy-config') ?? io.env.STRATEGY_CONFIG);
   const axes = axesGiven.map(each => readAxis(each, definition.parameters));
+  mustAllowSome(definition, config, axes);
   const method = oneOf(values, 'method', METHODS, 'grid');
   const score = oneOf(values, 'score', SCORES, 'profit');
   const fillModel = oneOf(values, 'fills', FILL_MODELS, 'queue');
   const seed = countOption(values, 'seed') ?? 1;
   const count = countOption(values, 'segments') ?? 1;
   const feeLevel = feeLevelFrom(values);
-  const tape = await readTape(path);
-  const tapePath = isTapeFile(path) ? path : join(scratch, 'market.tape');
-  if (tapePath !== path) writeTapeFile(tapePath, tape);
-  const settings = studySettings({
-    definition,
-    config,
-    symbols: tape.listings.map(({ symbol }) => symbol),
-    inputs: configInputs(values, io),
-  });
-  const tryRates = tryRatesFor(
-    tape.listings.map(({ quote }) => quote),
-    ratesFrom(values),
-  );
-  const fromMs = tape.atMs[0] ?? 0;
-  const toMs = tape.atMs[tape.length - 1] ?? 0;
+  const { path, market } = await marketFrom(values, verb.usage);
+  const settings = settingsFor(definition, config, market, configInputs(values, io));
+  const tryRates = marketRates(market, values);
+  const [fromMs, toMs] = spanOf(market);
   const segments = segmentsOf(fromMs, toMs, count);
   const study = JSON.stringify([
     resolve(path),
-    tape.length,
+    ...(market.type === 'recording'
+      ? [market.tape.length]
+      : [market.candles.length, market.candles.listing.symbol, market.candles.interval]),
     fromMs,
     toMs,
     isModulePath(strategy) ? resolve(strategy) : strategy,
@@ -152,7 +142,16 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
       threads: countOption(values, 'threads') ?? availableParallelism(),
       store,
       signal: io.signal,
-      task: { tapePath, strategy, config, settings, tryRates, fillModel, feeLevel, score },
+      task: {
+        ...marketFile(path, market, scratch),
+        strategy,
+        config,
+        settings,
+        tryRates,
+        fillModel,
+        feeLevel,
+        score,
+      },
       onProgress: (done, total) => {
         if (bar === null) return;
         if (begun) bar.update(done);
@@ -169,8 +168,7 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
     best === undefined || !outcome.finished
       ? null
       : makeReport(
-          runFast({
-            tape,
+          runStudy(market, {
             definition,
             parameters: studyParameters(definition, { ...config, ...best.candidate }),
             settings,
@@ -212,6 +210,31 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
     );
   else io.out(`${outcomeText(outcome)}${report === null ? '' : `\n${reportText(report)}`}`);
   return outcome.finished ? 0 : 1;
+};
+
+/** Refuses parameters that are wrong whatever is swept: as they are given, and with the first set of a grid. */
+const mustAllowSome = (
+  definition: StrategyDefinition,
+  config: Readonly<Record<string, unknown>>,
+  axes: readonly Axis[],
+): void => {
+  if (!checkParameters(definition, config).ok) studyParameters(definition, { ...config, ...gridOf(axes)[0] });
+};
+
+/** The market as a file that threads read: candles as they are, a recording in binary form. */
+const marketFile = (
+  path: string,
+  market: StudyMarket,
+  scratch: string,
+): Pick<SweepTask, 'tapePath' | 'candles'> => {
+  if (market.type === 'candles') {
+    const { listing, interval } = market.candles;
+    return { tapePath: path, candles: { symbol: listing.symbol, interval } };
+  }
+  if (isTapeFile(path)) return { tapePath: path };
+  const tapePath = join(scratch, 'market.tape');
+  writeTapeFile(tapePath, market.tape);
+  return { tapePath };
 };
 
 const SHOWN = 10;

@@ -195,10 +195,22 @@ const problemWith = (
   return null;
 };
 
-/** The part of a tape whose candles have closed by `untilMs`, sharing its memory. */
-export const candlesUntil = (tape: CandleTape, untilMs: number): CandleTape => {
+/** The part of a tape whose candles began at `fromMs` or later and had closed by `toMs`, sharing its memory. */
+export const candlesBetween = (tape: CandleTape, fromMs: number, toMs: number): CandleTape => {
   const lengthMs = CANDLE_LENGTHS_MS[tape.interval];
-  let length = tape.length;
-  while (length > 0 && (tape.openAtMs[length - 1] ?? 0) + lengthMs > untilMs) length -= 1;
-  return { ...tape, length };
+  let begin = 0;
+  while (begin < tape.length && (tape.openAtMs[begin] ?? 0) < fromMs) begin += 1;
+  let end = tape.length;
+  while (end > begin && (tape.openAtMs[end - 1] ?? 0) + lengthMs > toMs) end -= 1;
+  const part = (numbers: Float64Array): Float64Array => numbers.subarray(begin, end);
+  return {
+    ...tape,
+    length: end - begin,
+    openAtMs: part(tape.openAtMs),
+    open: part(tape.open),
+    high: part(tape.high),
+    low: part(tape.low),
+    close: part(tape.close),
+    volume: part(tape.volume),
+  };
 };

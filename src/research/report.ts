@@ -6,12 +6,12 @@
  * earned since at the newest prices, net of fees and tax; what prices did to the opening balances is not the strategy's.
  * It is counted in lira, at the one rate given for each quote asset.
  */
-import { mean, sampleVariance } from 'simple-statistics';
 import { bookFill, initialAccounting, realizedFifo, unrealizedFifo } from '../domain/accounting.js';
 import { type Amount, formatDecimal, multiply, notional, toNumber } from '../domain/money.js';
 import { filledQuantity } from '../domain/order.js';
 import { randomStream } from '../exchange/random.js';
 import type { Liquidity } from './fast-market.js';
+import { mean, sampleVariance } from './moments.js';
 import { denialsOf, exactPrice, ordersOf, type PriceSeries, priceAt, type RunResult } from './run-result.js';
 import {
   blockBootstrap,
@@ -358,7 +358,7 @@ export const makeReport = (run: RunResult, options: ReportOptions = {}): Report 
       samples: SAMPLES,
       profitFraction: interval(sample => sample.reduce((product, value) => product * (1 + value), 1) - 1),
       sharpe: interval(sample => sharpe(sample, periodsPerYear)),
-      meanReturn: interval(sample => mean([...sample])),
+      meanReturn: interval(mean),
     },
     drawdown: {
       amountTry: fall.amount,
@@ -466,7 +466,7 @@ export const returnsOf = (
 
 /** Variance of the trials' Sharpe ratios per period, for {@link deflatedSharpe}. */
 export const varianceOf = (ratios: readonly number[]): number | null =>
-  ratios.length < 2 ? null : sampleVariance([...ratios]);
+  ratios.length < 2 ? null : sampleVariance(ratios);
 
 const booksOf = (run: RunResult) => {
   const books = initialAccounting(null);
@@ -624,7 +624,7 @@ const extreme = (
   return found === null ? null : formatDecimal(found);
 };
 
-const meanOf = (values: readonly number[]): number | null => (values.length === 0 ? null : mean([...values]));
+const meanOf = (values: readonly number[]): number | null => (values.length === 0 ? null : mean(values));
 
 const liquidityOf = (
   run: RunResult,

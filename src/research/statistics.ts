@@ -2,8 +2,8 @@
  * The ratios of a report, each with its formula and source. Returns are per period and fractions of one (0.01 is 1 %);
  * a ratio that its data cannot support is null, never 0 or infinite.
  */
-import { mean, sampleKurtosis, sampleSkewness, sampleStandardDeviation } from 'simple-statistics';
 import { below, type Random } from '../exchange/random.js';
+import { mean, sampleKurtosis, sampleSkewness, sampleStandardDeviation } from './moments.js';
 
 export const YEAR_MS = 365 * 86_400_000;
 
@@ -14,8 +14,8 @@ export const cagr = (start: number, end: number, spanMs: number): number | null 
 /** Sharpe (1994), risk-free rate 0: mean / sample deviation, times √(periods a year). */
 export const sharpe = (returns: readonly number[], periodsPerYear: number): number | null => {
   if (returns.length < 2) return null;
-  const deviation = sampleStandardDeviation([...returns]);
-  return deviation === 0 ? null : (mean([...returns]) / deviation) * Math.sqrt(periodsPerYear);
+  const deviation = sampleStandardDeviation(returns);
+  return deviation === 0 ? null : (mean(returns) / deviation) * Math.sqrt(periodsPerYear);
 };
 
 /** Sortino and Price (1994), target 0: mean / √(mean of squared losses), times √(periods a year). */
@@ -25,7 +25,7 @@ export const sortino = (returns: readonly number[], periodsPerYear: number): num
   for (const value of returns) squares += Math.min(value, 0) ** 2;
   return squares === 0
     ? null
-    : (mean([...returns]) / Math.sqrt(squares / returns.length)) * Math.sqrt(periodsPerYear);
+    : (mean(returns) / Math.sqrt(squares / returns.length)) * Math.sqrt(periodsPerYear);
 };
 
 /** Young (1991): annual growth / greatest drawdown, both as fractions. */
@@ -35,8 +35,8 @@ export const calmar = (annualGrowth: number | null, maxDrawdown: number): number
 /** System quality number (Tharp 2008): √n times mean / sample deviation of the trades' profits. */
 export const sqn = (profits: readonly number[]): number | null => {
   if (profits.length < 2) return null;
-  const deviation = sampleStandardDeviation([...profits]);
-  return deviation === 0 ? null : (Math.sqrt(profits.length) * mean([...profits])) / deviation;
+  const deviation = sampleStandardDeviation(profits);
+  return deviation === 0 ? null : (Math.sqrt(profits.length) * mean(profits)) / deviation;
 };
 
 /** Sum of the winners / sum of the losers without its sign. */
@@ -193,9 +193,9 @@ export const deflatedSharpe = (
       ? 0
       : Math.sqrt(trialVariance ?? 0) *
         ((1 - EULER) * normalQuantile(1 - 1 / trials) + EULER * normalQuantile(1 - 1 / (trials * Math.E)));
-  // simple-statistics gives the excess; the formula has the plain kurtosis (3 for a normal).
-  const skewness = sampleSkewness([...returns]);
-  const kurtosis = sampleKurtosis([...returns]) + 3;
+  // The formula has the plain kurtosis (3 for a normal).
+  const skewness = sampleSkewness(returns);
+  const kurtosis = sampleKurtosis(returns) + 3;
   const spread = 1 - skewness * ratio + ((kurtosis - 1) / 4) * ratio * ratio;
   return spread <= 0
     ? null

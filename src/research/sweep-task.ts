@@ -1,18 +1,18 @@
-/** One trial as a pure computation: the task of a sweep's threads. Tapes are read once per thread. */
+/** One trial as a pure computation: the task of a sweep's threads. Markets are read once per thread. */
 
 import { toNumber } from '../domain/money.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
+import { checkParameters } from '../domain/strategy-parameters.js';
 import type { Settings } from '../runtime/settings.js';
 import { importStrategy, isModulePath } from '../runtime/strategy-module.js';
 import { findStrategy } from '../strategies/catalogue.js';
+import { readCandles } from './candles.js';
 import type { FillModel } from './fast-market.js';
-import { runFast } from './fast-run.js';
 import { equityCurve, profitOf, returnsOf } from './report.js';
 import type { Candidate } from './search.js';
 import { drawdown, sharpe } from './statistics.js';
-import { studyParameters } from './study.js';
+import { marketBetween, runStudy, type StudyMarket } from './study-market.js';
 import type { TrialResult } from './sweep-store.js';
-import { type MarketTape, tapeBetween } from './tape.js';
 import { readTapeFile } from './tape-file.js';
 import { closedTrades } from './trades.js';
 
@@ -22,7 +22,9 @@ export type Score = (typeof SCORES)[number];
 
 /** Plain data: it crosses into a thread. */
 export interface SweepTask {
+  /** The market's file: a binary tape, or candles of what `candles` names. */
   readonly tapePath: string;
+  readonly candles?: { readonly symbol: string; readonly interval: string };
   /** A built-in name, or the path of a file. */
   readonly strategy: string;
   readonly config: Readonly<Record<string, unknown>>;
@@ -37,12 +39,16 @@ export interface SweepTask {
   readonly toMs: number;
 }
 
-const tapes = new Map<string, MarketTape>();
+const markets = new Map<string, StudyMarket>();
 const definitions = new Map<string, StrategyDefinition>();
 
-const tapeAt = (path: string): MarketTape => {
-  const known = tapes.get(path) ?? readTapeFile(path);
-  tapes.set(path, known);
+const marketOf = ({ tapePath, candles }: SweepTask): StudyMarket => {
+  const known =
+    markets.get(tapePath) ??
+    (candles === undefined
+      ? { type: 'recording', tape: readTapeFile(tapePath) }
+      : { type: 'candles', candles: readCandles(tapePath, candles) });
+  markets.set(tapePath, known);
   return known;
 };
 
@@ -57,13 +63,24 @@ const definitionOf = async (strategy: string): Promise<StrategyDefinition> => {
   return found;
 };
 
-/** Runs one trial. A set of parameters that the strategy refuses scores -Infinity. */
+/** Of a set of parameters that the strategy refuses. */
+const REFUSED: TrialResult = {
+  score: Number.NEGATIVE_INFINITY,
+  profitTry: '0',
+  sharpe: null,
+  drawdown: 0,
+  fills: 0,
+  trades: 0,
+};
+
+/** Runs one trial. */
 const runTrial = async (task: SweepTask): Promise<TrialResult> => {
   const definition = await definitionOf(task.strategy);
-  const run = runFast({
-    tape: tapeBetween(tapeAt(task.tapePath), task.fromMs, task.toMs),
+  const checked = checkParameters(definition, { ...task.config, ...task.candidate });
+  if (!checked.ok) return REFUSED;
+  const run = runStudy(marketBetween(marketOf(task), task.fromMs, task.toMs), {
     definition,
-    parameters: studyParameters(definition, { ...task.config, ...task.candidate }),
+    parameters: checked.values,
     settings: task.settings,
     opening: task.settings.paper.balances,
     fillModel: task.fillModel,
