@@ -226,7 +226,8 @@ hostActor('execution', context => {
   const onLedger = (message: FromLedger): void => {
     if (message.type === 'snapshot-given') snapshot = message.snapshot;
     else if (message.type === 'epoch-given') epoch = message.epoch;
-    else step({ type: 'message', from: 'ledger', message: message satisfies LedgerReply });
+    else if (message.type !== 'fills-given')
+      step({ type: 'message', from: 'ledger', message: message satisfies LedgerReply });
     begin();
   };
 

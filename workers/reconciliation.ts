@@ -152,6 +152,9 @@ hostActor('reconciliation', context => {
             reply: { type: 'append-failed', batch: effect.request.batch, reason: 'no ledger is connected' },
           });
         return;
+      case 'fills-wanted':
+        context.send('ledger', effect);
+        return;
       case 'expect-inserted':
         feed?.expectInserted(effect.clientOrderId, effect.sentAtMonoMs);
         return;
@@ -200,6 +203,9 @@ hostActor('reconciliation', context => {
     switch (message.type) {
       case 'snapshot-given':
         begin(message.snapshot);
+        return;
+      case 'fills-given':
+        step(message);
         return;
       case 'appended':
       case 'append-failed':
@@ -255,7 +261,12 @@ hostActor('reconciliation', context => {
     },
     onTick() {
       if (state !== null) step({ type: 'tick' });
-      else if (!asked) asked = context.send('ledger', { type: 'snapshot-wanted', request: 1 });
+      else if (!asked)
+        asked = context.send('ledger', {
+          type: 'snapshot-wanted',
+          request: 1,
+          fills: 'after-checkpoint',
+        });
     },
     async drain() {
       if (state !== null) {

@@ -55,7 +55,8 @@ hostActor('strategy', context => {
         // Without a channel the message is lost, and the brain gives it up or repeats it when nobody answers.
         if (effect.to === 'execution') context.send('execution', effect.message);
         else context.send('market-data', effect.message);
-      } else performCommon(context, effect);
+      } else if (effect.type === 'fills-wanted') context.send('ledger', effect);
+      else performCommon(context, effect);
     }
   };
 
@@ -117,7 +118,11 @@ hostActor('strategy', context => {
     onTick() {
       if (state !== null) step({ type: 'tick' });
       else if (!snapshotAsked)
-        snapshotAsked = context.send('ledger', { type: 'snapshot-wanted', request: 1 });
+        snapshotAsked = context.send('ledger', {
+          type: 'snapshot-wanted',
+          request: 1,
+          fills: 'after-checkpoint',
+        });
     },
     async drain() {
       if (state !== null) step({ type: 'stopping' });

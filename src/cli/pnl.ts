@@ -1,5 +1,6 @@
 import {
   averagePrice,
+  fillCountOf,
   openCostFifo,
   type Position,
   realized,
@@ -191,7 +192,7 @@ const reportJson = (books: LedgerReader, report: Report): Record<string, unknown
     bought: jsonAmount(line.position.bought),
     sold: jsonAmount(line.position.sold),
     turnover: jsonAmount(line.position.turnover),
-    fills: line.position.fills.length,
+    fills: fillCountOf(line.position),
     try:
       line.lira === null
         ? null
@@ -240,7 +241,7 @@ const COLUMNS: readonly Column<Line>[] = [
   { title: 'fees', align: 'right', cell: line => money(line, line.fees) },
   { title: 'taxes', align: 'right', cell: line => money(line, line.taxes) },
   { title: 'in', cell: line => line.position.pair.quote },
-  { title: 'fills', align: 'right', cell: line => String(line.position.fills.length) },
+  { title: 'fills', align: 'right', cell: line => String(fillCountOf(line.position)) },
   { title: 'marked at', cell: line => time(line.mark?.atMs ?? null) },
 ];
 

@@ -1,5 +1,5 @@
 /** What reconciliation tells others of the account: peers, metrics, status, and people. */
-import { positionViews } from './accounting.js';
+import { fillCount, positionViews } from './accounting.js';
 import { openSearches } from './evidence.js';
 import { formatDecimal, formatFixed } from './money.js';
 import { reconnectsOf } from './private-feed-watch.js';
@@ -51,7 +51,7 @@ export const summarise = (state: ReconciliationState, now: Now, effects: Reconci
   state.summary = { profitTry: profit, atMonoMs: now.monoMs };
   log(effects, 'info', 'run-summary', {
     profit: `${formatFixed(profit, 2)} TRY`,
-    fills: state.accounting.booked.size,
+    fills: fillCount(state.accounting),
     drawdownPct: state.drawdownPct === null ? null : Math.round(state.drawdownPct * 100) / 100,
     lagMs: Math.round(now.monoMs - state.lastCleanMonoMs),
   });
@@ -130,7 +130,7 @@ export const statusFacts = (state: ReconciliationState, now: Now): Readonly<Reco
         [...state.residuals].map(([asset, amount]) => [asset, formatDecimal(amount)]),
       ),
     },
-    fills: state.accounting.booked.size,
+    fills: fillCount(state.accounting),
     openOrders: state.live.size,
     searches: openSearches(state, now),
     foreignOrders: [...state.foreign.values()].map(({ venueOrderId, clientOrderId, symbol }) => ({

@@ -7,6 +7,10 @@
  * - Nothing is rounded away. A position keeps the exact cost of what is open; when part of it is closed, the part's
  *   cost is rounded to 16 decimals (half up) and the rest is what remains. So realised plus unrealised profit equals
  *   the change of equity to the last digit.
+ * - A long history needs not stand in memory: the oldest fills of a symbol may be folded into a foundation, which goes
+ *   on to the last digit. A fill that turns out to lie before a foundation is booked, and the symbol is named in
+ *   `outOfOrder`: how its profit divides into realised and open is right again after {@link refoldSymbol}; quantities,
+ *   balances, costs and the sum of both profits do not depend on the order and are right at once.
  */
 import type { Side } from './instrument.js';
 import { type Amount, abs, divide, min, notional, type Price, type Quantity, ratio } from './money.js';
@@ -29,9 +33,11 @@ export interface Lot {
   readonly openedAtMs: number;
 }
 
-/** One symbol's books. Quantities in base, everything else in quote. */
-export interface Position {
-  readonly pair: Pair;
+/** Where a fill stands among the fills of its symbol. */
+export type ExecutionKey = Pick<Fill, 'executedAtMs' | 'tradeId'>;
+
+/** The sums of a symbol's fills. Quantities in base, everything else in quote. */
+export interface PositionSums {
   /** Signed base quantity traded by the bot since the ledger began. */
   quantity: Quantity;
   /** Exact cost of the open quantity, without fees; negative when the position is. */
@@ -47,8 +53,30 @@ export interface Position {
   sold: Quantity;
   /** Quote value of everything traded. */
   turnover: Amount;
-  /** Every booked fill, in order of execution. */
+}
+
+/** The oldest fills of a symbol, folded; their own records are no longer needed. Never changed. */
+export interface Foundation extends Readonly<Omit<PositionSums, 'lots'>> {
+  readonly lots: readonly Readonly<Lot>[];
+  readonly fillCount: number;
+  readonly newest: ExecutionKey;
+}
+
+/** One symbol's books. */
+export interface Position extends PositionSums {
+  readonly pair: Pair;
+  /** Null when every fill stands in `fills`. */
+  foundation: Foundation | null;
+  /** The booked fills after the foundation, in order of execution. */
   readonly fills: Fill[];
+}
+
+/** The books of some fills without the fills, as a checkpoint keeps them. Each map by symbol or asset. */
+export interface BooksFold {
+  readonly positions: ReadonlyMap<string, { readonly pair: Pair; readonly foundation: Foundation }>;
+  /** Sum of the fills' effects on each asset. */
+  readonly changes: ReadonlyMap<string, Amount>;
+  readonly otherCosts: ReadonlyMap<string, Amount>;
 }
 
 /** The whole account's books. Owned by whoever folds; changed in place. */
@@ -60,6 +88,11 @@ export interface Accounting {
   readonly changes: Map<string, Amount>;
   readonly positions: Map<string, Position>;
   readonly booked: Map<TradeId, Fill>;
+  /** Trades that stand in foundations alone: those of a checkpoint, which several books may share, and those since. */
+  readonly earlier: ReadonlySet<TradeId>;
+  readonly settled: Set<TradeId>;
+  /** Symbols with a fill before their foundation: their whole history must be folded again. */
+  readonly outOfOrder: Set<string>;
   readonly movements: Map<string, CashMovement>;
   /** Fees and taxes paid in an asset that is neither base nor quote of the fill's symbol. */
   readonly otherCosts: Map<string, Amount>;
@@ -67,9 +100,10 @@ export interface Accounting {
 
 /**
  * What became of a fact. `repeated`: known already, nothing changed. `contradicted`: known already with other numbers;
- * the first version stands and somebody must look. `before-opening`: already part of the opening balances.
+ * the first version stands and somebody must look. `settled`: known already, and its numbers stand in the ledger alone.
+ * `before-opening`: already part of the opening balances.
  */
-export type BookingOutcome = 'booked' | 'repeated' | 'contradicted' | 'before-opening';
+export type BookingOutcome = 'booked' | 'repeated' | 'contradicted' | 'settled' | 'before-opening';
 
 /** Quotes the venue lists or has listed, longest first (protocol section 4.2). */
 const VENUE_QUOTES = ['USDT', 'TRY', 'BTC'] as const;
@@ -83,22 +117,119 @@ export const initialAccounting = (
   changes: new Map(),
   positions: new Map(),
   booked: new Map(),
+  earlier: new Set(),
+  settled: new Set(),
+  outOfOrder: new Set(),
   movements: new Map(),
   otherCosts: new Map(),
 });
+
+/**
+ * The books that go on from a checkpoint's.
+ * @param earlier every trade that any of the checkpoint's books has folded
+ */
+export const accountingFrom = (
+  opening: { readonly balances: readonly Balance[]; readonly atMs: number } | null,
+  fold: BooksFold,
+  earlier: ReadonlySet<TradeId>,
+): Accounting => {
+  const accounting: Accounting = { ...initialAccounting(opening), earlier };
+  for (const [asset, change] of fold.changes) accounting.changes.set(asset, change);
+  for (const [asset, cost] of fold.otherCosts) accounting.otherCosts.set(asset, cost);
+  for (const [symbol, { pair, foundation }] of fold.positions)
+    accounting.positions.set(symbol, positionOn(pair, foundation, []));
+  return accounting;
+};
+
+/** The books without their fills. Movements are not among the changes. */
+export const foldOf = (accounting: Accounting): BooksFold => {
+  const changes = new Map(accounting.changes);
+  for (const { asset, amount, fee, tax } of accounting.movements.values())
+    add(changes, asset, -(amount - fee - tax));
+  return {
+    changes,
+    otherCosts: new Map(accounting.otherCosts),
+    positions: new Map(
+      [...accounting.positions].map(([symbol, position]) => {
+        const last = position.fills.at(-1) ?? position.foundation?.newest;
+        if (last === undefined) throw new Error(`there is no fill of ${symbol} in its books`);
+        return [symbol, { pair: position.pair, foundation: foundationOf(position, last) }];
+      }),
+    ),
+  };
+};
+
+/**
+ * Folds all but the newest `keep` fills of each symbol into its foundation, once there are twice as many. Of what is
+ * folded, the ids are kept.
+ */
+export const settleOldest = (accounting: Accounting, keep: number): void => {
+  for (const [symbol, position] of accounting.positions) {
+    if (position.fills.length <= 2 * keep || accounting.outOfOrder.has(symbol)) continue;
+    const oldest = position.fills.splice(0, position.fills.length - keep);
+    const folded = positionOn(position.pair, position.foundation, oldest);
+    for (const fill of oldest) {
+      applyFill(folded, fill);
+      accounting.booked.delete(fill.tradeId);
+      accounting.settled.add(fill.tradeId);
+    }
+    position.foundation = foundationOf(folded, oldest.at(-1) as Fill);
+  }
+};
+
+/**
+ * Folds a symbol from nothing.
+ * @param history the ledger's fills of the symbol for these books; those the books do not know are left out
+ * @returns whether the history was whole; if not, nothing has changed.
+ */
+export const refoldSymbol = (accounting: Accounting, symbol: string, history: readonly Fill[]): boolean => {
+  const position = accounting.positions.get(symbol);
+  if (position === undefined) return false;
+  const fills = new Map(position.fills.map(fill => [fill.tradeId, fill]));
+  for (const fill of history)
+    if (!fills.has(fill.tradeId) && isSettled(accounting, fill.tradeId)) fills.set(fill.tradeId, fill);
+  if (fills.size !== fillCountOf(position)) return false;
+  const again = positionOn(position.pair, null, [...fills.values()].sort(byExecution));
+  for (const fill of again.fills) {
+    applyFill(again, fill);
+    accounting.booked.set(fill.tradeId, fill);
+    accounting.settled.delete(fill.tradeId);
+  }
+  accounting.positions.set(symbol, again);
+  accounting.outOfOrder.delete(symbol);
+  return true;
+};
+
+const isSettled = (accounting: Accounting, tradeId: TradeId): boolean =>
+  accounting.settled.has(tradeId) || accounting.earlier.has(tradeId);
+
+/** Whether a trade is in these books, or in others of the same checkpoint. */
+export const isBooked = (accounting: Accounting, tradeId: TradeId): boolean =>
+  accounting.booked.has(tradeId) || isSettled(accounting, tradeId);
+
+/** Fills of a symbol that are booked. */
+export const fillCountOf = (position: Position): number =>
+  (position.foundation?.fillCount ?? 0) + position.fills.length;
+
+/** Fills that are booked. */
+export const fillCount = (accounting: Accounting): number =>
+  [...accounting.positions.values()].reduce((sum, position) => sum + fillCountOf(position), 0);
 
 /** Books a fill, once per trade id. Base and quote change by exactly what was traded, less fee and tax. */
 export const bookFill = (accounting: Accounting, fill: Fill, pair: Pair): BookingOutcome => {
   const known = accounting.booked.get(fill.tradeId);
   if (known !== undefined) return sameTrade(known, fill) ? 'repeated' : 'contradicted';
+  if (isSettled(accounting, fill.tradeId)) return 'settled';
   if (fill.executedAtMs < accounting.openingAtMs) return 'before-opening';
   accounting.booked.set(fill.tradeId, fill);
   addEffects(accounting.changes, fill, pair);
   if (fill.feeAsset !== pair.base && fill.feeAsset !== pair.quote)
     add(accounting.otherCosts, fill.feeAsset, fill.fee + fill.tax);
 
-  const position = accounting.positions.get(fill.symbol) ?? flatPosition(pair);
-  const newest = position.fills.at(-1);
+  const position = accounting.positions.get(fill.symbol) ?? positionOn(pair, null, []);
+  const { foundation } = position;
+  if (foundation !== null && byExecution(foundation.newest, fill) > 0) accounting.outOfOrder.add(fill.symbol);
+  const newest = position.fills.at(-1) ?? foundation?.newest;
   if (newest === undefined || byExecution(newest, fill) < 0) {
     position.fills.push(fill);
     applyFill(position, fill);
@@ -192,33 +323,50 @@ export const pairFromSymbol = (symbol: string, feeAsset?: string): Pair => {
 };
 
 /** Order of execution; trades of one millisecond by their ids, as numbers where they are. */
-export const byExecution = (left: Fill, right: Fill): number =>
+export const byExecution = (left: ExecutionKey, right: ExecutionKey): number =>
   left.executedAtMs - right.executedAtMs ||
   left.tradeId.length - right.tradeId.length ||
   (left.tradeId < right.tradeId ? -1 : left.tradeId > right.tradeId ? 1 : 0);
 
-const flatPosition = (pair: Pair): Position => ({
+/** A position on its foundation; `fills` are not applied yet. */
+const positionOn = (pair: Pair, foundation: Foundation | null, fills: Fill[]): Position => ({
   pair,
-  quantity: 0n,
-  cost: 0n,
-  grossRealized: 0n,
-  grossRealizedFifo: 0n,
-  lots: [],
-  fees: 0n,
-  taxes: 0n,
-  bought: 0n,
-  sold: 0n,
-  turnover: 0n,
-  fills: [],
+  foundation,
+  quantity: foundation?.quantity ?? 0n,
+  cost: foundation?.cost ?? 0n,
+  grossRealized: foundation?.grossRealized ?? 0n,
+  grossRealizedFifo: foundation?.grossRealizedFifo ?? 0n,
+  lots: (foundation?.lots ?? []).map(lot => ({ ...lot })),
+  fees: foundation?.fees ?? 0n,
+  taxes: foundation?.taxes ?? 0n,
+  bought: foundation?.bought ?? 0n,
+  sold: foundation?.sold ?? 0n,
+  turnover: foundation?.turnover ?? 0n,
+  fills,
 });
 
-/** Books a fill that became known after later ones: everything of its symbol again, in order. */
+const foundationOf = (position: Position, newest: ExecutionKey): Foundation => ({
+  quantity: position.quantity,
+  cost: position.cost,
+  grossRealized: position.grossRealized,
+  grossRealizedFifo: position.grossRealizedFifo,
+  lots: position.lots.map(lot => ({ ...lot })),
+  fees: position.fees,
+  taxes: position.taxes,
+  bought: position.bought,
+  sold: position.sold,
+  turnover: position.turnover,
+  fillCount: fillCountOf(position),
+  newest: { executedAtMs: newest.executedAtMs, tradeId: newest.tradeId },
+});
+
+/** Books a fill that became known after later ones: everything of its symbol after the foundation again, in order. */
 const refold = (position: Position, late: Fill): Position => {
   const fills = position.fills;
   let index = fills.length;
   while (index > 0 && byExecution(fills[index - 1] as Fill, late) > 0) index -= 1;
   fills.splice(index, 0, late);
-  const again: Position = { ...flatPosition(position.pair), fills };
+  const again = positionOn(position.pair, position.foundation, fills);
   for (const fill of fills) applyFill(again, fill);
   return again;
 };

@@ -607,10 +607,9 @@ const showGauges = (turn: Turn): void => {
   let unknown = 0;
   for (const tracked of state.open.values())
     if (tracked.record.order.state.status === 'unknown') unknown += 1;
-  const { gaugesShown } = state;
-  if (state.open.size === gaugesShown.open && unknown === gaugesShown.unknown) return;
-  gaugesShown.open = state.open.size;
-  gaugesShown.unknown = unknown;
+  const shown = `${state.open.size} ${unknown}`;
+  if (shown === state.gaugesShown) return;
+  state.gaugesShown = shown;
   turn.effects.push(
     { type: 'metric', kind: 'gauge', name: 'btcbot_open_orders', value: state.open.size },
     { type: 'metric', kind: 'gauge', name: 'btcbot_unknown_orders', value: unknown },

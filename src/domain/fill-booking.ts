@@ -3,7 +3,7 @@
  * or the trades endpoint. Neither is believed beyond reason: a fill must fit the order it names, and both sources must
  * say the same of one trade (protocol sections 5.2, 9.11 and 11).
  */
-import { bookFill, byExecution, pairFromSymbol } from './accounting.js';
+import { type BookingOutcome, bookFill, byExecution, isBooked, pairFromSymbol } from './accounting.js';
 import { noteForeignOrder } from './foreign-orders.js';
 import { formatDecimal, notional } from './money.js';
 import type { Fill } from './order.js';
@@ -53,7 +53,9 @@ export const takeFill = (
   if (isKnown(state, fill)) {
     if (source === 'trades') state.unconfirmedFills.delete(fill.tradeId);
     else state.unseenByFeed.delete(fill.tradeId);
-    if (contradicts(state, fill))
+    const outcome = bookAgain(state, fill);
+    if (outcome === 'settled') compareInLedger(state, fill, now, effects);
+    if (outcome === 'contradicted')
       state.violations.set(`trade:${fill.tradeId}`, `trade ${fill.tradeId} was shown with different numbers`);
     return;
   }
@@ -124,11 +126,28 @@ export const tellBookedAgain = (
 };
 
 const isKnown = (state: ReconciliationState, fill: Fill): boolean =>
-  state.accounting.booked.has(fill.tradeId) || state.foreignAccounting.booked.has(fill.tradeId);
+  isBooked(state.accounting, fill.tradeId) || isBooked(state.foreignAccounting, fill.tradeId);
 
-const contradicts = (state: ReconciliationState, fill: Fill): boolean => {
-  const books = state.accounting.booked.has(fill.tradeId) ? state.accounting : state.foreignAccounting;
-  return bookFill(books, fill, pairFromSymbol(fill.symbol, fill.feeAsset)) === 'contradicted';
+const bookAgain = (state: ReconciliationState, fill: Fill): BookingOutcome => {
+  const { accounting, foreignAccounting } = state;
+  const inForeign = foreignAccounting.booked.has(fill.tradeId) || foreignAccounting.settled.has(fill.tradeId);
+  return bookFill(
+    inForeign ? foreignAccounting : accounting,
+    fill,
+    pairFromSymbol(fill.symbol, fill.feeAsset),
+  );
+};
+
+/** Memory has forgotten the trade's numbers. The ledger books nothing twice, and says when they differ. */
+const compareInLedger = (
+  state: ReconciliationState,
+  fill: Fill,
+  now: Now,
+  effects: ReconciliationEffect[],
+): void => {
+  if (state.compared.has(fill.tradeId)) return;
+  state.compared.add(fill.tradeId);
+  append(state, effects, [{ type: 'fill', fill, bookedAtMs: now.wallMs }], false);
 };
 
 /** For the ledger it never existed. */

@@ -1,6 +1,7 @@
+import type { FoldedBooks } from './books-checkpoint.js';
 import type { CancelOrigin } from './fence.js';
-import type { Amount } from './money.js';
-import type { ClientOrderId, Fill, Order, OrderState, OrderTerms } from './order.js';
+import type { Amount, Quantity } from './money.js';
+import type { ClientOrderId, Fill, Order, OrderState, OrderTerms, TradeId } from './order.js';
 import type { Hold } from './safety.js';
 import type { EventId } from './step.js';
 import type { Balance, CashMovement } from './venue-port.js';
@@ -83,6 +84,15 @@ export interface StandingWish {
   readonly cause: EventId;
 }
 
+/** What the older fills have come to, in place of the fills themselves. */
+export interface BooksCheckpoint {
+  readonly books: FoldedBooks;
+  /** The trades in it. */
+  readonly tradeIds: readonly TradeId[];
+  /** Booked base quantity, with the newer fills too, of every order that may still be spoken of. */
+  readonly booked: ReadonlyMap<ClientOrderId, Quantity>;
+}
+
 /** What a restarted bot knows before it has asked the venue anything. */
 export interface LedgerSnapshot {
   /** Random id of this database, made when it was created; part of every client order id. */
@@ -96,8 +106,10 @@ export interface LedgerSnapshot {
    * told, which must count as every limit being used up.
    */
   readonly recentOrders: readonly RecentOrder[] | null;
-  /** Every booked fill, oldest first. */
+  /** The booked fills that were asked for, oldest first. */
   readonly fills: readonly Fill[];
+  /** What stands before `fills`; null or absent when nothing does. */
+  readonly checkpoint?: BooksCheckpoint | null;
   readonly openingBalances: readonly Balance[];
   /**
    * The venue's time of the opening balances, Unix ms: fills and movements before it are part of them. Null while the
@@ -133,3 +145,16 @@ export interface AppendRequest {
 export type LedgerReply =
   | { readonly type: 'appended'; readonly batch: number }
   | { readonly type: 'append-failed'; readonly batch: number; readonly reason: string };
+
+/** Every fill of a symbol is wanted: one belongs before what the asker's books have folded. */
+export interface FillsWanted {
+  readonly type: 'fills-wanted';
+  readonly symbol: string;
+}
+
+/** Own fills and those of others. */
+export interface FillsGiven {
+  readonly type: 'fills-given';
+  readonly symbol: string;
+  readonly fills: readonly Fill[];
+}

@@ -2,7 +2,7 @@
  * A pass: the whole account as the venue shows it, against what the ledger knows. A pass ends clean, with differences
  * that may be lateness (it is repeated soon, and looks further back), or with differences that have lasted too long.
  */
-import { bookMovement } from './accounting.js';
+import { bookMovement, fillCount } from './accounting.js';
 import { searchFor } from './evidence.js';
 import { tellBookedAgain } from './fill-booking.js';
 import { askAboutForeignOrders } from './foreign-orders.js';
@@ -311,7 +311,7 @@ const recovered = (state: ReconciliationState, now: Now, effects: Reconciliation
   const facts = {
     tookMs: Math.round(now.monoMs - state.startedMonoMs),
     openOrders: state.live.size,
-    fills: state.accounting.booked.size,
+    fills: fillCount(state.accounting),
   };
   log(effects, 'info', 'recovered', facts);
   audit(state, effects, now, 'recovered', facts);

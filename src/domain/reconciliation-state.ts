@@ -1,10 +1,19 @@
 /** What the reconciliation brain keeps, what it hears and what it asks for; the parts of the brain share this file. */
 import type { AccountReport, ExecutionReport } from './account-events.js';
-import { type Accounting, bookFill, bookMovement, initialAccounting, pairFromSymbol } from './accounting.js';
+import {
+  type Accounting,
+  accountingFrom,
+  bookFill,
+  bookMovement,
+  initialAccounting,
+  pairFromSymbol,
+} from './accounting.js';
 import { originOf } from './client-order-id.js';
 import type { CommonEffect, Tell } from './effects.js';
 import {
   type AppendRequest,
+  type FillsGiven,
+  type FillsWanted,
   firstBatch,
   type LedgerRecord,
   type LedgerReply,
@@ -66,6 +75,7 @@ export type ReconciliationInput =
   | { readonly type: 'private-state'; readonly feed: PrivateFeedState; readonly reason: string }
   | ({ readonly type: 'read-answered'; readonly requestId: number } & ReadAnswer)
   | { readonly type: 'ledger-replied'; readonly reply: LedgerReply }
+  | FillsGiven
   /** A peer has a fresh channel: what was told to the old one may be lost. */
   | { readonly type: 'peer-connected'; readonly peer: 'execution' | 'strategy' | 'ledger' }
   /** Take a last look and say `drained`, by `deadlineMonoMs` at the latest. */
@@ -80,6 +90,7 @@ export type ReconciliationEffect =
   /** The private feed does not show what it should: a fresh connection is wanted. */
   | { readonly type: 'reconnect-private'; readonly reason: string }
   | Tell<'execution' | 'strategy', AccountReport>
+  | FillsWanted
   /** The last look is over, or its time is. */
   | { readonly type: 'drained'; readonly clean: boolean };
 
@@ -195,6 +206,10 @@ export interface ReconciliationState extends ReadGroups {
   accounting: Accounting;
   foreignAccounting: Accounting;
   readonly bookedByOrder: Map<ClientOrderId, Quantity>;
+  /** Trades shown again whose numbers only the ledger knows: it has compared them once. */
+  readonly compared: Set<TradeId>;
+  /** When the history of symbols that are out of order is asked for next. */
+  historyWantedMonoMs: number;
   /** Fills young enough that balances may not show them yet. */
   recentFills: Fill[];
   /** Fills that only the private feed has shown so far. */
@@ -302,6 +317,10 @@ export const initialReconciliation = (
   now: Now,
 ): ReconciliationState => {
   const opened = snapshot.openingAtMs !== null;
+  const opening = opened ? { balances: snapshot.openingBalances, atMs: snapshot.openingAtMs } : null;
+  const foreignOpening = { balances: [], atMs: snapshot.openingAtMs ?? 0 };
+  const checkpoint = snapshot.checkpoint ?? null;
+  const earlier = new Set(checkpoint?.tradeIds);
   const state: ReconciliationState = {
     config,
     ids: eventIds('reconciliation', config.incarnation),
@@ -316,11 +335,17 @@ export const initialReconciliation = (
     phase: !config.signed ? 'observing' : opened ? 'recovering' : 'opening',
     control: null,
     startedMonoMs: now.monoMs,
-    accounting: initialAccounting(
-      opened ? { balances: snapshot.openingBalances, atMs: snapshot.openingAtMs } : null,
-    ),
-    foreignAccounting: initialAccounting({ balances: [], atMs: snapshot.openingAtMs ?? 0 }),
+    accounting:
+      checkpoint === null
+        ? initialAccounting(opening)
+        : accountingFrom(opening, checkpoint.books.own, earlier),
+    foreignAccounting:
+      checkpoint === null
+        ? initialAccounting(foreignOpening)
+        : accountingFrom(foreignOpening, checkpoint.books.foreign, earlier),
     bookedByOrder: new Map(),
+    compared: new Set(),
+    historyWantedMonoMs: Number.NEGATIVE_INFINITY,
     recentFills: [],
     unconfirmedFills: new Map(),
     unseenByFeed: new Map(),
@@ -382,6 +407,8 @@ export const initialReconciliation = (
   };
   for (const movement of snapshot.cashMovements) bookMovement(state.accounting, movement);
   for (const fill of snapshot.fills) replayFill(state, fill);
+  for (const [clientOrderId, booked] of checkpoint?.booked ?? [])
+    state.bookedByOrder.set(clientOrderId, booked);
   for (const order of snapshot.openOrders) trackOrder(state, order, now);
   return state;
 };

@@ -13,6 +13,7 @@ import { openingAnswered, openingAppended, stepOpening } from './account-opening
 import { report, statusFacts, summarise, tellAccount } from './account-report.js';
 import { evidenceAnswered, searchFor, stepSearches } from './evidence.js';
 import { takeFill } from './fill-booking.js';
+import { takeHistory, wantHistories } from './fill-history.js';
 import type { LedgerReply } from './ledger-records.js';
 import { isTerminal, venueOrderIdOf } from './order.js';
 import {
@@ -108,6 +109,9 @@ export const stepReconciliation = (
     case 'ledger-replied':
       takeLedgerReply(state, input.reply, now, effects);
       break;
+    case 'fills-given':
+      takeHistory(state, input);
+      break;
     case 'peer-connected':
       takePeer(state, input.peer, now, effects);
       break;
@@ -135,6 +139,7 @@ const tick = (state: ReconciliationState, now: Now, effects: ReconciliationEffec
     stepMarks(state, now);
   }
   retryAppends(state, now, effects);
+  wantHistories(state, now, effects);
   watchFeed(state, now, effects);
   tellAccount(state, now, effects);
   report(state, now, effects);
@@ -424,6 +429,7 @@ const takePeer = (
   state.accountDirty = true;
   if (peer === 'execution' && state.everClean) wantPass(state, 'execution-started', 0, now);
   if (peer !== 'ledger') return;
+  state.historyWantedMonoMs = now.monoMs;
   // The ledger books each fact once: what it may have lost is simply said again.
   for (const waiting of state.unacknowledged.values()) {
     waiting.retryMonoMs = null;

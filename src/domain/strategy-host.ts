@@ -9,14 +9,24 @@
  * - a strategy that keeps failing is named, its resting orders are canceled, and nothing else is sent.
  */
 import type { AccountReport, AccountUpdated } from './account-events.js';
-import { type Accounting, bookFill, initialAccounting, pairFromSymbol, positionView } from './accounting.js';
+import {
+  type Accounting,
+  accountingFrom,
+  type BooksFold,
+  bookFill,
+  initialAccounting,
+  pairFromSymbol,
+  positionView,
+  refoldSymbol,
+  settleOldest,
+} from './accounting.js';
 import type { BookView } from './book-view.js';
 import type { Candle } from './candles.js';
 import { strategyTag, strategyTagIn } from './client-order-id.js';
 import type { CommonEffect, Tell } from './effects.js';
 import type { FeeRates } from './fees.js';
 import { type Instrument, lotSize, tickSize } from './instrument.js';
-import type { LedgerReply } from './ledger-records.js';
+import type { FillsGiven, FillsWanted, LedgerReply } from './ledger-records.js';
 import type {
   CandlesRead,
   FeedState,
@@ -26,7 +36,7 @@ import type {
   TickersRead,
 } from './market-events.js';
 import { formatDecimal } from './money.js';
-import { type Fill, filledQuantity, isTerminal, type Order } from './order.js';
+import { type Fill, filledQuantity, isTerminal, type Order, type TradeId } from './order.js';
 import type { Denial, OrderEvent, OrderIntent } from './order-events.js';
 import type { ControlState } from './safety.js';
 import {
@@ -84,6 +94,10 @@ export const MAX_FAULTS = 5;
 export const FAULT_WINDOW_MS = 60_000;
 /** An intent without an answer this long after its validity is given up as never received. */
 export const UNANSWERED_MS = 5_000;
+/** Own fills of a symbol that stand in memory one by one, at least. */
+const KEPT_FILLS = 500;
+/** How long the ledger has for all fills of a symbol. */
+const HISTORY_INTERVAL_MS = 5_000;
 /** A cancel without an effect may be asked for again after this long. */
 export const CANCEL_AGAIN_MS = 3_000;
 /** State is saved this often when it changed, and is at most this long. */
@@ -128,6 +142,8 @@ export interface StrategyHostConfig {
     readonly saved: string | null;
     readonly openOrders: readonly Order[];
     readonly fills?: readonly Fill[];
+    /** What its fills before these have come to, and every trade that is in any such books. */
+    readonly books?: { readonly fold: BooksFold | null; readonly earlier: ReadonlySet<TradeId> };
   };
 }
 
@@ -136,6 +152,7 @@ export type StrategyHostInput =
   | OrderEvent
   | AccountReport
   | LedgerReply
+  | FillsGiven
   | { readonly type: 'control'; readonly control: ControlState }
   | { readonly type: 'tick' }
   /** The actor is stopping: the last call, the last save. */
@@ -144,7 +161,8 @@ export type StrategyHostInput =
 export type StrategyHostEffect =
   | CommonEffect
   | Tell<'execution', OrderIntent>
-  | Tell<'market-data', MarketWish>;
+  | Tell<'market-data', MarketWish>
+  | FillsWanted;
 
 /** One of our orders with what the host keeps beside the view of it. */
 interface Tracked {
@@ -193,6 +211,7 @@ export interface StrategyHostState {
   savedText: string | null;
   nextSaveMonoMs: number;
   nextStatusMonoMs: number;
+  nextHistoryMonoMs: number;
   readonly notes: Set<string>;
   readonly counts: {
     placed: number;
@@ -216,7 +235,7 @@ export const initialStrategyHost = (config: StrategyHostConfig): StrategyHostSta
   const tables: ViewTables = {
     config,
     candles: candleDesk(config.symbols, needs.candles, config.candleHistory === true),
-    own: initialAccounting(null),
+    own: ownFrom(config.restored.books),
     instruments: new Map(),
     books: new Map(),
     positions: new Map(),
@@ -252,6 +271,7 @@ export const initialStrategyHost = (config: StrategyHostConfig): StrategyHostSta
     savedText: config.restored.saved,
     nextSaveMonoMs: startedAt.monoMs + SAVE_INTERVAL_MS,
     nextStatusMonoMs: startedAt.monoMs,
+    nextHistoryMonoMs: startedAt.monoMs,
     notes: new Set(),
     counts: { placed: 0, canceled: 0, suppressed: 0, denied: 0, faults: 0, unanswered: 0 },
   };
@@ -319,6 +339,9 @@ export const stepStrategyHost = (
     case 'append-failed':
       log(turn, 'error', 'strategy-state-not-saved', { reason: input.reason });
       state.savedText = null;
+      break;
+    case 'fills-given':
+      takeHistory(state, input);
       break;
     case 'appended':
     case 'order-reported':
@@ -454,6 +477,30 @@ const bookOwn = (state: Pick<StrategyHostState, 'own' | 'instruments'>, fill: Fi
   bookFill(state.own, fill, state.instruments.get(fill.symbol) ?? pairFromSymbol(fill.symbol, fill.feeAsset));
 };
 
+const ownFrom = (books: StrategyHostConfig['restored']['books']): Accounting =>
+  books === undefined || books.fold === null
+    ? { ...initialAccounting(null), earlier: books?.earlier ?? new Set() }
+    : accountingFrom(null, books.fold, books.earlier);
+
+/** Keeps the books small, and asks for the whole history of a symbol in which a fill came late. */
+const tendOwn = (turn: Turn): void => {
+  const { state, now } = turn;
+  settleOldest(state.own, KEPT_FILLS);
+  if (state.own.outOfOrder.size === 0 || now.monoMs < state.nextHistoryMonoMs) return;
+  state.nextHistoryMonoMs = now.monoMs + HISTORY_INTERVAL_MS;
+  for (const symbol of state.own.outOfOrder) turn.effects.push({ type: 'fills-wanted', symbol });
+};
+
+const takeHistory = (state: StrategyHostState, { symbol, fills }: FillsGiven): void => {
+  if (!state.own.outOfOrder.has(symbol)) return;
+  const tag = strategyTag(state.name);
+  refoldSymbol(
+    state.own,
+    symbol,
+    fills.filter(fill => fill.clientOrderId !== null && strategyTagIn(fill.clientOrderId) === tag),
+  );
+};
+
 const onBook = (turn: Turn, received: BookView, id: EventId): void => {
   const { state } = turn;
   if (!isTraded(state, received.symbol)) return;
@@ -545,6 +592,7 @@ const onTick = (turn: Turn): void => {
     state.nextSaveMonoMs = now.monoMs + SAVE_INTERVAL_MS;
     save(turn, false);
   }
+  tendOwn(turn);
   if (now.monoMs >= state.nextStatusMonoMs) {
     state.nextStatusMonoMs = now.monoMs + STATUS_INTERVAL_MS;
     turn.effects.push({ type: 'status', facts: statusFacts(state) });

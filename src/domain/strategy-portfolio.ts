@@ -2,7 +2,8 @@
  * Several strategies in one actor, each with its own host, name, position and state, under the one risk gate. What one
  * of them does wrong is its own: it is stopped by name and the others go on.
  */
-import { firstBatch } from './ledger-records.js';
+import { strategyTag } from './client-order-id.js';
+import { type BooksCheckpoint, firstBatch } from './ledger-records.js';
 import type { EventIds, Now, Stepped } from './step.js';
 import { eventIds } from './step.js';
 import type { OwnOrder, ParameterValues, StrategyDefinition } from './strategy.js';
@@ -47,6 +48,7 @@ export interface PortfolioConfig
   /** From the ledger; each member finds what is its own. */
   readonly restored: Required<Pick<StrategyHostConfig['restored'], 'openOrders' | 'fills'>> & {
     readonly strategyStates: ReadonlyMap<string, string>;
+    readonly checkpoint?: BooksCheckpoint | null;
   };
 }
 
@@ -70,6 +72,8 @@ export const initialPortfolio = (
   const state: PortfolioState = { hosts: [] };
   const ids: EventIds = eventIds('strategy', config.incarnation);
   const { members, restored, ...shared } = config;
+  const checkpoint = restored.checkpoint ?? null;
+  const earlier = new Set(checkpoint?.tradeIds);
   for (const [index, member] of members.entries()) {
     const host: StrategyHostConfig = {
       ...shared,
@@ -81,6 +85,7 @@ export const initialPortfolio = (
         saved: restored.strategyStates.get(member.name) ?? null,
         openOrders: restored.openOrders,
         fills: restored.fills,
+        books: { fold: checkpoint?.books.strategies.get(strategyTag(member.name)) ?? null, earlier },
       },
     };
     watch(index);

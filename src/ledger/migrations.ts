@@ -5,7 +5,7 @@
 import type { Database } from 'better-sqlite3';
 import { LedgerRefused } from '../messages/ledger-refusal.js';
 import { copyOut } from './backup.js';
-import { SCHEMA_V1, SCHEMA_V2 } from './schema.js';
+import { SCHEMA_V1, SCHEMA_V2, SCHEMA_V3 } from './schema.js';
 
 /** One step, from the version before to `version`. Runs inside a transaction; must not commit. */
 export interface Migration {
@@ -18,6 +18,7 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, about: 'orders, fills, balances, holds, audit', up: db => void db.exec(SCHEMA_V1) },
   { version: 2, about: 'the reason an order was wanted for', up: db => void db.exec(SCHEMA_V2) },
+  { version: 3, about: 'checkpoints of the books', up: db => void db.exec(SCHEMA_V3) },
 ];
 
 /** What `PRAGMA user_version` says: 0 for a file without a ledger. */

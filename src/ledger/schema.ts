@@ -5,7 +5,7 @@
  */
 
 /** Schema version this program writes; `PRAGMA user_version` and `meta.schema_version` say what a file has. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** `PRAGMA application_id`: tells our files from other SQLite databases ("btcl"). */
 export const APPLICATION_ID = 0x6274636c;
@@ -231,4 +231,17 @@ export const SCHEMA_V2 = `
 ALTER TABLE orders ADD COLUMN tag TEXT;
 CREATE VIEW v_order_reasons AS
 SELECT client_order_id, strategy, tag FROM orders ORDER BY seq;
+`;
+
+/** What the older fills fold into; may be deleted at any time, as it follows from the fills. */
+export const SCHEMA_V3 = `
+CREATE TABLE book_checkpoints (
+  through_seq INTEGER PRIMARY KEY,
+  through_trade TEXT NOT NULL,
+  format INTEGER NOT NULL,
+  instance TEXT NOT NULL,
+  opening_at_ms INTEGER,
+  books TEXT NOT NULL,
+  checksum TEXT NOT NULL
+) STRICT;
 `;

@@ -238,7 +238,11 @@ export const createLedgerService = (ledger: Ledger, ports: LedgerServicePorts): 
       reply(each, { type: 'epoch-given', request: message.request, epoch });
     } else if (message.type === 'snapshot-wanted') {
       const snapshot = readable(() => ledger.snapshot({ fills: message.fills ?? true }));
+      tellComplaints();
       if (snapshot !== null) reply(each, { type: 'snapshot-given', request: message.request, snapshot });
+    } else if (message.type === 'fills-wanted') {
+      const fills = readable(() => ledger.fillsOf(message.symbol));
+      if (fills !== null) reply(each, { type: 'fills-given', symbol: message.symbol, fills });
     }
     waiting = waiting.slice(1);
   };
@@ -253,6 +257,21 @@ export const createLedgerService = (ledger: Ledger, ports: LedgerServicePorts): 
       ports.contradiction('ledger-row', error.message);
       return null;
     }
+  };
+
+  const tellComplaints = (): void => {
+    for (const complaint of ledger.checkpointComplaints())
+      ports.log('warn', 'ledger-checkpoint-unused', { complaint });
+  };
+
+  const keepBooks = (soon: boolean): void => {
+    try {
+      const throughSeq = readable(() => ledger.keepBooks(soon));
+      if (throughSeq !== null) ports.log('debug', 'ledger-checkpoint-written', { throughSeq });
+    } catch (error) {
+      onFailure(error);
+    }
+    tellComplaints();
   };
 
   /** One commit or one answer. */
@@ -342,6 +361,7 @@ export const createLedgerService = (ledger: Ledger, ports: LedgerServicePorts): 
       if (monoMs < nextStatusMonoMs) return;
       nextStatusMonoMs = monoMs + STATUS_INTERVAL_MS;
       watchPlace();
+      if (isSound() && waiting.length === 0) keepBooks(false);
       keepWalSmall();
       ports.metric({
         type: 'metric',
@@ -357,6 +377,7 @@ export const createLedgerService = (ledger: Ledger, ports: LedgerServicePorts): 
       if (waiting.some(isDurable)) failDurable('the ledger is closing');
       const lost = waiting.filter(isAppend).length;
       if (lost > 0) ports.log('error', 'ledger-closed-with-batches-waiting', { lost });
+      if (isSound()) keepBooks(true);
       ledger.close();
     },
     get facts() {

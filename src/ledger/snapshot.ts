@@ -2,16 +2,18 @@
 import type { Database } from 'better-sqlite3';
 import { CANCEL_RANK, type CancelOrigin } from '../domain/fence.js';
 import {
+  type BooksCheckpoint,
   type LedgerSnapshot,
   RECENT_ORDERS_MS,
   type RecentOrder,
   type StandingWish,
   type Valuation,
 } from '../domain/ledger-records.js';
-import { parseDecimal } from '../domain/money.js';
-import type { Fill } from '../domain/order.js';
+import { parseDecimal, type Quantity } from '../domain/money.js';
+import type { ClientOrderId, Fill, TradeId } from '../domain/order.js';
 import type { Balance, CashMovement } from '../domain/venue-port.js';
 import type { FillScope } from '../messages/ledger.js';
+import type { PlacedBooks } from './book-checkpoints.js';
 import {
   type FillRow,
   fillFrom,
@@ -28,12 +30,14 @@ export interface SnapshotScope {
   readonly instance: string;
   readonly lastRecordAtMs: number;
   readonly fills: FillScope;
+  /** From where the fills `after-checkpoint` go on; null when there is none, and they are all fills. */
+  readonly books: PlacedBooks | null;
 }
 
 /** Reads everything in one transaction, so that the parts belong together. */
 export const readSnapshot = (
   db: Database,
-  { instance, lastRecordAtMs, fills }: SnapshotScope,
+  { instance, lastRecordAtMs, fills, books }: SnapshotScope,
 ): LedgerSnapshot =>
   db.transaction(
     (): LedgerSnapshot => ({
@@ -43,7 +47,8 @@ export const readSnapshot = (
       ).map(orderFrom),
       cancelWishes: readWishes(db),
       recentOrders: readRecent(db),
-      fills: fills === false ? [] : readFills(db, fills === true ? '' : OF_OPEN_ORDERS),
+      fills: fills === false ? [] : readFills(db, ...conditionOf(fills, books)),
+      ...(books === null ? {} : { checkpoint: checkpointFrom(db, books) }),
       openingBalances: readOpening(db),
       openingAtMs: readOpeningAt(db),
       valuation: readValuation(db),
@@ -125,12 +130,56 @@ const OF_OPEN_ORDERS = `WHERE client_order_id IN
  * Fills in order of execution. Row by row: a list of all rows beside the list of fills costs the collector more
  * than the reading. Fills are booked nearly in that order, so sorting here is cheaper than in the query.
  */
-const readFills = (db: Database, which: string): Fill[] => {
+const readFills = (db: Database, which: string, ...values: readonly (string | number)[]): Fill[] => {
   const fills: Fill[] = [];
-  for (const row of db.prepare(`${SELECT_FILLS} ${which} ORDER BY seq`).iterate())
+  for (const row of db.prepare(`${SELECT_FILLS} ${which} ORDER BY seq`).iterate(...values))
     fills.push(fillFrom(row as FillRow));
   return fills.sort((left, right) => left.executedAtMs - right.executedAtMs);
 };
+
+const conditionOf = (
+  fills: Exclude<FillScope, false>,
+  books: PlacedBooks | null,
+): [string, ...(string | number)[]] => {
+  if (fills === 'of-open-orders') return [OF_OPEN_ORDERS];
+  return books === null ? [''] : ['WHERE seq > ?', books.throughSeq];
+};
+
+export const readFillsOf = (db: Database, symbol: string): Fill[] =>
+  readFills(db, 'WHERE symbol = ?', symbol);
+
+const checkpointFrom = (db: Database, { books, throughSeq }: PlacedBooks): BooksCheckpoint => ({
+  books,
+  tradeIds: readTradesThrough(db, throughSeq),
+  booked: readBooked(db),
+});
+
+/** From the index alone, which has the places too: a tenth of the table. */
+const readTradesThrough = (db: Database, seq: number): TradeId[] =>
+  db
+    .prepare('SELECT trade_id FROM fills INDEXED BY sqlite_autoindex_fills_1 WHERE +seq <= ?')
+    .pluck()
+    .all(seq) as TradeId[];
+
+/** Execution keeps fewer orders that have ended. */
+const ENDED_TOLD = 5_000;
+
+/** What is booked of each order that may still be spoken of: those that are open, and the last that ended. */
+const readBooked = (db: Database): Map<ClientOrderId, Quantity> =>
+  new Map(
+    (
+      db
+        .prepare(
+          `SELECT o.client_order_id, s.booked FROM order_states s JOIN orders o ON o.seq = s.order_seq
+           WHERE s.booked <> '0' AND s.order_seq IN (
+             SELECT order_seq FROM order_states WHERE ended = 0
+             UNION SELECT * FROM
+               (SELECT order_seq FROM order_states ORDER BY settled_at_ms DESC LIMIT ${ENDED_TOLD}))`,
+        )
+        .raw()
+        .all() as [ClientOrderId, string][]
+    ).map(([clientOrderId, booked]) => [clientOrderId, parseDecimal(booked)]),
+  );
 
 interface AmountsRow {
   readonly asset: string;

@@ -10,10 +10,12 @@ import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import SqliteDatabase, { type Database } from 'better-sqlite3';
 import type { LedgerRecord, LedgerSnapshot } from '../domain/ledger-records.js';
+import type { Fill } from '../domain/order.js';
 import type { Mode } from '../domain/safety.js';
 import type { FillScope } from '../messages/ledger.js';
 import { LedgerRefused } from '../messages/ledger-refusal.js';
 import { backUp } from './backup.js';
+import { bookCheckpoints, CHECKPOINT_SIZES, type CheckpointSizes } from './book-checkpoints.js';
 import {
   asRefusal,
   type Connect,
@@ -25,7 +27,7 @@ import {
 import { type OwnerLock, prepareFile, takeOwnership } from './ledger-file.js';
 import { MIGRATIONS, type Migration, migrate, schemaVersionOf } from './migrations.js';
 import { APPLICATION_ID } from './schema.js';
-import { readSnapshot } from './snapshot.js';
+import { readFillsOf, readOpeningAt, readSnapshot } from './snapshot.js';
 import { isBusy, isConstraint } from './sqlite-errors.js';
 import { type Finding, LedgerRecordError, type Writer, writerFor } from './writer.js';
 
@@ -40,6 +42,7 @@ export interface OpenLedgerOptions {
   readonly instance?: string;
   readonly connect?: Connect;
   readonly migrations?: readonly Migration[];
+  readonly checkpoints?: CheckpointSizes;
 }
 
 /** What became of one batch of a group. */
@@ -74,6 +77,16 @@ export interface Ledger {
   appendGroup(batches: readonly (readonly LedgerRecord[])[]): readonly BatchOutcome[];
   /** Everything a restarted bot knows, with the fills that are wanted. */
   snapshot(scope?: { readonly fills: FillScope }): LedgerSnapshot;
+  /** Every fill of a symbol, in order of execution. */
+  fillsOf(symbol: string): readonly Fill[];
+  /**
+   * Writes a checkpoint of the books when it is time for one; `soon` when the ledger is about to be closed.
+   * @returns the place it holds for, or null.
+   * @throws SQLite's error when the disk fails: nothing was written then.
+   */
+  keepBooks(soon?: boolean): number | null;
+  /** Why checkpoints were not used, since the last question; for people. */
+  checkpointComplaints(): readonly string[];
   /**
    * The next write epoch, durable when this returns: one more than the last, and at least the seconds from 2020 to
    * `wallMs`. A restored backup does not know the epochs that were given after it was made: the clock has passed them,
@@ -134,6 +147,7 @@ export const openLedger = (options: OpenLedgerOptions): Ledger => {
       warning,
       migrationBackup,
       lastRecordAtMs,
+      checkpoints: options.checkpoints ?? CHECKPOINT_SIZES,
     });
   } catch (error) {
     db?.close();
@@ -153,6 +167,7 @@ interface Opened {
   readonly warning: string | null;
   readonly migrationBackup: string | null;
   readonly lastRecordAtMs: number;
+  readonly checkpoints: CheckpointSizes;
 }
 
 const ledgerOn = (first: Database, opened: Opened): Ledger => {
@@ -160,6 +175,12 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
   let writer: Writer = writerFor(db, opened.run);
   let broken = false;
   const place = fileAt(opened.path);
+  const checkpoints = bookCheckpoints(
+    () => db,
+    opened.instance,
+    () => readOpeningAt(db),
+    opened.checkpoints,
+  );
 
   const mustBeSound = (): void => {
     if (broken) throw new LedgerBroken('the last commit failed and the file has not been proven sound since');
@@ -226,8 +247,25 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
       return outcome.findings;
     },
     appendGroup: batches => commit(() => batches.map(writeBatch)),
-    snapshot: ({ fills } = { fills: true }) =>
-      readSnapshot(db, { instance: opened.instance, lastRecordAtMs: opened.lastRecordAtMs, fills }),
+    snapshot: ({ fills } = { fills: true }) => {
+      const books = fills === 'after-checkpoint' ? checkpoints.newest : null;
+      return readSnapshot(db, {
+        instance: opened.instance,
+        lastRecordAtMs: opened.lastRecordAtMs,
+        fills,
+        books,
+      });
+    },
+    fillsOf: symbol => readFillsOf(db, symbol),
+    keepBooks(soon = false) {
+      mustBeSound();
+      const placed = checkpoints.next(soon);
+      if (placed === null) return null;
+      commit(() => checkpoints.write(placed));
+      checkpoints.written(placed);
+      return placed.throughSeq;
+    },
+    checkpointComplaints: () => checkpoints.complaints(),
     nextEpoch: (wallMs = 0) =>
       commit(() => countUp(db, 'epoch', Math.max(1, Math.floor((wallMs - EPOCHS_FROM_MS) / 1_000)))),
     checkpoint,

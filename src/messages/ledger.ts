@@ -1,16 +1,22 @@
 /** everyone → ledger. Appends are answered; the snapshot and the epoch are asked for once, at a worker's start. */
-import type { AppendRequest, LedgerReply, LedgerSnapshot } from '../domain/ledger-records.js';
+import type {
+  AppendRequest,
+  FillsGiven,
+  FillsWanted,
+  LedgerReply,
+  LedgerSnapshot,
+} from '../domain/ledger-records.js';
 
 /** What the ledger knows, for a worker that starts. */
-/** All fills (true), none (false), or those of orders that have not ended. */
-export type FillScope = boolean | 'of-open-orders';
+/** All fills (true), none (false), those of orders that have not ended, or those after the newest checkpoint, with it. */
+export type FillScope = boolean | 'of-open-orders' | 'after-checkpoint';
 
 export interface SnapshotWanted {
   readonly type: 'snapshot-wanted';
   readonly request: number;
   /**
-   * Which fills are wanted. All of them, when absent, for a worker that keeps accounts; those of open orders, or none:
-   * that saves nearly all of the time that a long history takes.
+   * Which fills are wanted: all of them, when absent. A worker that keeps accounts goes on from the checkpoint; those
+   * of open orders, or none, save it too.
    */
   readonly fills?: FillScope;
 }
@@ -33,5 +39,5 @@ export interface EpochGiven {
   readonly epoch: number;
 }
 
-export type ToLedger = AppendRequest | SnapshotWanted | EpochWanted;
-export type FromLedger = LedgerReply | SnapshotGiven | EpochGiven;
+export type ToLedger = AppendRequest | SnapshotWanted | FillsWanted | EpochWanted;
+export type FromLedger = LedgerReply | SnapshotGiven | FillsGiven | EpochGiven;

@@ -31,6 +31,9 @@ export const DONE: CommitFate = { type: 'done' };
 /** Asked at every commit, with the records in it; none where the ledger writes for itself. */
 export type CommitFates = (batches: readonly (readonly LedgerRecord[])[]) => CommitFate;
 
+/** A run of minutes writes many, and every restart goes on from one. */
+const OFTEN = { keep: 4, every: 8 };
+
 const FAILURES = {
   full: ['database or disk is full', 'SQLITE_FULL'],
   sync: ['disk I/O error', 'SQLITE_IOERR_FSYNC'],
@@ -104,6 +107,7 @@ export const createKeptLedger = (
       path: ':memory:',
       mode,
       instance,
+      checkpoints: OFTEN,
       connect: () => (from === null ? new SqliteDatabase(':memory:') : new SqliteDatabase(from)),
     });
   const letGo = (): void => {

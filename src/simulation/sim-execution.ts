@@ -198,7 +198,7 @@ export const simExecution =
     const onLedger = (message: FromLedger): void => {
       if (message.type === 'snapshot-given') snapshot = message.snapshot;
       else if (message.type === 'epoch-given') epoch = message.epoch;
-      else step({ type: 'message', from: 'ledger', message });
+      else if (message.type !== 'fills-given') step({ type: 'message', from: 'ledger', message });
       begin();
     };
 

@@ -86,6 +86,9 @@ export const simReconciliation =
               },
             });
           return;
+        case 'fills-wanted':
+          context.send('ledger', effect as never);
+          return;
         case 'expect-inserted':
           feed?.expectInserted(effect.clientOrderId, effect.sentAtMonoMs);
           return;
@@ -145,6 +148,7 @@ export const simReconciliation =
 
     const onLedger = (message: FromLedger): void => {
       if (message.type === 'snapshot-given') begin(message.snapshot);
+      else if (message.type === 'fills-given') step(message);
       else if (message.type !== 'epoch-given') step({ type: 'ledger-replied', reply: message });
     };
 
@@ -181,7 +185,12 @@ export const simReconciliation =
       onTick: () => {
         feed?.tick();
         if (state !== null) step({ type: 'tick' });
-        else if (!asked) asked = context.send('ledger', { type: 'snapshot-wanted', request: 1 } as never);
+        else if (!asked)
+          asked = context.send('ledger', {
+            type: 'snapshot-wanted',
+            request: 1,
+            fills: 'after-checkpoint',
+          } as never);
       },
       drain: done => {
         if (state === null) {

@@ -29,6 +29,7 @@ export const simStrategy =
       state = stepped.state;
       for (const effect of stepped.effects)
         if (effect.type === 'tell') context.send(effect.to, effect.message as never);
+        else if (effect.type === 'fills-wanted') context.send('ledger', effect as never);
         else performCommon(context, effect);
     };
 
@@ -78,7 +79,11 @@ export const simStrategy =
       onTick: () => {
         if (state !== null) step({ type: 'tick' });
         else if (!snapshotAsked)
-          snapshotAsked = context.send('ledger', { type: 'snapshot-wanted', request: 1 } as never);
+          snapshotAsked = context.send('ledger', {
+            type: 'snapshot-wanted',
+            request: 1,
+            fills: 'after-checkpoint',
+          } as never);
       },
       drain: done => {
         if (state !== null) step({ type: 'stopping' });

@@ -239,7 +239,7 @@ const supervise = (
   };
   const onLedger = (reply: FromLedger): void => {
     if (reply.type === 'snapshot-given') feed({ type: 'holds-restored', holds: reply.snapshot.holds });
-    else if (reply.type !== 'epoch-given') {
+    else if (reply.type === 'appended' || reply.type === 'append-failed') {
       if (reply.type === 'append-failed') log('error', 'hold-not-recorded', { reason: reply.reason });
       outbox.answered(reply, monoMs());
       outbox.flush(monoMs());

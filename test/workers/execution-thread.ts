@@ -242,7 +242,7 @@ export const startExecutionThread = async (
       });
     else if (message.type === 'epoch-wanted')
       port?.postMessage({ type: 'epoch-given', request: message.request, epoch: 7 });
-    else {
+    else if (message.type === 'append') {
       appends.add(message);
       if (message.durable && thread.commits) port?.postMessage({ type: 'appended', batch: message.batch });
     }

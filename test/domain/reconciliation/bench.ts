@@ -1,8 +1,16 @@
 import type { AccountReport } from '#src/domain/account-events.js';
+import { cutOf, foldFills } from '#src/domain/books-checkpoint.js';
 import { makeClientOrderId } from '#src/domain/client-order-id.js';
 import type { AppendRequest, LedgerRecord, LedgerSnapshot, Valuation } from '#src/domain/ledger-records.js';
-import { parseDecimal } from '#src/domain/money.js';
-import { type Fill, isTerminal, type Order, type OrderState, type OrderTerms } from '#src/domain/order.js';
+import { parseDecimal, type Quantity } from '#src/domain/money.js';
+import {
+  type ClientOrderId,
+  type Fill,
+  isTerminal,
+  type Order,
+  type OrderState,
+  type OrderTerms,
+} from '#src/domain/order.js';
 import {
   initialReconciliation,
   type ReconciliationConfig,
@@ -111,6 +119,8 @@ export class TinyLedger {
   balances: readonly Balance[] | null = null;
   lastRecordAtMs = 0;
   repeatedFills = 0;
+  /** With a number, a start is told all but about so many of the newest fills as a checkpoint. */
+  checkpointKeeps: number | null = null;
 
   append(request: AppendRequest, atMs: number): void {
     for (const record of request.records) this.record(record);
@@ -138,10 +148,22 @@ export class TinyLedger {
     }
   }
 
+  private booksGiven(): Pick<LedgerSnapshot, 'fills' | 'checkpoint'> {
+    const fills = [...this.fills.values()];
+    const cut = this.checkpointKeeps === null ? 0 : cutOf(fills, this.checkpointKeeps);
+    const books = cut === 0 ? null : foldFills(null, fills.slice(0, cut), this.opening?.atMs ?? null);
+    if (books === null) return { fills };
+    const booked = new Map<ClientOrderId, Quantity>();
+    for (const { clientOrderId, quantity } of fills)
+      if (clientOrderId !== null) booked.set(clientOrderId, (booked.get(clientOrderId) ?? 0n) + quantity);
+    const tradeIds = fills.slice(0, cut).map(fill => fill.tradeId);
+    return { fills: fills.slice(cut), checkpoint: { books, tradeIds, booked } };
+  }
+
   snapshot(): LedgerSnapshot {
     return emptySnapshot({
       openOrders: [...this.orders.values()].filter(order => !isTerminal(order.state)),
-      fills: [...this.fills.values()],
+      ...this.booksGiven(),
       openingBalances: this.opening?.balances ?? [],
       openingAtMs: this.opening?.atMs ?? null,
       cashMovements: [...this.movements.values()],
@@ -382,6 +404,11 @@ export class Bench {
       case 'status':
         this.status = effect.facts;
         return;
+      case 'fills-wanted': {
+        const fills = [...this.ledger.fills.values()].filter(fill => fill.symbol === effect.symbol);
+        this.at(1, () => this.give({ type: 'fills-given', symbol: effect.symbol, fills }));
+        return;
+      }
       case 'expect-inserted':
         this.expected.push(effect.clientOrderId);
         return;

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { bookFill, initialAccounting, pairFromSymbol, positionView } from '#src/domain/accounting.js';
 import { parseDecimal } from '#src/domain/money.js';
 import type { Fill, OrderTerms } from '#src/domain/order.js';
 import { furtherReads } from '#src/domain/read-group.js';
@@ -459,5 +460,56 @@ describe('an order that is not ours', () => {
     });
     again.runUntil(() => again.state.everClean, 20_000, 'recovery');
     expect(again.messages('account-updated').at(-1)?.positions).to.deep.equal([]);
+  });
+});
+
+describe('a start from a checkpoint of the books', () => {
+  /** Five fills of an order that is still open, one a second; the checkpoint holds the first three. */
+  const restarted = (): { bench: Bench; fills: Fill[]; venueOrderId: string } => {
+    const bench = running();
+    const venueOrderId = rest(bench, 1, limitOrder('buy', '2'));
+    const fills = ['0.1', '0.2', '0.3', '0.1', '0.2'].map((quantity, n) => {
+      const fill = { ...fillNow(bench, venueOrderId, quantity), price: parseDecimal(String(1_000 + n)) };
+      bench.venue.trades.pop();
+      return fill;
+    });
+    bench.ledger.checkpointKeeps = 2;
+    return { bench, fills, venueOrderId };
+  };
+  const startOn = (bench: Bench): Bench => new Bench({ venue: bench.venue, ledger: bench.ledger });
+
+  it('books no trade of the checkpoint again, and lets the ledger compare its numbers once', () => {
+    const { bench, fills } = restarted();
+    for (const fill of fills) bench.ledger.fills.set(fill.tradeId, fill);
+    const next = startOn(bench);
+    expect([...next.state.accounting.booked.keys()]).to.deep.equal(fills.slice(3).map(fill => fill.tradeId));
+    const totals = expectedTotals(next.state);
+    for (let time = 0; time < 3; time++)
+      for (const fill of fills)
+        frame(next, { type: 'fill', fill: { ...fill, executedAtMs: fill.executedAtMs + 60_000 } });
+    expect(expectedTotals(next.state)).to.deep.equal(totals);
+    expect(next.messages('fill-booked')).to.deep.equal([]);
+    expect(next.ledger.repeatedFills).to.equal(3);
+    expect(next.state.bookedByOrder.get(label(1))).to.equal(parseDecimal('0.9'));
+  });
+
+  it('books a late fill with an older time at once, and right to the last digit when the ledger has told the rest', () => {
+    const { bench, fills, venueOrderId } = restarted();
+    const [late, ...others] = fills as [Fill, ...Fill[]];
+    for (const fill of others) bench.ledger.fills.set(fill.tradeId, fill);
+    bench.ledger.checkpointKeeps = 1;
+    const next = startOn(bench);
+    next.give({ type: 'private-state', feed: 'live', reason: 'logged in' });
+    frame(next, { type: 'fill', fill: { ...late, executedAtMs: late.executedAtMs - 5_000 } });
+    expect(next.messages('fill-booked').map(message => message.orderFilled)).to.deep.equal([
+      parseDecimal('0.9'),
+    ]);
+    expect(positionView(next.state.accounting, 'BTCTRY').quantity).to.equal(parseDecimal('0.9'));
+    expect([...next.state.accounting.outOfOrder]).to.deep.equal(['BTCTRY']);
+    next.runUntil(() => next.state.accounting.outOfOrder.size === 0, 5_000, 'the history');
+    const whole = initialAccounting(null);
+    for (const fill of next.ledger.fills.values()) bookFill(whole, fill, pairFromSymbol(fill.symbol));
+    expect(next.state.accounting.positions.get('BTCTRY')).to.deep.equal(whole.positions.get('BTCTRY'));
+    expect(next.ledger.orders.get(label(1))?.state).to.deep.include({ venueOrderId });
   });
 });

@@ -1,6 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { positionView } from '#src/domain/accounting.js';
+import {
+  type Accounting,
+  bookFill,
+  initialAccounting,
+  pairFromSymbol,
+  positionView,
+  positionViews,
+} from '#src/domain/accounting.js';
 import { formatDecimal, parseDecimal } from '#src/domain/money.js';
 import { isTerminal, type OrderTerms } from '#src/domain/order.js';
 import { expectedTotals } from '#src/domain/three-way-proof.js';
@@ -168,6 +175,7 @@ class Life {
     public faults: Faults,
   ) {
     this.random = generator(seed);
+    this.ledger.checkpointKeeps = seed % 4;
     this.bench = this.boot(1_000);
     this.execution = new TinyExecution(this.bench, this.epoch);
     this.bench.runUntil(() => this.bench.state.phase === 'running', 60_000, 'opening', 200);
@@ -264,6 +272,7 @@ class Life {
       this.bench.state.everClean &&
       [...this.execution.orders.values()].every(order => order.state.status !== 'unknown') &&
       this.bench.state.discrepancies.length === 0 &&
+      this.bench.state.accounting.outOfOrder.size === 0 &&
       this.bench.state.lastCleanMonoMs > quietSince;
     const quietSince = this.bench.monoMs + 10_000;
     this.bench.runUntil(done, 120_000, 'agreement', 250);
@@ -276,6 +285,13 @@ const tradedByUs = (venue: TinyVenue): bigint =>
   venue.trades
     .filter(trade => isOwn(trade.clientOrderId))
     .reduce((sum, trade) => sum + (trade.side === 'buy' ? trade.quantity : -trade.quantity), 0n);
+
+const foldedFromNothing = (ledger: TinyLedger): Accounting => {
+  const books = initialAccounting(null);
+  for (const fill of ledger.fills.values())
+    if (fill.clientOrderId !== null) bookFill(books, fill, pairFromSymbol(fill.symbol, fill.feeAsset));
+  return books;
+};
 
 const text = (totals: ReadonlyMap<string, bigint>): string[] =>
   [...totals].map(([asset, total]) => `${asset} ${formatDecimal(total)}`).sort();
@@ -308,6 +324,7 @@ describe('any history of orders, faults and restarts', () => {
         expect([...bench.everHeld.keys()].filter(key => key.startsWith('invariant'))).to.deep.equal([]);
         const position = positionView(bench.state.accounting, 'BTCTRY').quantity;
         expect(position).to.equal(tradedByUs(venue));
+        expect(positionViews(bench.state.accounting)).to.deep.equal(positionViews(foldedFromNothing(ledger)));
 
         const atVenue = new Set(venue.orders.map(order => order.clientOrderId));
         for (const clientOrderId of execution.absent)
