@@ -81,12 +81,17 @@ const POSITION_COLUMNS = [
   column('taxes', 'taxes'),
 ];
 
+const figure = (title: string, key: string): Column<Facts> => ({
+  title,
+  align: 'right',
+  cell: ({ [key]: value }) => (typeof value === 'number' ? value.toFixed(4) : text(value)),
+});
 const TWIN_COLUMNS = [
   column('twin on', 'symbol', 'left'),
   column('orders', 'orders'),
-  column('filled live', 'fillRateLive'),
-  column('on paper', 'fillRatePaper'),
-  column('price gap bps', 'priceGapBps'),
+  figure('filled live', 'fillRateLive'),
+  figure('on paper', 'fillRatePaper'),
+  figure('price gap bps', 'priceGapBps'),
   column('profit gap', 'profitGap'),
   column('in', 'quote', 'left'),
 ];

@@ -113,9 +113,13 @@ describe('one strategy file, untouched', function () {
       expect((await dry.exited).code).to.equal(0);
       expect(exchange.account().orders.size).to.equal(0);
 
-      const live = bot(LIVE_FLAGS, 'live');
+      // The twin only looks on: the evidence of a dry run without it stands.
+      const live = bot({ ...LIVE_FLAGS, PAPER_TWIN: 'true' }, 'live');
       expect((await live.heard('banner')).mode).to.equal('live');
       await live.heard('order-working');
+      await live.heard('worker-ready', line => line.worker === 'twin');
+      for (let twins = 0; twins === 0; )
+        twins = Number((await live.status()).workers.twin?.facts.openOrders ?? 0);
       live.signal('SIGTERM');
       expect((await live.exited).code).to.equal(0);
       expect(exchange.account().orders.size).to.be.greaterThan(0);
