@@ -141,7 +141,7 @@ describe('the gaps between a live run and its twin', () => {
           expect(gaps.fillRateGap).to.be.closeTo(-(back.fillRateGap ?? 0), 1e-12);
         expect(gaps.priceGapBps === null).to.equal(back.priceGapBps === null);
       }),
-      { numRuns: runs(300) },
+      { numRuns: runs(150) },
     ));
 });
 
@@ -423,7 +423,7 @@ describe('a twin beside the whole bot under virtual time', function () {
     const { symbols, leftOut } = beside({
       config: { intervalMs: 400, offsetBps: 0, maxOpen: 2 },
       symbol: 'BTCTRY',
-      forMs: 20_000,
+      forMs: 15_000,
     });
     expect(leftOut).to.deep.equal({});
     expect(symbols[0]?.orders).to.be.greaterThan(10);
@@ -432,12 +432,12 @@ describe('a twin beside the whole bot under virtual time', function () {
   });
 
   it('finds next to none on a recording, also for orders that take', async () => {
-    const market = await generatedMarket(12);
+    const market = await generatedMarket(8);
     market.remove();
     const { symbols } = beside({
       config: { intervalMs: 400, offsetBps: -1, maxOpen: 2 },
       symbol: 'BTCUSDT',
-      forMs: 17_000,
+      forMs: 12_000,
       recording: market.recording,
     });
     expect(symbols[0]?.orders).to.be.greaterThan(10);
