@@ -95,15 +95,23 @@ const fullBook = (market: Market, subscription: Subscription): string => {
       const { prices, totals } = name === 'buy' ? market.published.bids : market.published.asks;
       return prices.map((price, index) => levelText(price, totals[index]!)).join(',');
     }
-    return bestLevels(market, name, WINDOW_LEVELS)
-      .map(level => levelText(level.price, level.total))
-      .join(',');
+    return bestLevels(market, name, WINDOW_LEVELS).map(textOf).join(',');
   };
   return `[431,{"CS":${subscription.changeSet},"PS":"${symbol}","AO":[${side('sell')}],"BO":[${side('buy')}],"channel":"${subscription.channel}","event":"${symbol}","type":431}]`;
 };
 
 const levelText = (price: Price, total: Quantity): string =>
   `{"A":"${formatDecimal(total)}","P":"${formatDecimal(price)}"}`;
+
+/** Most levels of a book are as they were in its last frame. */
+const levelTexts = new WeakMap<object, { readonly total: Quantity; readonly text: string }>();
+const textOf = (level: BookLevel<unknown>): string => {
+  const known = levelTexts.get(level);
+  if (known?.total === level.total) return known.text;
+  const text = levelText(level.price, level.total);
+  levelTexts.set(level, { total: level.total, text });
+  return text;
+};
 
 const refreshWindow = (market: Market): void => {
   moveWindow(market.published.asks, levelsOf(market.book, 'sell'), 'sell');

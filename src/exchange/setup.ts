@@ -22,6 +22,8 @@ export interface ExchangeOptions {
   readonly market: ExchangeMarket;
   /** Busy (generated) or followed (mirror) symbols; a recording brings its own. */
   readonly symbols: readonly string[];
+  /** Pairs beside those of the catalogue. */
+  readonly listings?: readonly Listing[];
   readonly seed?: number;
   /** Part of the account file's identity. */
   readonly mode?: string;
@@ -60,7 +62,9 @@ export const listingsFor = (
   mirror: Followed | null,
   restored: ReadonlyMap<string, readonly AccountEvent[]>,
 ): readonly Listing[] => {
-  const listings = new Map(CATALOGUE.map(listing => [listing.symbol, listing]));
+  const listings = new Map(
+    [...CATALOGUE, ...(options.listings ?? [])].map(listing => [listing.symbol, listing]),
+  );
   for (const listing of recording?.listings ?? mirror?.listings ?? []) listings.set(listing.symbol, listing);
   for (const events of restored.values())
     for (const event of events) {

@@ -2,11 +2,12 @@ import { expect } from 'chai';
 import { sectionText, withSection } from './document.js';
 import { acrossRounds, figure, inTurns, percentile, ratioOf } from './figures.js';
 import { SECTIONS } from './sections.js';
+import { growthPerHour } from './soak.js';
 
 describe('the benchmarks', function () {
   this.timeout(180_000);
 
-  for (const section of SECTIONS)
+  for (const section of SECTIONS.filter(({ inSuite }) => inSuite !== false))
     it(`run ${section.name} at its smallest size`, async () => {
       const result = await section.run({ rounds: 1, tiny: true });
       expect(result.tables).to.not.have.length(0);
@@ -25,6 +26,23 @@ describe('the benchmarks', function () {
 });
 
 describe('the figures of a benchmark', () => {
+  it('tell growth from noise', () => {
+    const samples = Array.from({ length: 61 }, (_, at) => ({ atMs: 1_000_000 + at * 60_000 }));
+    expect(
+      growthPerHour(
+        samples,
+        samples.map((_, at) => 200 + at / 30),
+      ),
+    ).to.be.closeTo(2, 1e-9);
+    expect(
+      growthPerHour(
+        samples,
+        samples.map((_, at) => 200 + (at % 2)),
+      ),
+    ).to.be.closeTo(0, 0.1);
+    expect(growthPerHour(samples.slice(0, 1), [200])).to.equal(0);
+  });
+
   it('take percentiles of what was measured, in whatever order', () => {
     expect([0, 0.5, 0.99, 1].map(share => percentile([3, 1, 4, 2], share))).to.deep.equal([1, 3, 4, 4]);
     expect(figure(percentile([], 0.5))).to.equal('none');

@@ -24,6 +24,7 @@ const FRAMES_PER_SECOND = 20_000;
 const SECONDS = 20;
 const SOCKET_ROUNDS_MAX = 3;
 const GOAL_MS = 20;
+const MB = 1_048_576;
 
 const instrumentsOf = (pairs: number): readonly Instrument[] =>
   Array.from({ length: pairs }, (_, pair) =>
@@ -148,6 +149,8 @@ interface SocketRun {
   readonly lost: number;
   readonly resyncs: number;
   readonly perSecond: number;
+  /** Of the actor's thread at the end, bytes. */
+  readonly memory: { readonly used: number; readonly committed: number };
   /** CPU of each thread as a share of one core. */
   readonly cpu: { readonly actor: number; readonly listener: number; readonly source: number };
 }
@@ -227,6 +230,7 @@ const socketToBook = async (stream: FrameStream): Promise<SocketRun> => {
       lost,
       resyncs,
       perSecond: (stream.differences * 1_000) / done.tookMs,
+      memory: await actor.memory(),
       cpu,
     };
   } finally {
@@ -295,6 +299,10 @@ export const marketData: Section = {
             ['lost, resyncs', `${lost}, ${resyncs}`],
             ['to the updated book, ms: p50, p99, p99.9, longest', spread(run => run.toBook)],
             ["to a listener's thread, ms: p50, p99, p99.9, longest", spread(run => run.toListener)],
+            [
+              "the actor's memory, MB: in use, taken from the system",
+              `${over(run => run.memory.used / MB)}, ${over(run => run.memory.committed / MB)}`,
+            ],
             [
               'of one core: the actor, its two listeners, the venue',
               [

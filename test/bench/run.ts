@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- <section>…]`: measures all sections, or those named, and writes what came of each into its part of
- * docs/PERFORMANCE.md as soon as it is known. `--rounds N` changes the number of rounds; `--tiny` runs the suite's size
- * and writes nothing.
+ * docs/PERFORMANCE.md as soon as it is known. `--rounds N` changes the number of rounds, `--minutes N`
+ * how long the soak lasts; `--tiny` runs the suite's size and writes nothing.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -15,14 +15,27 @@ const ROUNDS = 7;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string' }, tiny: { type: 'boolean', default: false } },
+  options: {
+    rounds: { type: 'string' },
+    minutes: { type: 'string' },
+    tiny: { type: 'boolean', default: false },
+  },
 });
 const unknown = positionals.filter(name => !SECTIONS.some(section => section.name === name));
 const rounds = Number(values.rounds ?? (values.tiny ? 1 : ROUNDS));
-if (unknown.length > 0 || !Number.isSafeInteger(rounds) || rounds < 1) {
+const minutes = Number(values.minutes ?? Number.NaN);
+if (
+  unknown.length > 0 ||
+  !Number.isSafeInteger(rounds) ||
+  rounds < 1 ||
+  (values.minutes !== undefined && !(minutes > 0))
+) {
   const names = SECTIONS.map(section => section.name).join(', ');
   if (unknown.length > 0) console.error(`no section is called ${unknown.join(', ')}; there are ${names}`);
-  else console.error(`--rounds ${values.rounds}: a whole number from 1 on is needed`);
+  else
+    console.error(
+      `--rounds ${rounds} --minutes ${values.minutes ?? ''}: a whole number from 1 on and a number above 0 are needed`,
+    );
   process.exit(2);
 }
 
@@ -41,7 +54,11 @@ for (const section of SECTIONS) {
   console.log(`${section.name} …`);
   const before = load();
   try {
-    const result = await section.run({ rounds, tiny: values.tiny });
+    const result = await section.run({
+      rounds,
+      tiny: values.tiny,
+      ...(values.minutes === undefined ? {} : { minutes }),
+    });
     const text = sectionText(section, result, {
       date: new Date().toISOString().slice(0, 10),
       commit,

@@ -9,6 +9,8 @@ export interface BenchSize {
   readonly rounds: number;
   /** The suite's size: everything once, as little of it as proves that it works. Figures mean nothing then. */
   readonly tiny: boolean;
+  /** How long a section lasts that has no other measure; its own choice when absent. */
+  readonly minutes?: number;
 }
 
 export interface BenchTable {
@@ -39,5 +41,7 @@ export interface Section {
   readonly title: string;
   /** What is measured and how, in a few sentences. */
   readonly about: string;
+  /** False where the suite runs what it is made of anyway, or where its smallest size is too long for it. */
+  readonly inSuite?: false;
   run(size: BenchSize): Promise<BenchResult>;
 }

@@ -146,8 +146,8 @@ const untilLatched = async (stage: Stage, victim: ActorName, contradictions: str
   return latchedMs;
 };
 
-/** One thread that does it all: it answers messages, and then something in it loops for as long. */
-const oneThread = async (loopMs: number): Promise<number> => {
+/** One thread that does it all: it answers messages, and then something in it loops for as long. @returns its longest */
+export const oneThread = async (loopMs: number): Promise<number> => {
   const { port1, port2 } = new MessageChannel();
   const thread = new Worker(
     `require('node:worker_threads').parentPort.once('message', port => {

@@ -9,7 +9,14 @@ import { controlSocketPath } from '#src/runtime/control-protocol.js';
 import { LIVE_ACKNOWLEDGEMENT } from '#src/runtime/setting-table.js';
 import { botFolder, databaseIn, type LogEvent, type RunningBot, removeFolder } from '../support/bot.js';
 import { duplicatesIn, impossibilities, momentOf } from './proof.js';
-import { type PingSample, preciseMs, type SeamCommand, type SeamEvent } from './seam.js';
+import {
+  type PingSample,
+  preciseMs,
+  type SeamActor,
+  type SeamCommand,
+  type SeamEvent,
+  type ThreadHeap,
+} from './seam.js';
 import { finalDifferences } from './submits.js';
 import { type OutsideVenue, openVenue } from './venue.js';
 
@@ -59,9 +66,12 @@ export class Stage {
     this.stopWatching = watch.stop;
   }
 
-  /** @param folder where the bot's files go, which stays; one of its own unless given */
-  static async open(seed: number, folder: string | null = null): Promise<Stage> {
-    return new Stage(await openVenue(seed), folder);
+  /**
+   * @param folder where the bot's files go, which stays; one of its own unless given
+   * @param symbols the pairs with a busy market
+   */
+  static async open(seed: number, folder: string | null = null, symbols?: readonly string[]): Promise<Stage> {
+    return new Stage(await openVenue(seed, symbols), folder);
   }
 
   get bot(): RunningBot {
@@ -231,6 +241,23 @@ export class Stage {
       channel.on('message', onMessage);
       channel.send({ to: 'supervisor', act: 'ping-report' } satisfies SeamCommand);
     });
+  }
+
+  /** The memory of one of the bot's threads. */
+  async heapOf(actor: SeamActor): Promise<ThreadHeap> {
+    const { channel } = this.bot;
+    const told = Promise.withResolvers<ThreadHeap>();
+    const onMessage = (message: unknown): void => {
+      const event = message as SeamEvent;
+      if (event.type === 'heap' && event.actor === actor) told.resolve(event.heap);
+    };
+    channel.on('message', onMessage);
+    try {
+      await this.command({ to: actor, act: 'heap' });
+      return await told.promise;
+    } finally {
+      channel.off('message', onMessage);
+    }
   }
 
   /** Stops the bot in order and holds its ledger against the exchange, to the last digit. */

@@ -2,6 +2,7 @@
  * The test's hand inside a bot: over Node's channel to the process, any of its threads can be made to stand still, spin,
  * flood or die, and every thread's messages can be timed. The bot's own code knows nothing of it.
  */
+import { getHeapStatistics } from 'node:v8';
 import {
   isMainThread,
   MessageChannel,
@@ -23,6 +24,10 @@ export type SeamCommand =
   | { readonly to: SeamActor; readonly act: Crash; readonly text?: string }
   /** Spins for so long: the thread takes part in nothing. */
   | { readonly to: SeamActor; readonly act: 'busy'; readonly ms: number }
+  /** Makes garbage for so long, as fast as it can: its thread does little but collect it. */
+  | { readonly to: SeamActor; readonly act: 'garbage'; readonly ms: number }
+  /** Says how much memory the thread has. */
+  | { readonly to: SeamActor; readonly act: 'heap' }
   /** Sleeps for so long, without using a core. */
   | { readonly to: SeamActor; readonly act: 'freeze'; readonly ms: number }
   /** The strategy's last order, so many times over with other ids and prices that trade at once; then it spins. */
@@ -45,7 +50,17 @@ export type SeamEvent =
       readonly act: string;
       readonly atMs: number;
     }
+  | { readonly type: 'heap'; readonly actor: SeamActor; readonly heap: ThreadHeap }
   | { readonly type: 'pings'; readonly samples: readonly PingSample[] };
+
+/** Memory of one thread, bytes. */
+export interface ThreadHeap {
+  readonly used: number;
+  /** What its heap has taken from the system. */
+  readonly committed: number;
+  /** Array buffers and the like. */
+  readonly external: number;
+}
 
 /** Wall-clock ms, finer than a millisecond; the same clock in every process. */
 export const preciseMs = (): number => performance.timeOrigin + performance.now();
@@ -59,6 +74,22 @@ const spin = (ms: number): void => {
   const until = performance.now() + ms;
   while (performance.now() < until);
 };
+const makeGarbage = (ms: number): void => {
+  const kept: unknown[] = [];
+  const until = performance.now() + ms;
+  // Some of it lives for a while, so that both collectors have work.
+  for (let n = 0; performance.now() < until; n++) kept[n % 500] = Array.from({ length: 200 }, () => ({ n }));
+};
+
+const heapOfThread = (): ThreadHeap => {
+  const heap = getHeapStatistics();
+  return {
+    used: heap.used_heap_size,
+    committed: heap.total_physical_size,
+    external: heap.external_memory,
+  };
+};
+
 const sleep = (ms: number): void => {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 };
@@ -140,6 +171,12 @@ const carryOut = (command: SeamCommand, actor: SeamActor, tell: (event: SeamEven
       break;
     case 'freeze':
       sleep(command.ms);
+      break;
+    case 'garbage':
+      makeGarbage(command.ms);
+      break;
+    case 'heap':
+      tell({ type: 'heap', actor, heap: heapOfThread() });
       break;
     case 'flood':
       flood(command.count);

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { parseDecimal } from '#src/domain/money.js';
 import { parseFault } from '#src/exchange/faults.js';
+import { CATALOGUE, type Listing, listingForMarket } from '#src/exchange/instruments.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { type RunningBot, startBot } from '../support/bot.js';
 
@@ -78,10 +79,22 @@ export const botSettings = (databasePath: string, strategy: BotStrategy): Record
 
 const BOT = fileURLToPath(new URL('./bot.js', import.meta.url));
 
-export const openVenue = async (seed: number): Promise<OutsideVenue> => {
+/** What the catalogue does not list trades at two decimals. */
+const CENT = parseDecimal('0.01');
+const listingOf = (symbol: string): readonly Listing[] => {
+  const listing = listingForMarket(symbol, [CENT], []);
+  return listing === undefined || CATALOGUE.some(known => known.symbol === symbol) ? [] : [listing];
+};
+
+/** @param symbols the pairs with a busy market; those that the catalogue does not have are listed beside it */
+export const openVenue = async (
+  seed: number,
+  symbols: readonly string[] = SYMBOLS,
+): Promise<OutsideVenue> => {
   const exchange = await startExchange({
     market: { type: 'generated' },
-    symbols: SYMBOLS,
+    symbols,
+    listings: symbols.flatMap(listingOf),
     seed,
     balances: new Map(Object.entries(BALANCES).map(([asset, amount]) => [asset, parseDecimal(amount)])),
   });

@@ -34,7 +34,7 @@ describe('a seed in the pool', function () {
 describe('mixed seeds', () => {
   it('keep every promise, whatever tempo, strategy and faults they draw', function () {
     this.timeout(3_600_000);
-    for (let seed = 1; seed <= runs(4, 10_000); seed++) {
+    for (let seed = 1; seed <= runs(6, 10_000); seed++) {
       const result = runSeed({ seed, strategy: 'mixed', symbols: ['BTCTRY'], hours: 0.08, everyS: 5 });
       expect(result.kept, result.lines.join('\n')).to.equal(true);
     }

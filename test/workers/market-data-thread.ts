@@ -22,6 +22,8 @@ export interface MarketDataThread {
   connect(peer: 'telemetry', heard: (event: ToTelemetry) => void): unknown;
   /** Its exit code. */
   readonly exited: Promise<number>;
+  /** What its thread's heap holds, and what that has taken from the system, with array buffers and the like; bytes. */
+  memory(): Promise<{ readonly used: number; readonly committed: number }>;
   terminate(): Promise<number>;
 }
 
@@ -68,6 +70,13 @@ export const startMarketDataThread = (options: MarketDataThreadOptions): MarketD
       for (const port of [control.port1, surface.port1, ...ports]) port.close();
       return code as number;
     }),
+    memory: async () => {
+      const heap = await worker.getHeapStatistics();
+      return {
+        used: heap.used_heap_size + heap.external_memory,
+        committed: heap.total_physical_size + heap.external_memory,
+      };
+    },
     terminate: () => worker.terminate(),
   };
 };

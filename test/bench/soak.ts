@@ -1,0 +1,154 @@
+/** Hours of trading with faults: what grows that should not, and whether the books still agree at the end. */
+import { readdirSync, statSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Stage } from '../faults/harness.js';
+import { figure, median } from './figures.js';
+import type { Section } from './section.js';
+import { residentMb } from './start.js';
+
+const MINUTES = 3;
+const TINY_MINUTES = 0.03;
+const SEED = 8;
+/** Of the generated market, which at 1 is as busy as the busiest pair was when it was measured. */
+const MARKET_PACE = 2;
+const SAMPLE_MS = 5_000;
+const FAULT_EVERY_MS = 20_000;
+const FAULT_LASTS_MS = 4_000;
+/** The first part of the time: caches fill and the compiler works. */
+const WARM_UP_SHARE = 0.25;
+/** One after the other, again and again; what they leave behind is what is looked for. */
+const FAULTS = [
+  'accept-then-timeout,probability=0.5',
+  'abrupt-drop',
+  'cs-gap,probability=0.3',
+  'rate-limit,on=reads,count=2',
+  'html-5xx,on=reads,probability=0.5',
+  'cancel-late=3000',
+  'reset-before,on=writes,probability=0.5',
+  'drop-private=423,probability=0.5',
+  'slow-replies=1000,on=reads',
+  'stale-balances=3000',
+] as const;
+const GOAL_MB_PER_HOUR = 10;
+
+interface Sample {
+  readonly atMs: number;
+  readonly residentMb: number;
+  readonly openFiles: number;
+  readonly walMb: number;
+}
+
+const sampleOf = (stage: Stage): Sample | null => {
+  const resident = residentMb(stage.bot.pid);
+  if (resident === null) return null;
+  return {
+    atMs: performance.now(),
+    residentMb: resident,
+    openFiles: readdirSync(`/proc/${stage.bot.pid}/fd`).length,
+    walMb: (statSync(`${stage.database}-wal`, { throwIfNoEntry: false })?.size ?? 0) / 1_048_576,
+  };
+};
+
+/** Least squares: by how much a figure grows in an hour. */
+export const growthPerHour = (
+  samples: readonly { readonly atMs: number }[],
+  figures: readonly number[],
+): number => {
+  const meanAt = samples.reduce((sum, { atMs }) => sum + atMs, 0) / samples.length;
+  const mean = figures.reduce((sum, value) => sum + value, 0) / figures.length;
+  let product = 0;
+  let square = 0;
+  for (const [index, { atMs }] of samples.entries()) {
+    product += (atMs - meanAt) * ((figures[index] ?? mean) - mean);
+    square += (atMs - meanAt) ** 2;
+  }
+  return square === 0 ? 0 : (product / square) * 3_600_000;
+};
+
+export const soak: Section = {
+  name: 'soak',
+  inSuite: false,
+  title: 'A long run',
+  about: `A bot that sends 10 orders and 10 cancels a second on a market twice as busy as the generated one is by itself, and every ${FAULT_EVERY_MS / 1_000} s another fault of the exchange for ${FAULT_LASTS_MS / 1_000} s. Taken every ${SAMPLE_MS / 1_000} s: memory that is resident, open files, the size of the write-ahead log; at the end the ledger against the exchange, to the last digit. \`npm run bench -- soak --minutes 120\` runs it for two hours; ${MINUTES} minutes when nobody says. The first quarter of the time counts for nothing.`,
+  async run({ tiny, minutes = tiny ? TINY_MINUTES : MINUTES }) {
+    const lastsMs = minutes * 60_000;
+    const everyMs = tiny ? lastsMs / 6 : SAMPLE_MS;
+    const stage = await Stage.open(SEED);
+    const unlimited = (): void => stage.venue.fault('no-rate-limits');
+    unlimited();
+    stage.venue.exchange.admin({ type: 'market-pace', pace: MARKET_PACE });
+    const samples: Sample[] = [];
+    const struck: string[] = [];
+    try {
+      await stage.start().until(line => line.event === 'recovered');
+      await stage.trading(1);
+      const startedMs = performance.now();
+      let faultMs = startedMs + FAULT_EVERY_MS;
+      while (performance.now() < startedMs + lastsMs) {
+        await pause(Math.min(everyMs, Math.max(0, startedMs + lastsMs - performance.now())));
+        const sample = sampleOf(stage);
+        if (sample !== null) samples.push(sample);
+        if (performance.now() < faultMs) continue;
+        faultMs += FAULT_EVERY_MS;
+        const fault = FAULTS[struck.length % FAULTS.length] as string;
+        struck.push(fault);
+        stage.venue.fault(fault);
+        await pause(FAULT_LASTS_MS);
+        stage.venue.clearFaults();
+        unlimited();
+      }
+      // Whatever a fault had latched is the operator's to release; the books are looked at as they are.
+      const orders = stage.venue.exchange.account().orders.size;
+      const contradictions = [...stage.contradictions(), ...(await stage.finish())];
+      const counted = samples.slice(Math.floor(samples.length * WARM_UP_SHARE));
+      const row = (what: string, pick: (sample: Sample) => number): string[] => {
+        const figures = counted.map(pick);
+        return figures.length === 0
+          ? [what, 'not told by this system', '', '', '']
+          : [
+              what,
+              figure(figures[0] ?? 0),
+              figure(median(figures)),
+              figure(Math.max(...figures)),
+              figure(growthPerHour(counted, figures)),
+            ];
+      };
+      const slope = growthPerHour(
+        counted,
+        counted.map(sample => sample.residentMb),
+      );
+      return {
+        tables: [
+          {
+            head: ['What', 'first', 'median', 'most', 'growth an hour'],
+            rows: [
+              row('resident memory, MB', sample => sample.residentMb),
+              row('open files', sample => sample.openFiles),
+              row('write-ahead log, MB', sample => sample.walMb),
+            ],
+          },
+        ],
+        goals: [
+          {
+            what: 'growth of the resident memory',
+            goal: `under ${GOAL_MB_PER_HOUR} MB an hour`,
+            measured: `${figure(slope)} MB an hour`,
+            met: slope < GOAL_MB_PER_HOUR,
+            why: 'Over minutes this says little: orders and trades of the run are kept in memory for as long as they are needed.',
+          },
+          {
+            what: 'ledger and exchange, at the end',
+            goal: 'equal to the last digit',
+            measured: contradictions.length === 0 ? 'equal' : contradictions.join('; '),
+            met: contradictions.length === 0,
+          },
+        ],
+        remarks: [
+          `${figure(minutes)} minutes, ${orders} orders, ${struck.length} faults, ${samples.length} samples.`,
+        ],
+      };
+    } finally {
+      await stage.close();
+    }
+  },
+};
