@@ -31,7 +31,10 @@ export const ALERTS = {
   'key-rotation': { severity: 'warn', when: 'the account’s key was rotated, or a new one was refused' },
   'unknown-order': { severity: 'critical', when: 'an order’s outcome is not known' },
   'foreign-order': { severity: 'critical', when: 'an order or a fill on the account is not ours' },
-  residual: { severity: 'critical', when: 'ledger and exchange differ, for longer than a delay explains' },
+  residual: {
+    severity: 'critical',
+    when: 'ledger and exchange differ, for longer than a delay explains; the same again every ten minutes',
+  },
   'worker-restarted': { severity: 'warn', when: 'a worker has crashed, with the error, and when it is back' },
   'worker-given-up': { severity: 'critical', when: 'a worker stays down' },
   'ledger-trouble': { severity: 'critical', when: 'a commit failed, or a record contradicts the ledger' },
@@ -54,6 +57,8 @@ export interface AlertMemory {
   openOrders: number | null;
   /** Safe mode was ordered; its result is told with the next change of state. */
   killOrdered: boolean;
+  /** When each difference was last told, Unix ms: every pass finds it again until somebody has looked. */
+  readonly residualsToldAtMs: Map<string, number>;
 }
 
 export const newAlertMemory = (): AlertMemory => ({
@@ -61,7 +66,12 @@ export const newAlertMemory = (): AlertMemory => ({
   maySubmit: false,
   openOrders: null,
   killOrdered: false,
+  residualsToldAtMs: new Map(),
 });
+
+const REMIND_MS = 600_000;
+/** Amounts that move make differences that were not told yet; what is forgotten is told once more. */
+const MAX_RESIDUALS = 100;
 
 const MAX_ALERT_CHARS = 600;
 const shown = (value: unknown, limit = 200): string =>
@@ -139,6 +149,7 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
       break;
     }
     case 'hold-released':
+      if (fields.cause === 'invariant') memory.residualsToldAtMs.clear();
       if (fields.cause !== 'starting')
         say('hold-released', `hold ${shown(fields.key)} is released by ${shown(fields.by)}`);
       break;
@@ -163,9 +174,15 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
     case 'foreign-fill':
       say('foreign-order', `a fill on ${shown(fields.symbol)} (trade ${shown(fields.tradeId)}) is not ours`);
       break;
-    case 'discrepancy':
-      say('residual', `ledger and exchange differ: ${shown(fields.discrepancy, 400)}`);
+    case 'discrepancy': {
+      const text = `ledger and exchange differ: ${shown(fields.discrepancy, 400)}`;
+      const told = memory.residualsToldAtMs;
+      if (line.atMs - (told.get(text) ?? Number.NEGATIVE_INFINITY) < REMIND_MS) break;
+      if (told.size >= MAX_RESIDUALS) told.clear();
+      told.set(text, line.atMs);
+      say('residual', text);
       break;
+    }
     case 'worker-crashed':
       say(
         'worker-restarted',

@@ -25,6 +25,7 @@ import { freePort } from '../support/free-port.js';
 import { CANARY_SECRET, liveSettings, openVenue } from '../support/live-venue.js';
 import { formsOf } from '../support/secret-forms.js';
 import { ECHOES, type Gateway, openGateway } from './gateway.js';
+import { PATIENCE_MS } from './harness.js';
 import { definePart, type Row } from './part.js';
 import type { SeamCommand } from './seam.js';
 
@@ -137,10 +138,14 @@ const run = async (size: Size): Promise<{ rows: Row[]; contradictions: string[] 
   /** Lets go of whatever the last trouble has latched, so that the next one meets a bot that tries. */
   const release = async (): Promise<void> => {
     const path = controlSocketPath(databaseIn(folder));
-    const { status } = await askBot(path, { type: 'status' });
+    const { status } = await askBot(path, { type: 'status' }, PATIENCE_MS);
     for (const { key, releasedBy } of status?.holds ?? [])
       if (releasedBy === 'operator')
-        await askBot(path, { type: 'safe-mode-off', acknowledgement: LIVE_ACKNOWLEDGEMENT, key });
+        await askBot(
+          path,
+          { type: 'safe-mode-off', acknowledgement: LIVE_ACKNOWLEDGEMENT, key },
+          PATIENCE_MS,
+        );
   };
   const die = (to: SeamCommand['to']): void => {
     bot.channel.send({

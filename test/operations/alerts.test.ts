@@ -117,6 +117,23 @@ describe('alerts', () => {
     }
   });
 
+  it('tell of a difference that stands every ten minutes, of another at once, and of it anew after its release', () => {
+    const memory = newAlertMemory();
+    const differs = (text: string, atMs: number): number =>
+      alertsOf(memory, { ...line('discrepancy', { discrepancy: text }), atMs }).length;
+    const MINUTE = 60_000;
+    expect([0, 1, 9, 10, 11].map(minute => differs('BTC: 1', minute * MINUTE))).to.deep.equal([
+      1, 0, 0, 1, 0,
+    ]);
+    expect(differs('BTC: 2', 11 * MINUTE)).to.equal(1);
+    alertsOf(memory, line('hold-released', { key: 'auth:reads', cause: 'auth' }));
+    expect(differs('BTC: 1', 12 * MINUTE)).to.equal(0);
+    alertsOf(memory, line('hold-released', { key: 'invariant:account', cause: 'invariant' }));
+    expect(differs('BTC: 1', 12 * MINUTE)).to.equal(1);
+    for (let count = 0; count < 1_000; count++) differs(`ETH: ${count}`, 12 * MINUTE);
+    expect(memory.residualsToldAtMs.size).to.be.at.most(100);
+  });
+
   it('count what still rests when writes stop', () => {
     const memory = newAlertMemory();
     alertsOf(memory, line('run-figures', { openOrders: 3 }));
