@@ -150,7 +150,7 @@ export interface ExecutionState {
   /** Monotonic times of the replies 429 of the last minute. */
   throttledAt: number[];
   readonly denials: Map<string, number>;
-  gaugesShown: string;
+  readonly gaugesShown: { open: number; unknown: number };
   statusAt: number;
 }
 
@@ -324,7 +324,7 @@ export const initialExecution = (
     pausedBuckets: new Map(),
     throttledAt: [],
     denials: new Map(),
-    gaugesShown: '',
+    gaugesShown: { open: -1, unknown: -1 },
     statusAt: Number.NEGATIVE_INFINITY,
   };
 };

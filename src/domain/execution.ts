@@ -607,9 +607,10 @@ const showGauges = (turn: Turn): void => {
   let unknown = 0;
   for (const tracked of state.open.values())
     if (tracked.record.order.state.status === 'unknown') unknown += 1;
-  const shown = `${state.open.size} ${unknown}`;
-  if (shown === state.gaugesShown) return;
-  state.gaugesShown = shown;
+  const { gaugesShown } = state;
+  if (state.open.size === gaugesShown.open && unknown === gaugesShown.unknown) return;
+  gaugesShown.open = state.open.size;
+  gaugesShown.unknown = unknown;
   turn.effects.push(
     { type: 'metric', kind: 'gauge', name: 'btcbot_open_orders', value: state.open.size },
     { type: 'metric', kind: 'gauge', name: 'btcbot_unknown_orders', value: unknown },

@@ -121,14 +121,21 @@ export const roundTo = (value: bigint, decimals: number, rounding: Rounding): bi
 
 /** How many digits after the dot `value` needs: 0 for whole numbers. */
 export const decimalsOf = (value: bigint): number => {
-  if (value === 0n) return 0;
-  let decimals = DECIMALS;
-  let rest = value;
-  while (decimals > 0 && rest % 10n === 0n) {
-    rest /= 10n;
-    decimals -= 1;
-  }
-  return decimals;
+  // The fraction in two halves of eight digits, which are small numbers: divisions of bigints cost much more.
+  const fraction = abs(value) % ONE;
+  const low = Number(fraction % HALF_FRACTION);
+  if (low !== 0) return DECIMALS - trailingZeros(low);
+  const high = Number(fraction / HALF_FRACTION);
+  return high === 0 ? 0 : DECIMALS / 2 - trailingZeros(high);
+};
+
+const HALF_FRACTION = 10n ** BigInt(DECIMALS / 2);
+
+/** Of a whole number other than 0. */
+const trailingZeros = (digits: number): number => {
+  let zeros = 0;
+  for (let rest = digits; rest % 10 === 0; rest /= 10) zeros += 1;
+  return zeros;
 };
 
 export const abs = (value: bigint): bigint => (value < 0n ? -value : value);

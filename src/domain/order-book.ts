@@ -25,11 +25,13 @@ export interface OrderBook {
   readonly asks: BookSide;
 }
 
-/** Levels of one side, best first. Keys ascend: a bid's key is its negated ticks. */
+/**
+ * Levels of one side as `key, lots` pairs. Keys ascend to the best level, which is the last pair: most changes are near
+ * the touch, where little has to be moved. An ask's key is its negated ticks.
+ */
 interface BookSide {
   readonly sign: 1 | -1;
-  readonly keys: Float64Array;
-  readonly lots: Float64Array;
+  readonly pairs: Float64Array;
   count: number;
 }
 
@@ -40,13 +42,14 @@ export const WINDOW_LEVELS = 100;
  * far over it, deletions have been missed.
  */
 const LEVELS_MAX = 256;
+/** Lots of a deleted level among `ticks, lots` pairs. */
+export const GONE = -1;
 /** So many old differences in a row are not repeats. */
 const IGNORED_MAX = 50;
 
 const side = (sign: 1 | -1): BookSide => ({
   sign,
-  keys: new Float64Array(LEVELS_MAX),
-  lots: new Float64Array(LEVELS_MAX),
+  pairs: new Float64Array(2 * LEVELS_MAX),
   count: 0,
 });
 
@@ -55,8 +58,8 @@ export const initialOrderBook = (): OrderBook => ({
   fault: null,
   changeSet: 0,
   ignoredInARow: 0,
-  bids: side(-1),
-  asks: side(1),
+  bids: side(1),
+  asks: side(-1),
 });
 
 /** Replaces the book by a snapshot: `ticks, lots` pairs, best first. Valid at any time (rule 4). */
@@ -89,7 +92,26 @@ export const applyDifference = (
     book.ignoredInARow += 1;
     return book.ignoredInARow > IGNORED_MAX ? breakBook(book, 'stuck') : 'ignored';
   }
-  const fault = change(book.bids, bids) ?? change(book.asks, asks);
+  return changed(book, changeSet, change(book.bids, bids) ?? change(book.asks, asks));
+};
+
+/**
+ * Applies the next difference of a sequence without gaps that is kept as `ticks, lots` pairs, {@link GONE} lots for a
+ * level that is deleted: bids from `from`, asks from `split` to before `to`. Ignored while there is no snapshot.
+ */
+export const applyNextPairs = (
+  book: OrderBook,
+  pairs: Float64Array | Int32Array,
+  from: number,
+  split: number,
+  to: number,
+): BookVerdict => {
+  if (book.state !== 'synced') return 'ignored';
+  const fault = changePairs(book.bids, pairs, from, split) ?? changePairs(book.asks, pairs, split, to);
+  return changed(book, book.changeSet + 1, fault);
+};
+
+const changed = (book: OrderBook, changeSet: number, fault: BookFault | null): BookVerdict => {
   if (fault !== null) return breakBook(book, fault);
   book.changeSet = changeSet;
   book.ignoredInARow = 0;
@@ -110,34 +132,56 @@ const isNext = (changeSet: number, last: number): boolean =>
 const fill = (target: BookSide, levels: ArrayLike<number>): BookFault | null => {
   const count = levels.length / 2;
   if (count > LEVELS_MAX) return 'too-deep';
-  let previous = Number.NEGATIVE_INFINITY;
+  if (!Number.isInteger(count)) return 'malformed';
+  const { pairs, sign } = target;
+  let previous = Number.POSITIVE_INFINITY;
   for (let index = 0; index < count; index++) {
-    const key = (levels[2 * index] as number) * target.sign;
+    const ticks = levels[2 * index] as number;
     const lots = levels[2 * index + 1] as number;
-    if (!isLevel(key * target.sign, lots) || key <= previous) return 'malformed';
-    target.keys[index] = key;
-    target.lots[index] = lots;
+    const key = ticks * sign;
+    if (!isLevel(ticks, lots) || key >= previous) return 'malformed';
+    const at = 2 * (count - 1 - index);
+    pairs[at] = key;
+    pairs[at + 1] = lots;
     previous = key;
   }
   target.count = count;
-  return Number.isInteger(count) ? null : 'malformed';
+  return null;
 };
 
 const change = (target: BookSide, changes: ArrayLike<number>): BookFault | null => {
+  let index = target.count;
   for (let at = 0; at < changes.length; at += 3) {
     const action = changes[at];
     const ticks = changes[at + 1] as number;
     const lots = changes[at + 2] as number;
     if (!isLevel(ticks, lots)) return 'malformed';
     const key = ticks * target.sign;
-    const index = indexOf(target, key);
-    const known = index < target.count && target.keys[index] === key;
-    if (action === LEVEL_DELETE) {
-      if (known) remove(target, index);
-    } else if (action === LEVEL_REPLACE || action === LEVEL_INSERT) {
-      if (!known && !insert(target, index, key)) return 'too-deep';
-      target.lots[index] = lots;
+    index = indexOf(target, key, index);
+    if (action === LEVEL_DELETE) remove(target, index, key);
+    else if (action === LEVEL_REPLACE || action === LEVEL_INSERT) {
+      if (!put(target, index, key, lots)) return 'too-deep';
     } else return 'malformed';
+  }
+  return null;
+};
+
+const changePairs = (
+  target: BookSide,
+  changes: Float64Array | Int32Array,
+  from: number,
+  to: number,
+): BookFault | null => {
+  let index = target.count;
+  for (let at = from; at < to; at += 2) {
+    const ticks = changes[at] as number;
+    const lots = changes[at + 1] as number;
+    const gone = lots === GONE;
+    if (!isLevel(ticks, gone ? 0 : lots)) return 'malformed';
+    const key = ticks * target.sign;
+    index = indexOf(target, key, index);
+    if (gone) remove(target, index, key);
+    else if (!put(target, index, key, lots)) return 'too-deep';
   }
   return null;
 };
@@ -145,57 +189,96 @@ const change = (target: BookSide, changes: ArrayLike<number>): BookFault | null 
 const isLevel = (ticks: number, lots: number): boolean =>
   Number.isSafeInteger(ticks) && ticks > 0 && Number.isSafeInteger(lots) && lots >= 0;
 
-/** The place of `key`: of the level with it, or of the first one behind it. */
-const indexOf = ({ keys, count }: BookSide, key: number): number => {
+/** A search goes down from a guess for so many levels before it halves. */
+const NEAR = 6;
+
+/**
+ * The place of `key`: of the level with it, or of the next better one.
+ * @param guess where to begin: the changes of a frame are mostly in order, best first
+ */
+const indexOf = ({ pairs, count }: BookSide, key: number, guess: number): number => {
   let low = 0;
-  let high = count;
+  let high = guess < count ? guess : count;
+  if (high < count && (pairs[2 * high] as number) < key) {
+    low = high + 1;
+    high = count;
+  } else {
+    for (let left = NEAR; left > 0; left--) {
+      if (high === 0 || (pairs[2 * high - 2] as number) < key) return high;
+      high -= 1;
+    }
+  }
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((keys[middle] as number) < key) low = middle + 1;
+    if ((pairs[2 * middle] as number) < key) low = middle + 1;
     else high = middle;
   }
   return low;
 };
 
-const insert = (target: BookSide, index: number, key: number): boolean => {
-  if (target.count >= LEVELS_MAX) return false;
-  target.keys.copyWithin(index + 1, index, target.count);
-  target.lots.copyWithin(index + 1, index, target.count);
-  target.keys[index] = key;
-  target.count += 1;
+/** Where more numbers than these are moved, the runtime's own copying is quicker than a loop. */
+const MOVED_BY_HAND = 64;
+
+/** Sets the level that `index` is the place of. @returns false when there is no room for it */
+const put = (target: BookSide, index: number, key: number, lots: number): boolean => {
+  const { pairs, count } = target;
+  const at = 2 * index;
+  if (index === count || pairs[at] !== key) {
+    if (count >= LEVELS_MAX) return false;
+    const end = 2 * count;
+    if (end - at > MOVED_BY_HAND) pairs.copyWithin(at + 2, at, end);
+    else for (let from = end - 1; from >= at; from--) pairs[from + 2] = pairs[from] as number;
+    pairs[at] = key;
+    target.count = count + 1;
+  }
+  pairs[at + 1] = lots;
   return true;
 };
 
-const remove = (target: BookSide, index: number): void => {
-  target.keys.copyWithin(index, index + 1, target.count);
-  target.lots.copyWithin(index, index + 1, target.count);
-  target.count -= 1;
+const remove = (target: BookSide, index: number, key: number): void => {
+  const { pairs, count } = target;
+  const at = 2 * index;
+  if (index === count || pairs[at] !== key) return;
+  const end = 2 * count;
+  if (end - at > MOVED_BY_HAND) pairs.copyWithin(at, at + 2, end);
+  else for (let from = at + 2; from < end; from++) pairs[from - 2] = pairs[from] as number;
+  target.count = count - 1;
 };
 
 const isCrossed = ({ bids, asks }: OrderBook): boolean =>
-  bids.count > 0 && asks.count > 0 && -(bids.keys[0] as number) >= (asks.keys[0] as number);
+  bids.count > 0 && asks.count > 0 && bestTicks(bids) >= bestTicks(asks);
+
+const bestTicks = ({ pairs, count, sign }: BookSide): number => (pairs[2 * count - 2] as number) * sign;
 
 /** Both sides have a level. */
 export const isTwoSided = (book: OrderBook): boolean => book.bids.count > 0 && book.asks.count > 0;
 
 /** Ticks of the best bid or ask; 0 when there is none. */
-export const bestBidTicks = ({ bids }: OrderBook): number =>
-  bids.count === 0 ? 0 : -(bids.keys[0] as number);
-export const bestAskTicks = ({ asks }: OrderBook): number =>
-  asks.count === 0 ? 0 : (asks.keys[0] as number);
+export const bestBidTicks = ({ bids }: OrderBook): number => (bids.count === 0 ? 0 : bestTicks(bids));
+export const bestAskTicks = ({ asks }: OrderBook): number => (asks.count === 0 ? 0 : bestTicks(asks));
 
 /** Lots at a price; 0 when there is no such level. */
 export const lotsAt = (book: OrderBook, which: 'bids' | 'asks', ticks: number): number => {
   const target = book[which];
   const key = ticks * target.sign;
-  const index = indexOf(target, key);
-  return index < target.count && target.keys[index] === key ? (target.lots[index] as number) : 0;
+  const index = indexOf(target, key, target.count);
+  return index < target.count && target.pairs[2 * index] === key
+    ? (target.pairs[2 * index + 1] as number)
+    : 0;
 };
 
 /** Ticks of the level at `depth` (0 is the best); 0 past the end. */
 export const ticksAt = (book: OrderBook, which: 'bids' | 'asks', depth: number): number => {
+  const { pairs, count, sign } = book[which];
+  return depth < count ? (pairs[2 * (count - 1 - depth)] as number) * sign : 0;
+};
+
+/** How many levels of a side are better than a price. */
+export const depthOf = (book: OrderBook, which: 'bids' | 'asks', ticks: number): number => {
   const target = book[which];
-  return depth < target.count ? (target.keys[depth] as number) * target.sign : 0;
+  const { pairs, count, sign } = target;
+  const index = indexOf(target, ticks * sign, count);
+  return count - index - (index < count && pairs[2 * index] === ticks * sign ? 1 : 0);
 };
 
 /** A copy of the window in the layout of book-view.ts. */
@@ -205,14 +288,22 @@ export const levelsOf = ({ bids, asks }: OrderBook): BookLevels => {
   const levels = new Float64Array(2 + 2 * (bidCount + askCount));
   levels[0] = bidCount;
   levels[1] = askCount;
-  let at = 2;
-  for (let index = 0; index < bidCount; index++) {
-    levels[at++] = -(bids.keys[index] as number);
-    levels[at++] = bids.lots[index] as number;
-  }
-  for (let index = 0; index < askCount; index++) {
-    levels[at++] = asks.keys[index] as number;
-    levels[at++] = asks.lots[index] as number;
-  }
+  copyLevels(bids, 0, bidCount, levels, 2);
+  copyLevels(asks, 0, askCount, levels, 2 + 2 * bidCount);
   return levels;
+};
+
+/** Writes the levels of a side from one depth up to another into an array, as `ticks, lots` pairs beginning at `to`. */
+export const copyLevels = (
+  { pairs, count, sign }: OrderBook['bids'],
+  fromDepth: number,
+  toDepth: number,
+  target: Float64Array,
+  to: number,
+): void => {
+  let at = to;
+  for (let from = 2 * (count - 1 - fromDepth), end = 2 * (count - 1 - toDepth); from > end; from -= 2) {
+    target[at++] = (pairs[from] as number) * sign;
+    target[at++] = pairs[from + 1] as number;
+  }
 };

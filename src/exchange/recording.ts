@@ -242,33 +242,46 @@ const readLine = (text: string, line: number): RecordedEntry | undefined => {
 };
 
 /**
- * The lines of a recording's files, in batches as they are read; the last one may lack its line feed.
+ * The bytes of a recording's files, in pieces of whole lines as they are read; the last line may lack its line feed.
  * @throws RecordingError, or what reading and unpacking throw
  */
-export async function* linesOfRecording(path: string): AsyncGenerator<readonly string[]> {
-  for (const file of (await sourcesOf(path)).files) yield* batchesOf(file);
+export async function* bytesOfRecording(path: string): AsyncGenerator<Buffer> {
+  for (const file of (await sourcesOf(path)).files) yield* wholeLinesOf(file);
 }
 
 async function* linesOf(path: string): AsyncGenerator<string> {
-  for await (const batch of batchesOf(path)) yield* batch;
+  const decoder = new TextDecoder();
+  for await (const bytes of wholeLinesOf(path)) {
+    const lines = decoder.decode(bytes, { stream: true }).split('\n');
+    if (lines.at(-1) === '') lines.pop();
+    yield* lines;
+  }
 }
 
-async function* batchesOf(path: string): AsyncGenerator<readonly string[]> {
+const LINE_FEED = 10;
+const PIECE_BYTES = 256 * 1_024;
+
+async function* wholeLinesOf(path: string): AsyncGenerator<Buffer> {
   const zipped = await startsWithGzip(path);
-  const file = createReadStream(path, { highWaterMark: 256 * 1_024 });
-  const source: Readable = zipped ? file.pipe(createGunzip()) : file;
+  const file = createReadStream(path, { highWaterMark: PIECE_BYTES });
+  const source: Readable = zipped ? file.pipe(createGunzip({ chunkSize: PIECE_BYTES })) : file;
   file.once('error', error => source.destroy(error));
-  const decoder = new TextDecoder();
-  let rest = '';
+  let rest: Buffer[] = [];
+  let restBytes = 0;
   try {
     for await (const chunk of source) {
-      const lines = (rest + decoder.decode(chunk as Buffer, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      if (rest.length > MOST_LINE_BYTES) throw new LineError('the line is longer than 8 MiB');
-      yield lines;
+      const bytes = chunk as Buffer;
+      const end = bytes.lastIndexOf(LINE_FEED) + 1;
+      if (end > 0) {
+        yield restBytes === 0 ? bytes.subarray(0, end) : Buffer.concat([...rest, bytes.subarray(0, end)]);
+        rest = [];
+        restBytes = 0;
+      }
+      if (end < bytes.length) rest.push(bytes.subarray(end));
+      restBytes += bytes.length - end;
+      if (restBytes > MOST_LINE_BYTES) throw new LineError('the line is longer than 8 MiB');
     }
-    rest += decoder.decode();
-    if (rest !== '') yield [rest];
+    if (restBytes > 0) yield Buffer.concat(rest);
   } finally {
     file.destroy();
   }

@@ -465,8 +465,13 @@ export const createDesk = (options: DeskOptions): Desk => {
   const accountEveryMs = options.closesCandles ? ACCOUNT_EVERY_MS : ACCOUNT_EVERY_CANDLES_MS;
   const keepAccountFresh = (): void => {
     if (nowMs - accountToldMs < accountEveryMs) return;
-    if (execution.open.size > 0 || [...accounting.positions.values()].some(({ quantity }) => quantity !== 0n))
-      tellAccount();
+    if (execution.open.size > 0) tellAccount();
+    else
+      for (const { quantity } of accounting.positions.values())
+        if (quantity !== 0n) {
+          tellAccount();
+          return;
+        }
   };
 
   records.push({

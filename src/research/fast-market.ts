@@ -13,16 +13,16 @@
 import { type Instrument, lotSize, type Side, tickSize } from '../domain/instrument.js';
 import { divide, min, type Price, type Quantity } from '../domain/money.js';
 import {
-  applyDifference,
-  applySnapshot,
+  copyLevels,
+  depthOf,
+  GONE,
   initialOrderBook,
-  levelsOf,
   lotsAt,
   type OrderBook,
   ticksAt,
+  WINDOW_LEVELS,
 } from '../domain/order-book.js';
-import { LEVEL_DELETE } from '../domain/public-frame.js';
-import { type MarketTape, TAPE_KINDS } from './tape.js';
+import { applyTapeBook, type MarketTape, TAPE_KINDS } from './tape.js';
 
 export const FILL_MODELS = ['touch', 'queue', 'through'] as const;
 export type FillModel = (typeof FILL_MODELS)[number];
@@ -68,8 +68,11 @@ export interface FastMarket<Ref> {
   withdraw(order: FastOrder<Ref>): void;
   /** Our orders in the book, of both sides. */
   readonly orders: readonly FastOrder<Ref>[];
-  /** The book as it is shown: what the frames state, less what we took, and our own orders. */
-  view(): Float64Array;
+  /**
+   * The book as it is shown: what the frames state, less what we took, and our own orders.
+   * @param last an earlier picture, which is given back when nothing has changed since
+   */
+  view(last?: Float64Array): Float64Array;
 }
 
 const opposite = (side: Side): Side => (side === 'buy' ? 'sell' : 'buy');
@@ -92,7 +95,7 @@ export const createFastMarket = <Ref>(
   const taken = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
   /** What trades ate of a level since it was last stated, where our orders stood. */
   const traded = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
-  let changeSet = 0;
+  const picture = createPictures();
   /** Nothing of ours was ever here, so that only the book has to be kept. */
   let untouched = true;
 
@@ -201,7 +204,9 @@ export const createFastMarket = <Ref>(
     takeTraded(side, ticks);
     const other = opposite(side);
     let left = total - before;
-    for (const order of inLine(other)) {
+    const front = bestOf(other);
+    const meets = front !== null && (side === 'buy' ? front <= ticks : front >= ticks);
+    for (const order of meets ? inLine(other) : NOBODY) {
       const reaches = side === 'buy' ? order.ticks <= ticks : order.ticks >= ticks;
       if (!reaches || (model === 'through' && order.ticks === ticks)) break;
       if (left === 0n) {
@@ -225,8 +230,10 @@ export const createFastMarket = <Ref>(
     else joinQueue(queue, left);
   };
 
-  const onTrade = (side: Side, ticks: number, quantity: Quantity): void => {
-    let left = quantity;
+  const onTrade = (side: Side, ticks: number, lots: number): void => {
+    const front = bestOf(side);
+    if (front === null || better(side, ticks, front)) return;
+    let left = BigInt(lots) * lot;
     for (const order of inLine(side)) {
       if (left === 0n || !better(side, order.ticks, ticks)) break;
       left -= hit(order, model === 'touch' ? order.remaining : left);
@@ -274,41 +281,48 @@ export const createFastMarket = <Ref>(
     return hidden;
   };
 
+  /** Prices where a frame may concern us: those of the side under way. */
+  const watched: number[] = [];
+  const watchAll = (side: Side): void => {
+    watched.length = 0;
+    for (const queue of queues) if (queue.side === side) watched.push(queue.ticks);
+    for (const ticks of taken[side].keys()) watched.push(ticks);
+    for (const ticks of traded[side].keys()) watched.push(ticks);
+  };
+
   /** What a book frame does where we have, or had, something; the book itself still states what was before. */
-  const aroundUs = (tape: MarketTape, index: number, whole: boolean): (() => void) => {
-    const raised: (() => void)[] = [];
-    const hidden = hiddenOrders();
-    const from = tape.offsets[index] ?? 0;
+  const aroundUs = (tape: MarketTape, index: number, whole: boolean): (() => void)[] | null => {
+    let raised: (() => void)[] | null = null;
+    let hidden: ReadonlySet<FastOrder<Ref>> | null | undefined;
+    const { numbers } = tape;
     const split = tape.splits[index] ?? 0;
-    const to = tape.offsets[index + 1] ?? 0;
-    const width = whole ? 2 : 3;
-    for (const [side, begin, end] of [
-      ['buy', from, split],
-      ['sell', split, to],
-    ] as const) {
-      const relevant = new Set<number>();
-      for (const queue of queues) if (queue.side === side) relevant.add(queue.ticks);
-      for (const ticks of taken[side].keys()) relevant.add(ticks);
-      for (const ticks of traded[side].keys()) relevant.add(ticks);
-      const across = bestOf(opposite(side));
-      const named = new Set<number>();
-      if (whole) for (let at = begin; at < end; at += 2) named.add(tape.numbers[at] ?? 0);
-      if (whole)
-        for (const ticks of relevant) if (!named.has(ticks)) lower(side, ticks, statedAt(side, ticks), 0n);
-      for (let at = begin; at < end; at += width) {
-        const ticks = tape.numbers[at + width - 2] ?? 0;
-        const crosses = across !== null && (side === 'buy' ? ticks >= across : ticks <= across);
-        if (!crosses && !relevant.has(ticks)) continue;
-        const gone = !whole && tape.numbers[at] === LEVEL_DELETE;
-        const total = gone ? 0n : BigInt(tape.numbers[at + width - 1] ?? 0) * lot;
+    for (const side of SIDES) {
+      const begin = side === 'buy' ? (tape.offsets[index] ?? 0) : split;
+      const end = side === 'buy' ? split : (tape.offsets[index + 1] ?? 0);
+      watchAll(side);
+      const across = bestOf(opposite(side)) ?? (side === 'buy' ? Number.POSITIVE_INFINITY : 0);
+      if (whole) {
+        const named = new Set<number>();
+        for (let at = begin; at < end; at += 2) named.add(numbers[at] ?? 0);
+        for (const ticks of new Set(watched))
+          if (!named.has(ticks)) lower(side, ticks, statedAt(side, ticks), 0n);
+      }
+      for (let at = begin; at < end; at += 2) {
+        const ticks = numbers[at] as number;
+        const crosses = side === 'buy' ? ticks >= across : ticks <= across;
+        if (!crosses && (watched.length === 0 || !watched.includes(ticks))) continue;
+        const lots = numbers[at + 1] as number;
+        const total = lots === GONE ? 0n : BigInt(lots) * lot;
         const before = statedAt(side, ticks);
-        if (total > before) raised.push(() => raise(side, ticks, before, total, hidden));
-        else lower(side, ticks, before, total);
+        if (total > before) {
+          hidden ??= hiddenOrders();
+          const ofThem = hidden;
+          raised ??= [];
+          raised.push(() => raise(side, ticks, before, total, ofThem));
+        } else lower(side, ticks, before, total);
       }
     }
-    return () => {
-      for (const each of raised) each();
-    };
+    return raised;
   };
   /** The price of our best order of a side, or null. */
   const bestOf = (side: Side): number | null => {
@@ -316,16 +330,6 @@ export const createFastMarket = <Ref>(
     for (const order of orders)
       if (order.side === side && (best === null || better(side, order.ticks, best))) best = order.ticks;
     return best;
-  };
-
-  const applyFrame = (tape: MarketTape, index: number, whole: boolean): void => {
-    const from = tape.offsets[index] ?? 0;
-    const split = tape.splits[index] ?? 0;
-    const bids = tape.numbers.subarray(from, split);
-    const asks = tape.numbers.subarray(split, tape.offsets[index + 1]);
-    changeSet += 1;
-    if (whole) applySnapshot(book, changeSet, bids, asks);
-    else applyDifference(book, changeSet, bids, asks);
   };
 
   /** Takes what is displayed at the limit or better. @returns what found no counterpart */
@@ -369,18 +373,18 @@ export const createFastMarket = <Ref>(
         onTrade(
           kind === TAPE_KINDS['buy-trade'] ? 'sell' : 'buy',
           tape.numbers[at] ?? 0,
-          BigInt(tape.numbers[at + 1] ?? 0) * lot,
+          tape.numbers[at + 1] ?? 0,
         );
         return;
       }
       const whole = kind === TAPE_KINDS.snapshot;
       if (untouched) {
-        applyFrame(tape, index, whole);
+        applyTapeBook(book, tape, index);
         return;
       }
-      const raiseWhatGrew = aroundUs(tape, index, whole);
-      applyFrame(tape, index, whole);
-      raiseWhatGrew();
+      const raised = aroundUs(tape, index, whole);
+      applyTapeBook(book, tape, index);
+      if (raised !== null) for (const each of raised) each();
       untouched =
         queues.length === 0 && taken.buy.size + taken.sell.size + traded.buy.size + traded.sell.size === 0;
     },
@@ -412,15 +416,12 @@ export const createFastMarket = <Ref>(
       forget(order);
       settleQueue(queue);
     },
-    view: () => {
-      const levels = levelsOf(book);
-      if (untouched) return levels;
-      return overlaid(levels, { queues, taken, lot });
-    },
+    view: last => picture(book, untouched ? null : { queues, taken, lot }, last),
   };
 };
 
-const WINDOW_LEVELS = 100;
+const SIDES = ['buy', 'sell'] as const;
+const NOBODY: readonly never[] = [];
 
 interface Overlay<Ref> {
   readonly queues: readonly Queue<Ref>[];
@@ -428,43 +429,92 @@ interface Overlay<Ref> {
   readonly lot: Quantity;
 }
 
-/** Levels with ours put in and what we took left out. */
-const overlaid = <Ref>(levels: Float64Array, overlay: Overlay<Ref>): Float64Array => {
-  const { queues, taken, lot } = overlay;
-  /** By side: where a level differs from what is stated, `ticks` and the lots shown there. */
-  const changes = { buy: [] as [number, number][], sell: [] as [number, number][] };
-  for (const queue of queues)
-    changes[queue.side].push([
-      queue.ticks,
-      Number(queue.stretches.reduce((sum, { quantity }) => sum + quantity, 0n) / lot),
-    ]);
-  for (const side of ['buy', 'sell'] as const)
-    for (const [ticks, gone] of taken[side]) changes[side].push([ticks, -Number(gone / lot)]);
-  const room = changes.buy.length + changes.sell.length;
-  const shown = new Float64Array(levels.length + 2 * room);
-  let from = 2;
-  let to = 2;
-  for (const side of ['buy', 'sell'] as const) {
-    const which = side === 'buy' ? 0 : 1;
-    const end = from + 2 * (levels[which] ?? 0);
-    const begin = to;
-    const own = changes[side].sort(([left], [right]) => (better(side, left, right) ? -1 : 1));
-    for (const [ticks, lots] of own) {
-      while (from < end && better(side, levels[from] ?? 0, ticks)) {
-        shown[to++] = levels[from++] ?? 0;
-        shown[to++] = levels[from++] ?? 0;
-      }
-      const stated = from < end && levels[from] === ticks ? (levels[from + 1] ?? 0) : 0;
-      if (from < end && levels[from] === ticks) from += 2;
-      const left = lots > 0 ? lots : stated + lots;
-      if (left <= 0) continue;
-      shown[to++] = ticks;
-      shown[to++] = left;
-    }
-    shown.set(levels.subarray(from, end), to);
-    to = Math.min(to + (end - from), begin + 2 * WINDOW_LEVELS);
-    from = end;
-    shown[which] = (to - begin) / 2;
+/** Where a level is shown otherwise than stated: so many lots, or so many fewer than stated when negative. */
+type Shown = readonly [ticks: number, lots: number];
+
+const shownOtherwise = <Ref>({ queues, taken, lot }: Overlay<Ref>, side: Side): readonly Shown[] => {
+  const shown: Shown[] = [];
+  for (const queue of queues) {
+    if (queue.side !== side) continue;
+    let sum = 0n;
+    for (const { quantity } of queue.stretches) sum += quantity;
+    shown.push([queue.ticks, Number(sum / lot)]);
   }
-  return shown.subarray(0, to);
+  for (const [ticks, gone] of taken[side]) shown.push([ticks, -Number(gone / lot)]);
+  return shown.length < 2
+    ? shown
+    : shown.sort(([left], [right]) => (left === right ? 0 : better(side, left, right) ? -1 : 1));
+};
+
+/** Numbers taken from the runtime at a time: an array of its own for each picture would cost more than filling it. */
+const SLAB = 32_768;
+const PICTURE_MAX = 2 + 4 * WINDOW_LEVELS;
+
+/** Makes pictures of a book in the layout of book-view.ts, with ours put in and what we took left out. */
+const createPictures = () => {
+  let slab = new Float64Array(SLAB);
+  let used = 0;
+  return <Ref>(book: OrderBook, overlay: Overlay<Ref> | null, last?: Float64Array): Float64Array => {
+    if (used + PICTURE_MAX > SLAB) {
+      slab = new Float64Array(SLAB);
+      used = 0;
+    }
+    const begin = used;
+    let to = begin + 2;
+    for (const side of SIDES) {
+      const levels = side === 'buy' ? book.bids : book.asks;
+      const from = to;
+      const shown = overlay === null ? NOBODY : shownOtherwise(overlay, side);
+      if (shown.length === 0) {
+        const most = Math.min(levels.count, WINDOW_LEVELS);
+        copyLevels(levels, 0, most, slab, to);
+        to += 2 * most;
+      } else to = overlaid(book, side, shown, slab, to);
+      slab[side === 'buy' ? begin : begin + 1] = (to - from) / 2;
+    }
+    if (last !== undefined && isSame(slab, begin, to, last)) return last;
+    used = to;
+    return slab.subarray(begin, to);
+  };
+};
+
+const isSame = (slab: Float64Array, begin: number, end: number, last: Float64Array): boolean => {
+  if (end - begin !== last.length) return false;
+  for (let index = 0; index < last.length; index++) if (slab[begin + index] !== last[index]) return false;
+  return true;
+};
+
+/** Writes the levels of a side with what is shown otherwise in its place. @returns the end of what was written */
+const overlaid = (
+  book: OrderBook,
+  side: Side,
+  shown: readonly Shown[],
+  target: Float64Array,
+  begin: number,
+): number => {
+  const which = sideName(side);
+  const count = Math.min(book[which].count, WINDOW_LEVELS);
+  const most = begin + 2 * WINDOW_LEVELS;
+  let to = begin;
+  let depth = 0;
+  /** Copies what is stated down to a depth, as far as there is room. */
+  const copyTo = (until: number): void => {
+    const end = Math.min(until, depth + (most - to) / 2);
+    copyLevels(book[which], depth, end, target, to);
+    to += 2 * (end - depth);
+    depth = until;
+  };
+  for (const [ticks, lots] of shown) {
+    const place = Math.min(depthOf(book, which, ticks), count);
+    if (place > depth) copyTo(place);
+    const isStated = place === depth && place < count && ticksAt(book, which, place) === ticks;
+    const stated = isStated ? lotsAt(book, which, ticks) : 0;
+    if (isStated) depth += 1;
+    const left = lots > 0 ? lots : stated + lots;
+    if (left <= 0 || to === most) continue;
+    target[to++] = ticks;
+    target[to++] = left;
+  }
+  copyTo(count);
+  return to;
 };

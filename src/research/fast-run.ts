@@ -81,12 +81,6 @@ interface TapeMarket {
   readonly looks: number[];
 }
 
-const isSame = (left: Float64Array, right: Float64Array): boolean => {
-  if (left.length !== right.length) return false;
-  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
-  return true;
-};
-
 /** Runs a strategy over a tape. @throws Error when the strategy cannot be created */
 export const runFast = (options: FastRunOptions): RunResult => {
   const { tape, fillModel, feeLevel } = options;
@@ -147,10 +141,10 @@ export const runFast = (options: FastRunOptions): RunResult => {
       const { book } = market.market;
       market.shownMs = desk.nowMs;
       market.dirty = false;
-      const levels = market.market.view();
+      const levels = market.market.view(market.shown);
       const trusted = book.state === 'synced' && isTwoSided(book);
       // A picture like the last one is not sent.
-      if (trusted === market.trusted && isSame(levels, market.shown)) continue;
+      if (trusted === market.trusted && levels === market.shown) continue;
       market.shown = levels;
       market.trusted = trusted;
       books.push({ market, levels, trusted });
@@ -245,7 +239,7 @@ export const runFast = (options: FastRunOptions): RunResult => {
         const instrument = instruments[tape.symbols[event] ?? 0];
         if (instrument === undefined) continue;
         const id = desk.nextEventId();
-        const number = tape.numbers[at + 2] ?? Number.NaN;
+        const number = tape.tradeIds[event] ?? Number.NaN;
         desk.marketForStrategy({
           type: 'public-trade',
           id,
@@ -280,7 +274,7 @@ export const runFast = (options: FastRunOptions): RunResult => {
   const changed: TapeMarket[] = [];
   /** Lets everything happen that comes before a time: what is due at the desk, and what arrives there. */
   const until = (toMs: number): void => {
-    for (;;) {
+    while (delivered < onTheWay.length || desk.dueMs <= toMs) {
       const next = onTheWay[delivered];
       const arrivesMs = next?.dueMs ?? Number.POSITIVE_INFINITY;
       const dueMs = desk.dueMs;

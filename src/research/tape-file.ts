@@ -9,10 +9,11 @@ import { endianness } from 'node:os';
 import { z } from 'zod';
 import { formatDecimal, parseDecimal } from '../domain/money.js';
 import type { Listing } from '../exchange/instruments.js';
-import { linesOfRecording, openRecording, RecordingError } from '../exchange/recording.js';
-import { createTapeBuilder, type MarketTape } from './tape.js';
+import { bytesOfRecording, openRecording, RecordingError } from '../exchange/recording.js';
+import { createTapeBuilder, type MarketTape, type TapeNumbers } from './tape.js';
 
-const MAGIC = 'BBTAPE01';
+const KIND = 'BBTAPE';
+const MAGIC = `${KIND}02`;
 const HEAD_BYTES = 12;
 
 /** Whether a file is a tape in binary form. */
@@ -24,8 +25,8 @@ export const isTapeFile = (path: string): boolean => {
     return false;
   }
   try {
-    const head = Buffer.alloc(MAGIC.length);
-    return readSync(file, head, 0, MAGIC.length, 0) === MAGIC.length && head.toString('latin1') === MAGIC;
+    const head = Buffer.alloc(KIND.length);
+    return readSync(file, head, 0, KIND.length, 0) === KIND.length && head.toString('latin1') === KIND;
   } catch {
     return false;
   } finally {
@@ -44,20 +45,28 @@ export const readTape = async (path: string): Promise<MarketTape> => {
   return tapeOfLines(path, listings);
 };
 
+const LINE_FEED = 10;
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
+
 const tapeOfLines = async (path: string, listings: readonly Listing[]): Promise<MarketTape> => {
   const builder = createTapeBuilder(listings);
   let line = 0;
-  for await (const batch of linesOfRecording(path))
-    for (const text of batch) {
+  for await (const bytes of bytesOfRecording(path))
+    for (let from = line === 0 && bytes.indexOf(BYTE_ORDER_MARK) === 0 ? 3 : 0; from < bytes.length; ) {
+      const feed = bytes.indexOf(LINE_FEED, from);
+      const to = feed === -1 ? bytes.length : feed;
       line += 1;
-      if (text === '') continue;
-      const problem = takeLine(text, builder);
-      if (problem !== null) throw new RecordingError(`recording ${path}: ${problem} (line ${line})`);
+      if (!builder.line(bytes, from, to)) {
+        const problem = takeLine(bytes.toString('utf8', from, to), builder);
+        if (problem !== null) throw new RecordingError(`recording ${path}: ${problem} (line ${line})`);
+      }
+      from = to + 1;
     }
   return builder.finish();
 };
 
 const takeLine = (text: string, builder: ReturnType<typeof createTapeBuilder>): string | null => {
+  if (text === '') return null;
   let parsed: { readonly at?: unknown; readonly frame?: unknown };
   try {
     parsed = JSON.parse(text) as typeof parsed;
@@ -73,9 +82,10 @@ const takeLine = (text: string, builder: ReturnType<typeof createTapeBuilder>): 
 const amount = z.string().transform(parseDecimal);
 const headerSchema = z.object({
   format: z.literal('btcbot-tape'),
-  version: z.literal(1),
+  version: z.literal(2),
   length: z.number().int().nonnegative(),
   numbers: z.number().int().nonnegative(),
+  width: z.union([z.literal(4), z.literal(8)]),
   listings: z.array(
     z.object({
       pairId: z.number(),
@@ -97,8 +107,9 @@ const headerSchema = z.object({
 });
 
 const padded = (bytes: number): number => Math.ceil(bytes / 8) * 8;
-const arraysOf = (tape: MarketTape): readonly (Float64Array | Uint8Array | Uint32Array)[] => [
+const arraysOf = (tape: MarketTape): readonly (TapeNumbers | Uint8Array | Uint32Array)[] => [
   tape.atMs.subarray(0, tape.length),
+  tape.tradeIds.subarray(0, tape.length),
   tape.numbers,
   tape.offsets.subarray(0, tape.length + 1),
   tape.splits.subarray(0, tape.length),
@@ -113,9 +124,10 @@ export const writeTapeFile = (path: string, tape: MarketTape): void => {
     JSON.stringify(
       {
         format: 'btcbot-tape',
-        version: 1,
+        version: 2,
         length: tape.length,
         numbers: tape.numbers.length,
+        width: tape.numbers.BYTES_PER_ELEMENT,
         listings: tape.listings,
       },
       (_key, value: unknown) => (typeof value === 'bigint' ? formatDecimal(value) : value),
@@ -140,26 +152,34 @@ export const readTapeFile = (path: string): MarketTape => {
   requireLittleEndian();
   const file = readFileSync(path);
   try {
-    if (file.toString('latin1', 0, MAGIC.length) !== MAGIC) throw new Error('it does not begin as one');
+    if (file.toString('latin1', 0, MAGIC.length) !== MAGIC)
+      throw new Error('it does not begin as one of this version: make it again from its recording');
     const headerBytes = file.readUInt32LE(MAGIC.length);
     const header = headerSchema.parse(
       JSON.parse(file.toString('utf8', HEAD_BYTES, HEAD_BYTES + headerBytes)),
     );
     let at = padded(HEAD_BYTES + headerBytes);
     // Views must start on multiples of eight, which a pooled buffer does not promise.
-    const bytes = file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength);
+    const bytes =
+      file.byteOffset === 0
+        ? file.buffer
+        : file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength);
+    const end = file.byteLength;
     const take = <T>(count: number, width: number, view: (at: number, count: number) => T): T => {
-      if (at + count * width > bytes.byteLength) throw new Error('it is cut short');
+      if (at + count * width > end) throw new Error('it is cut short');
       const taken = view(at, count);
       at += padded(count * width);
       return taken;
     };
-    const { length, numbers, listings } = header;
+    const { length, numbers, width, listings } = header;
     return {
       listings,
       length,
       atMs: take(length, 8, (from, count) => new Float64Array(bytes, from, count)),
-      numbers: take(numbers, 8, (from, count) => new Float64Array(bytes, from, count)),
+      tradeIds: take(length, 8, (from, count) => new Float64Array(bytes, from, count)),
+      numbers: take(numbers, width, (from, count) =>
+        width === 4 ? new Int32Array(bytes, from, count) : new Float64Array(bytes, from, count),
+      ),
       offsets: take(length + 1, 4, (from, count) => new Uint32Array(bytes, from, count)),
       splits: take(length, 4, (from, count) => new Uint32Array(bytes, from, count)),
       kinds: take(length, 1, (from, count) => new Uint8Array(bytes, from, count)),

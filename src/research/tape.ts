@@ -4,18 +4,30 @@
  */
 import { createPublicFrameReader, type PublicFrameReader } from '../btcturk/public-frames.js';
 import { type Instrument, lotSize, tickSize } from '../domain/instrument.js';
-import { applyDifference, applySnapshot, initialOrderBook, lotsAt, ticksAt } from '../domain/order-book.js';
-import type { FrameTrade } from '../domain/public-frame.js';
+import {
+  applyNextPairs,
+  applySnapshot,
+  GONE,
+  initialOrderBook,
+  lotsAt,
+  type OrderBook,
+  ticksAt,
+} from '../domain/order-book.js';
+import { type FrameTrade, LEVEL_DELETE } from '../domain/public-frame.js';
 import { type Listing, priceDecimals } from '../exchange/instruments.js';
+import { createLineScanner, SCANNED } from './line-scanner.js';
 
 /** What an event is. Trades are named by their aggressor. */
 export const TAPE_KINDS = { snapshot: 0, difference: 1, 'buy-trade': 2, 'sell-trade': 3 } as const;
 const { snapshot: SNAPSHOT, difference: DIFFERENCE } = TAPE_KINDS;
 
+/** Whole numbers: 32 bits wide where all of a tape's fit, else as doubles. */
+export type TapeNumbers = Int32Array | Float64Array;
+
 /**
- * Events in order of arrival. Event `n` has its numbers at `numbers[offsets[n] .. offsets[n + 1]]`:
- * a snapshot has `ticks, lots` pairs and a difference `action, ticks, lots` triples, bids first, asks from `splits[n]`
- * on; a trade has `ticks, lots, trade id (NaN when it is not a whole number), venue time`.
+ * Events in order of arrival. Event `n` has `ticks, lots` pairs at `numbers[offsets[n] .. offsets[n + 1]]`: the levels
+ * of a snapshot or the changes of a difference ({@link GONE} lots for a deleted level), bids first, asks from
+ * `splits[n]` on; of a trade its one pair.
  */
 export interface MarketTape {
   readonly listings: readonly Listing[];
@@ -27,7 +39,9 @@ export interface MarketTape {
   readonly symbols: Uint8Array;
   readonly offsets: Uint32Array;
   readonly splits: Uint32Array;
-  readonly numbers: Float64Array;
+  readonly numbers: TapeNumbers;
+  /** By event: a trade's id, NaN when it is not a whole number and for books. */
+  readonly tradeIds: Float64Array;
 }
 
 /** The instrument that the embedded exchange makes of a listing. */
@@ -55,6 +69,11 @@ export interface TapeBuilder {
    * @returns what is wrong with it, or null
    */
   frame(value: unknown, atMs: number): string | null;
+  /**
+   * Takes the line of a recording in `bytes[from .. to)`, if it is written as they mostly are (line-scanner.ts).
+   * @returns false when it is not: nothing was taken, and its frame has to be parsed
+   */
+  line(bytes: Uint8Array, from: number, to: number): boolean;
   finish(): MarketTape;
 }
 
@@ -62,6 +81,7 @@ export interface TapeBuilder {
 export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => {
   const instruments = listings.map(instrumentOf);
   const reader: PublicFrameReader = createPublicFrameReader(instruments);
+  const scanner = createLineScanner(instruments);
   const indexOf = new Map(listings.map(({ symbol }, index) => [symbol, index]));
   const ticksOf = instruments.map(tickSize);
   const lotsOf = instruments.map(lotSize);
@@ -72,11 +92,12 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
   let symbols = new Uint8Array(capacity);
   let offsets = new Uint32Array(capacity + 1);
   let splits = new Uint32Array(capacity);
-  let numbers = new Float64Array(capacity * 16);
+  let tradeIds = new Float64Array(capacity);
+  let numbers: TapeNumbers = new Int32Array(capacity * 16);
   let used = 0;
   let lastAtMs = Number.NEGATIVE_INFINITY;
 
-  const begin = (at: number, kind: number, symbol: string, room: number): void => {
+  const begin = (at: number, kind: number, market: number, room: number): void => {
     if (length === capacity) {
       capacity *= 2;
       atMs = grown(atMs, new Float64Array(capacity));
@@ -84,15 +105,25 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
       symbols = grown(symbols, new Uint8Array(capacity));
       offsets = grown(offsets, new Uint32Array(capacity + 1));
       splits = grown(splits, new Uint32Array(capacity));
+      tradeIds = grown(tradeIds, new Float64Array(capacity));
     }
-    if (used + room > numbers.length)
-      numbers = grown(numbers, new Float64Array(Math.max(numbers.length * 2, used + room)));
+    if (used + room > numbers.length) {
+      const size = Math.max(numbers.length * 2, used + room);
+      numbers = grown(numbers, isNarrow(numbers) ? new Int32Array(size) : new Float64Array(size));
+    }
     // Arrival times may step back by a moment where a recorder's clock was set; what was heard later happened later.
     lastAtMs = Math.max(lastAtMs, at);
     atMs[length] = lastAtMs;
     kinds[length] = kind;
-    symbols[length] = indexOf.get(symbol) ?? 0;
+    symbols[length] = market;
     splits[length] = used;
+    tradeIds[length] = Number.NaN;
+  };
+  const pair = (ticks: number, lots: number): void => {
+    if (isNarrow(numbers) && (ticks > INT32_MAX || lots > INT32_MAX))
+      numbers = grown(numbers, new Float64Array(numbers.length));
+    numbers[used++] = ticks;
+    numbers[used++] = lots;
   };
   const end = (): void => {
     length += 1;
@@ -103,24 +134,60 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
     kind: number,
     frame: { readonly symbol: string; readonly bids: readonly number[]; readonly asks: readonly number[] },
   ): void => {
-    begin(at, kind, frame.symbol, frame.bids.length + frame.asks.length);
-    for (const value of frame.bids) numbers[used++] = value;
+    begin(at, kind, indexOf.get(frame.symbol) ?? 0, frame.bids.length + frame.asks.length);
+    levels(kind, frame.bids);
     splits[length] = used;
-    for (const value of frame.asks) numbers[used++] = value;
+    levels(kind, frame.asks);
     end();
+  };
+  const levels = (kind: number, read: readonly number[]): void => {
+    if (kind === SNAPSHOT)
+      for (let index = 0; index < read.length; index += 2) pair(read[index] ?? 0, read[index + 1] ?? 0);
+    else
+      for (let index = 0; index < read.length; index += 3)
+        pair(read[index + 1] ?? 0, read[index] === LEVEL_DELETE ? GONE : (read[index + 2] ?? 0));
   };
   const trade = (at: number, symbol: string, made: FrameTrade): void => {
     const index = indexOf.get(symbol) ?? 0;
-    begin(at, made.side === 'buy' ? TAPE_KINDS['buy-trade'] : TAPE_KINDS['sell-trade'], symbol, 4);
+    begin(at, made.side === 'buy' ? TAPE_KINDS['buy-trade'] : TAPE_KINDS['sell-trade'], index, 2);
     const id = Number(made.tradeId);
-    numbers[used++] = Number(made.price / (ticksOf[index] ?? 1n));
-    numbers[used++] = Number(made.quantity / (lotsOf[index] ?? 1n));
-    numbers[used++] = Number.isSafeInteger(id) && String(id) === made.tradeId ? id : Number.NaN;
-    numbers[used++] = made.tradedAtMs;
+    if (Number.isSafeInteger(id) && String(id) === made.tradeId) tradeIds[length] = id;
+    pair(Number(made.price / (ticksOf[index] ?? 1n)), Number(made.quantity / (lotsOf[index] ?? 1n)));
+    end();
+  };
+
+  const scannedPairs = (read: Float64Array, count: number): void => {
+    for (let index = 0; index < count; index += 2) pair(read[index] as number, read[index + 1] as number);
+  };
+  const scanned = (kind: number): void => {
+    const { line } = scanner;
+    begin(line.atMs, kind, line.market, line.bidNumbers + line.askNumbers);
+    if (kind > DIFFERENCE) tradeIds[length] = line.tradeId;
+    scannedPairs(line.bids, line.bidNumbers);
+    if (kind <= DIFFERENCE) splits[length] = used;
+    scannedPairs(line.asks, line.askNumbers);
     end();
   };
 
   return {
+    line: (bytes, from, to) => {
+      switch (scanner.scan(bytes, from, to)) {
+        case SCANNED.snapshot:
+          scanned(SNAPSHOT);
+          return true;
+        case SCANNED.difference:
+          scanned(DIFFERENCE);
+          return true;
+        case SCANNED['buy-trade']:
+          scanned(TAPE_KINDS['buy-trade']);
+          return true;
+        case SCANNED['sell-trade']:
+          scanned(TAPE_KINDS['sell-trade']);
+          return true;
+        default:
+          return false;
+      }
+    },
     frame: (value, at) => {
       const frame = reader.readValue(value);
       switch (frame.type) {
@@ -148,13 +215,32 @@ export const createTapeBuilder = (listings: readonly Listing[]): TapeBuilder => 
       offsets: offsets.slice(0, length + 1),
       splits: splits.slice(0, length),
       numbers: numbers.slice(0, used),
+      tradeIds: tradeIds.slice(0, length),
     }),
   };
 };
 
-const grown = <T extends Float64Array | Uint8Array | Uint32Array>(from: T, to: T): T => {
-  to.set(from as never);
+const INT32_MAX = 2 ** 31 - 1;
+const isNarrow = (numbers: TapeNumbers): boolean => numbers instanceof Int32Array;
+
+const grown = <T extends TapeNumbers | Uint8Array | Uint32Array>(from: ArrayLike<number>, to: T): T => {
+  to.set(from);
   return to;
+};
+
+/** Applies a snapshot or difference of a tape to the book that its earlier events made. */
+export const applyTapeBook = (book: OrderBook, tape: MarketTape, event: number): void => {
+  const from = tape.offsets[event] ?? 0;
+  const split = tape.splits[event] ?? 0;
+  const to = tape.offsets[event + 1] ?? 0;
+  if (tape.kinds[event] === SNAPSHOT)
+    applySnapshot(
+      book,
+      book.changeSet + 1,
+      tape.numbers.subarray(from, split),
+      tape.numbers.subarray(split, to),
+    );
+  else applyNextPairs(book, tape.numbers, from, split, to);
 };
 
 /** The part of a tape from its beginning to `untilMs` (inclusive), sharing its memory. */
@@ -178,17 +264,9 @@ export const tapeBetween = (tape: MarketTape, fromMs: number, toMs: number): Mar
   const begin = tapeUntil(tape, fromMs - 0.001).length;
   if (begin === 0) return { ...tape, length: end };
   const books = tape.listings.map(() => initialOrderBook());
-  let changeSet = 0;
   for (let event = 0; event < begin; event++) {
-    const kind = tape.kinds[event] ?? 0;
     const book = books[tape.symbols[event] ?? 0];
-    if (kind > DIFFERENCE || book === undefined) continue;
-    const split = tape.splits[event] ?? 0;
-    const bids = tape.numbers.subarray(tape.offsets[event], split);
-    const asks = tape.numbers.subarray(split, tape.offsets[event + 1]);
-    changeSet += 1;
-    if (kind === SNAPSHOT) applySnapshot(book, changeSet, bids, asks);
-    else applyDifference(book, changeSet, bids, asks);
+    if ((tape.kinds[event] ?? 0) <= DIFFERENCE && book !== undefined) applyTapeBook(book, tape, event);
   }
   const numbers: number[] = [];
   const heads = books.flatMap((book, symbol) => {
@@ -213,7 +291,10 @@ export const tapeBetween = (tape: MarketTape, fromMs: number, toMs: number): Mar
     symbols: new Uint8Array(length),
     offsets: new Uint32Array(length + 1),
     splits: new Uint32Array(length),
-    numbers: new Float64Array(numbers.length + (tape.offsets[end] ?? 0) - base),
+    numbers: new (isNarrow(tape.numbers) ? Int32Array : Float64Array)(
+      numbers.length + (tape.offsets[end] ?? 0) - base,
+    ),
+    tradeIds: new Float64Array(length).fill(Number.NaN, 0, heads.length),
   };
   part.numbers.set(numbers);
   part.numbers.set(tape.numbers.subarray(base, tape.offsets[end]), numbers.length);
@@ -225,6 +306,7 @@ export const tapeBetween = (tape: MarketTape, fromMs: number, toMs: number): Mar
     part.splits[index] = head.split;
   }
   part.atMs.set(tape.atMs.subarray(begin, end), heads.length);
+  part.tradeIds.set(tape.tradeIds.subarray(begin, end), heads.length);
   part.kinds.set(tape.kinds.subarray(begin, end), heads.length);
   part.symbols.set(tape.symbols.subarray(begin, end), heads.length);
   for (let event = 0; event <= kept; event++)

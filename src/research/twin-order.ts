@@ -258,4 +258,5 @@ const eventOf = (kind: number, numbers: Float64Array, split: number): MarketTape
   offsets: Uint32Array.of(0, numbers.length),
   splits: Uint32Array.of(split),
   numbers,
+  tradeIds: Float64Array.of(Number.NaN),
 });
