@@ -158,11 +158,16 @@ const recovery = async (stage: Stage, rows: Row[], contradictions: string[]): Pr
   ]);
   stage.bot.kill('SIGTERM');
   await stage.bot.ended;
-  // Orders and fills, not balances: their reads are still rationed, and the last one may be older than the last fill.
+  // Reads are still rationed, so the last one may be older than the last fill: here orders and fills alone.
   const moment = momentOf(stage.venue.exchange.account());
   contradictions.push(
     ...missingIn(stage.database, moment).filter(text => !text.includes('has ended at the exchange')),
   );
+  // After the next start balances too, to the last digit, also of what filled while nobody looked.
+  await stage
+    .start({ ...POLITE, STRATEGY: 'observe', STRATEGY_CONFIG: '{}' })
+    .until(line => line.event === 'recovered');
+  contradictions.push(...(await stage.finish()));
 };
 
 const words = (storm: Storm): string =>
