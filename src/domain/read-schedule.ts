@@ -69,13 +69,13 @@ export type SettledRead<Purpose> =
 
 /** 429s within a minute that make it a storm (safety: 429 signal). */
 export const THROTTLED_STORM = 3;
+const STORM_WINDOW_MS = 60_000;
 /** Retries paid per fresh read: the shared retry budget of 10 %. */
 const ALLOWANCE_PER_READ = 0.1;
 /** Few enough that a burst of retries after a quiet time stays small. */
 const MAX_ALLOWANCE = 10;
 /** Lets the first reads of a start be retried before the tenth has bitten. */
 const FIRST_ALLOWANCE = 2;
-const MAX_IN_FLIGHT = 8;
 /** The shell's own deadlines are 5 s; an answer this late is not coming. */
 const ANSWER_DEADLINE_MS = 20_000;
 const RATE_WINDOW_MS = 300_000;
@@ -144,7 +144,7 @@ const mayLeave = <Purpose>(
   now: Now,
   exhausted: Set<Bucket>,
 ): boolean => {
-  if (wanted.notBeforeMonoMs > now.monoMs || schedule.sent.size >= MAX_IN_FLIGHT) return false;
+  if (wanted.notBeforeMonoMs > now.monoMs || schedule.sent.size >= mostInFlight(schedule, now)) return false;
   if (schedule.signedStopped && isSigned(wanted.call)) return false;
   const bucket = bucketOfRead(wanted.call);
   if (exhausted.has(bucket)) return false;
@@ -153,6 +153,14 @@ const mayLeave = <Purpose>(
   if (take(schedule.budget, bucket, now.monoMs).granted) return true;
   exhausted.add(bucket);
   return false;
+};
+
+/** Replies are awaited as if each were a 429: so the one that makes the storm is the last, and in a storm each is a probe. */
+const mostInFlight = <Purpose>({ throttledAt }: ReadSchedule<Purpose>, now: Now): number => {
+  let recent = 0;
+  while (recent < throttledAt.length && now.monoMs - (throttledAt.at(-1 - recent) ?? 0) < STORM_WINDOW_MS)
+    recent += 1;
+  return Math.max(1, THROTTLED_STORM - recent);
 };
 
 const isInFlight = <Purpose>(schedule: ReadSchedule<Purpose>, bucket: Bucket): boolean => {
@@ -258,7 +266,7 @@ export const readRates = <Purpose>(
   schedule.retriedAt = recent(schedule.retriedAt);
   schedule.throttledAt = recent(schedule.throttledAt);
   return {
-    throttledPerMinute: schedule.throttledAt.filter(at => now.monoMs - at < 60_000).length,
+    throttledPerMinute: schedule.throttledAt.filter(at => now.monoMs - at < STORM_WINDOW_MS).length,
     retryRate:
       schedule.requestedAt.length === 0 ? 0 : schedule.retriedAt.length / schedule.requestedAt.length,
   };

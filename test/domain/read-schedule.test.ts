@@ -9,10 +9,12 @@ import {
   sendDueReads,
   settleOverdueReads,
   settleRead,
+  THROTTLED_STORM,
   wantRead,
 } from '#src/domain/read-schedule.js';
 import { createRequestBudget } from '#src/domain/request-budget.js';
 import type { ReadAnswer, ReadFailure, VenueRead } from '#src/domain/venue-port.js';
+import { runs } from '../runs.js';
 
 const at = (monoMs: number) => ({ monoMs, wallMs: 1_790_000_000_000 + monoMs });
 const order = (id: number): VenueRead => ({ type: 'order', venueOrderId: String(id) });
@@ -144,6 +146,38 @@ describe('the read schedule', () => {
     wantRead(reads, balances, 'c', 0);
     expect(sendDueReads(reads, at(40_000))).to.have.length(1);
     expect(sendDueReads(reads, at(50_000))).to.deep.equal([]);
+  });
+
+  it('never has more under way than may still be refused before it is a storm, and one by one in a storm', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 60 }), refusals => {
+        const reads = schedule(0);
+        const calls: readonly VenueRead[] = [
+          balances,
+          { type: 'open-orders', symbol: 'BTCTRY' },
+          { type: 'trades', fromMs: null, toMs: null },
+          { type: 'ticker', symbol: 'BTCTRY' },
+          { type: 'server-time' },
+          order(1),
+        ];
+        const sent: number[] = [];
+        const refusedAt: number[] = [];
+        for (const [index, refused] of refusals.entries()) {
+          const monoMs = index * 3_000;
+          for (const call of calls) wantRead(reads, call, 'a', 0);
+          sent.push(...sendDueReads(reads, at(monoMs)).map(({ requestId }) => requestId));
+          const recent = refusedAt.filter(atMs => monoMs - atMs < 60_000).length;
+          expect(sent.length).to.be.at.most(Math.max(1, THROTTLED_STORM - recent));
+          const requestId = sent.shift();
+          const call = reads.sent.get(requestId ?? 0)?.call;
+          if (requestId === undefined || call === undefined) continue;
+          if (refused) refusedAt.push(monoMs);
+          const limited: ReadFailure = { type: 'rate-limited', retryAfterMs: 1_000 };
+          settleRead(reads, requestId, refused ? failed(call, limited) : answered(call), at(monoMs));
+        }
+      }),
+      { numRuns: runs(200) },
+    );
   });
 
   it('counts no reply where a read did not leave because somebody else was told to wait', () => {
