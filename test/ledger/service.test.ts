@@ -24,6 +24,7 @@ const harness = (path: string) => {
     path,
     mode: 'paper',
     instance: 'aaaa0000',
+    checkpoints: { keep: 2, every: 4 },
     connect: file => {
       db = new SqliteDatabase(file, { timeout: 1 });
       if (failing) db.pragma('query_only = ON');
@@ -319,6 +320,62 @@ describe('ledger service', () => {
     h.append([{ type: 'strategy-saved', strategy: 'maker', state: 'x'.repeat(500_000), atMs: 0 }]);
     h.settle();
     expect(h.ledger.walBytes()).to.equal(before);
+    h.service.drain();
+  });
+
+  it('keeps checkpoints of the books, now and then and at the end, and says which it could not use', () => {
+    const h = start();
+    const book = (from: number, to: number): void => {
+      for (let n = from; n < to; n++)
+        h.append([filled(`t${n}`, { clientOrderId: null, executedAtMs: AT + n })], false, 'reconciliation');
+    };
+    const through = (): unknown => {
+      const shell = new SqliteDatabase(dir.file('a.sqlite'), { readonly: true });
+      try {
+        return shell.prepare('SELECT max(through_seq) FROM book_checkpoints').pluck().get();
+      } finally {
+        shell.close();
+      }
+    };
+    book(0, 6);
+    h.settle();
+    h.tick(1_000);
+    expect(through()).to.equal(null);
+    h.tick(1_000);
+    expect(through()).to.equal(4);
+    book(6, 7);
+    h.service.drain();
+    expect(through()).to.equal(5);
+
+    const shell = new SqliteDatabase(dir.file('a.sqlite'));
+    shell.exec("UPDATE book_checkpoints SET books = ''");
+    shell.close();
+    const next = start();
+    next.ask({ type: 'snapshot-wanted', request: 1, fills: 'after-checkpoint' }, 'reconciliation');
+    next.ask({ type: 'fills-wanted', symbol: 'BTCTRY' }, 'reconciliation');
+    next.settle();
+    expect(next.logged.filter(event => event === 'ledger-checkpoint-unused')).to.have.length(2);
+    const [snapshot, history] = next.sent.map(({ message }) => message);
+    expect(snapshot?.type === 'snapshot-given' && snapshot.snapshot.fills.length).to.equal(2);
+    expect(history?.type === 'fills-given' && history.fills.length).to.equal(7);
+    next.service.drain();
+  });
+
+  it('takes a checkpoint that the disk refuses for a failed commit, and writes it when the disk is well', () => {
+    const h = start();
+    for (let n = 0; n < 6; n++) h.append([filled(`t${n}`, { clientOrderId: null, executedAtMs: AT + n })]);
+    h.settle();
+    h.fail(true);
+    h.tick(1_000);
+    expect(h.holds).to.have.length(1);
+    h.fail(false);
+    h.tick(1_000);
+    h.tick(1_000);
+    expect(h.holds[1]).to.contain('hold-cleared');
+    h.ask({ type: 'snapshot-wanted', request: 1, fills: 'after-checkpoint' });
+    h.settle();
+    const given = h.sent.at(-1)?.message;
+    expect(given?.type === 'snapshot-given' && given.snapshot.checkpoint?.tradeIds.length).to.equal(4);
     h.service.drain();
   });
 
