@@ -301,17 +301,6 @@ const oneLife = async (listening: Listening, seed: number, index: number, cycles
     }
     await happen(stopping, ends);
     await stage.bot.ended;
-  } catch (error) {
-    console.log(
-      'DBG',
-      await Promise.race([stage.bot.ended, pause(2000)]),
-      stage.bot.stderr(),
-      stage.bot.events
-        .slice(-25)
-        .map(l => JSON.stringify(l))
-        .join('\n'),
-    );
-    throw error;
   } finally {
     await stage.close();
     disk.remove();

@@ -26,13 +26,16 @@ import { CANARY_SECRET, liveSettings, openVenue } from '../support/live-venue.js
 import { formsOf } from '../support/secret-forms.js';
 import { ECHOES, type Gateway, openGateway } from './gateway.js';
 import { PATIENCE_MS } from './harness.js';
-import { definePart, type Row } from './part.js';
+import { definePart, type PartResult } from './part.js';
 import type { SeamCommand } from './seam.js';
 
 const KEY = 'loopback-canary-key-9d04';
 const BOT = fileURLToPath(new URL('./bot.js', import.meta.url));
 /** Faults that would only make the next ones wait: they are left out of the short run. */
 const QUICK = ['html-5xx', 'unauthorized', 'corrupt-frame', 'abrupt-drop'];
+
+/** A refused login and a 429 to an order are waited out for a minute and more. */
+const BACK_WITHIN_MS = 300_000;
 
 interface Size {
   /** Faults of the exchange that are gone through; all when there are not so many. */
@@ -105,7 +108,7 @@ const found = (places: Places, gateway: Gateway): string[] => {
   ];
 };
 
-const run = async (size: Size): Promise<{ rows: Row[]; contradictions: string[] }> => {
+const run = async (size: Size): Promise<PartResult> => {
   const venue = await openVenue({ apiKey: KEY, apiSecret: CANARY_SECRET });
   const gateway = await openGateway(venue.url);
   const folder = botFolder();
@@ -135,17 +138,26 @@ const run = async (size: Size): Promise<{ rows: Row[]; contradictions: string[] 
   };
   const bot = startBot(settings, [], BOT, true);
   const watch = new Watch(bot, `http://127.0.0.1:${port}/metrics`, settings);
-  /** Lets go of whatever the last trouble has latched, so that the next one meets a bot that tries. */
-  const release = async (): Promise<void> => {
+  const idle: string[] = [];
+  /** Lets go of whatever the last trouble has latched, and waits until the bot trades: the next one must meet one that tries. */
+  const trading = async (before: string): Promise<void> => {
     const path = controlSocketPath(databaseIn(folder));
-    const { status } = await askBot(path, { type: 'status' }, PATIENCE_MS);
-    for (const { key, releasedBy } of status?.holds ?? [])
-      if (releasedBy === 'operator')
-        await askBot(
-          path,
-          { type: 'safe-mode-off', acknowledgement: LIVE_ACKNOWLEDGEMENT, key },
-          PATIENCE_MS,
-        );
+    for (
+      const deadline = performance.now() + BACK_WITHIN_MS;
+      performance.now() < deadline;
+      await pause(100)
+    ) {
+      const { status } = await askBot(path, { type: 'status' }, PATIENCE_MS);
+      if (status?.maySubmit === true) return;
+      for (const { key, releasedBy } of status?.holds ?? [])
+        if (releasedBy === 'operator')
+          await askBot(
+            path,
+            { type: 'safe-mode-off', acknowledgement: LIVE_ACKNOWLEDGEMENT, key },
+            PATIENCE_MS,
+          );
+    }
+    idle.push(`the bot did not trade when ${before} began`);
   };
   const die = (to: SeamCommand['to']): void => {
     bot.channel.send({
@@ -162,16 +174,16 @@ const run = async (size: Size): Promise<{ rows: Row[]; contradictions: string[] 
       size.faults,
     );
     for (const name of names) {
+      await trading(name);
       venue.admin({ type: 'set-fault', fault: parseFault(name) });
       await pause(size.stayMs);
       venue.admin({ type: 'clear-faults' });
-      await release();
     }
     for (const echo of Object.keys(ECHOES)) {
+      await trading(`the echo ${echo}`);
       gateway.echo = echo;
       await pause(size.stayMs);
       gateway.echo = null;
-      await release();
     }
     await watch.look();
     for (const actor of ['execution', 'reconciliation'] as const) {
@@ -203,12 +215,18 @@ const run = async (size: Size): Promise<{ rows: Row[]; contradictions: string[] 
     return {
       rows: [
         ['faults of the exchange gone through', '', String(names.length)],
+        [
+          'of them, and of the echoes, met by a bot that traded',
+          'all',
+          `${names.length + Object.keys(ECHOES).length - idle.length} of ${names.length + Object.keys(ECHOES).length}`,
+        ],
         ['requests answered with what they held', '', String(gateway.echoed)],
         ['signatures looked for', '', String(gateway.signatures.size + 1)],
         ['bytes looked through', '', String(watch.places.reduce((sum, [, text]) => sum + text.length, 0))],
         ['key, secret or signature found', '0', String(hits.length)],
       ],
       contradictions: [...hits, ...missing],
+      notes: idle,
     };
   } finally {
     bot.kill('SIGKILL');
