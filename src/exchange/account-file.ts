@@ -19,7 +19,8 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { formatDecimal, type Price, tryParseDecimal } from '../domain/money.js';
 import { makeFolder } from '../runtime/folders.js';
-import type { AccountEvent } from './accounts.js';
+import { replaceFile } from '../runtime/latch-file.js';
+import { AccountError, type AccountEvent, shorten } from './accounts.js';
 
 /** A file that cannot be used; the message says which, where and why. */
 export class AccountFileError extends Error {
@@ -46,17 +47,20 @@ export interface AccountFile {
 }
 
 /**
- * Reads the file, if there is one, and makes sure that it can be written.
+ * Reads the file, if there is one, and makes sure that it can be written. One that has grown long is shortened at the first
+ * write: whole or not at all.
  * @param mode part of its identity: a paper account is never mistaken for a dry-run one
+ * @param longBytes how long it may be
  * @throws AccountFileError
  */
-export const openAccountFile = (path: string, mode: string): AccountFile => {
+export const openAccountFile = (path: string, mode: string, longBytes = LONG_BYTES): AccountFile => {
   const accounts = new Map<string, AccountEvent[]>();
   const prices = new Map<string, Price>();
   const text = readIfThere(path);
   const whole = text.lastIndexOf('\n') + 1;
   const lines = text.slice(0, whole).split('\n').slice(0, -1);
   for (const [index, line] of lines.entries()) readRow(path, index + 1, line, mode, accounts, prices);
+  const shortened = whole > longBytes ? shortenAll(accounts, prices, mode) : null;
   const rows: unknown[] = whole === 0 ? [{ kind: 'paper-account', version: 1, mode }] : [];
   let fd: number | null = null;
   let kept = Buffer.byteLength(text.slice(0, whole));
@@ -82,8 +86,10 @@ export const openAccountFile = (path: string, mode: string): AccountFile => {
     prices,
     begin() {
       if (fd !== null) return;
+      const rewritten = shortened !== null && isReplaced(path, shortened);
+      if (rewritten) kept = Buffer.byteLength(shortened);
       fd = openSync(path, 'a', 0o600);
-      if (whole < text.length) ftruncateSync(fd, kept);
+      if (!rewritten && whole < text.length) ftruncateSync(fd, kept);
       flush();
     },
     append(apiKey, event) {
@@ -105,6 +111,41 @@ export const openAccountFile = (path: string, mode: string): AccountFile => {
       fd = null;
     },
   };
+};
+
+/** About fifty thousand orders. */
+const LONG_BYTES = 32 * 1024 * 1024;
+
+/** Shortens the accounts, and gives the text of a file that holds them so; null when one contradicts itself. */
+const shortenAll = (
+  accounts: Map<string, AccountEvent[]>,
+  prices: ReadonlyMap<string, Price>,
+  mode: string,
+): string | null => {
+  const rows: unknown[] = [{ kind: 'paper-account', version: 2, mode }];
+  try {
+    for (const [apiKey, events] of accounts) {
+      const short = shorten(events);
+      accounts.set(apiKey, [...short]);
+      for (const event of short) rows.push({ kind: 'event', apiKey, event });
+    }
+  } catch (error) {
+    // Whoever puts the account together says what is wrong with it.
+    if (error instanceof AccountError) return null;
+    throw error;
+  }
+  for (const [symbol, price] of prices) rows.push({ kind: 'mark', symbol, price: formatDecimal(price) });
+  return `${rows.map(encode).join('\n')}\n`;
+};
+
+/** A disk that has no room for it keeps the long one. */
+const isReplaced = (path: string, text: string): boolean => {
+  try {
+    replaceFile(path, text);
+    return true;
+  } catch {
+    return false;
+  }
 };
 
 const readIfThere = (path: string): string => {
@@ -142,6 +183,34 @@ const side = z.enum(['buy', 'sell']);
 const atMs = z.number();
 const orderId = z.number().int();
 
+const liquidity = z.enum(['maker', 'taker']);
+const method = z.enum(['limit', 'market', 'stop-limit', 'stop-market']);
+const orderTerms = {
+  orderId,
+  clientOrderId: z.string(),
+  symbol: z.string(),
+  base: z.string(),
+  quote: z.string(),
+  side,
+  method,
+  price: decimal,
+  stopPrice: decimal.nullable(),
+  quantity: decimal,
+  quoteQuantity: decimal.nullable(),
+  bound: decimal.nullable(),
+  locked: decimal,
+};
+const movement = { movementId: z.number().int(), asset: z.string(), amount: decimal, atMs };
+const trade = {
+  tradeId: integer,
+  price: decimal,
+  quantity: decimal,
+  fee: decimal,
+  tax: decimal,
+  liquidity,
+  atMs,
+};
+
 const eventSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('account-opened'),
@@ -151,45 +220,10 @@ const eventSchema = z.discriminatedUnion('type', [
     feeLevel: z.number().int(),
     atMs,
   }),
-  z.object({
-    type: z.literal('moved'),
-    movementId: z.number().int(),
-    asset: z.string(),
-    amount: decimal,
-    atMs,
-  }),
-  z.object({
-    type: z.literal('order-accepted'),
-    order: z.object({
-      orderId,
-      clientOrderId: z.string(),
-      symbol: z.string(),
-      base: z.string(),
-      quote: z.string(),
-      side,
-      method: z.enum(['limit', 'market', 'stop-limit', 'stop-market']),
-      price: decimal,
-      stopPrice: decimal.nullable(),
-      quantity: decimal,
-      quoteQuantity: decimal.nullable(),
-      bound: decimal.nullable(),
-      locked: decimal,
-    }),
-    atMs,
-  }),
+  z.object({ type: z.literal('moved'), ...movement }),
+  z.object({ type: z.literal('order-accepted'), order: z.object(orderTerms), atMs }),
   z.object({ type: z.literal('order-entered'), orderId, atMs }),
-  z.object({
-    type: z.literal('order-filled'),
-    orderId,
-    tradeId: integer,
-    price: decimal,
-    quantity: decimal,
-    fee: decimal,
-    tax: decimal,
-    liquidity: z.enum(['maker', 'taker']),
-    lockedAfter: decimal,
-    atMs,
-  }),
+  z.object({ type: z.literal('order-filled'), orderId, ...trade, lockedAfter: decimal }),
   z.object({
     type: z.literal('order-ended'),
     orderId,
@@ -199,10 +233,33 @@ const eventSchema = z.discriminatedUnion('type', [
     remaining: decimal,
     atMs,
   }),
+  z.object({
+    type: z.literal('carried-over'),
+    holdings: z.array(z.object({ asset: z.string(), total: decimal, locked: decimal })),
+    orders: z.array(
+      z.object({
+        ...orderTerms,
+        remaining: decimal,
+        filled: decimal,
+        status: z.enum(['accepted', 'working', 'canceled', 'closed']),
+        createdAtMs: atMs,
+        updatedAtMs: atMs,
+        firstFillPrice: decimal.nullable(),
+      }),
+    ),
+    trades: z.array(z.object({ ...trade, orderId })),
+    movements: z.array(z.object(movement)),
+    lastSettlementMs: atMs,
+    atMs,
+  }),
 ]);
 
 const rowSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('paper-account'), version: z.literal(1), mode: z.string() }),
+  z.object({
+    kind: z.literal('paper-account'),
+    version: z.union([z.literal(1), z.literal(2)]),
+    mode: z.string(),
+  }),
   z.object({ kind: z.literal('event'), apiKey: z.string(), event: eventSchema }),
   z.object({ kind: z.literal('mark'), symbol: z.string(), price: decimal }),
 ]);

@@ -113,7 +113,24 @@ export type AccountEvent =
       readonly quantity: Quantity;
       readonly remaining: Quantity;
       readonly atMs: number;
-    };
+    }
+  | CarriedOver;
+
+/** An order as it stands, without what only a running exchange knows of it. */
+export type CarriedOrder = Omit<AccountOrder, 'account' | 'resting'>;
+
+/** All that the events before it have come to, in their place; right behind the opening. */
+export interface CarriedOver {
+  readonly type: 'carried-over';
+  readonly holdings: readonly ({ readonly asset: string } & Readonly<Holding>)[];
+  /** In order of acceptance: those that are open, and those of late. */
+  readonly orders: readonly CarriedOrder[];
+  /** Of these orders, oldest first. */
+  readonly trades: readonly (Omit<AccountTrade, 'order'> & { readonly orderId: number })[];
+  readonly movements: readonly Movement[];
+  readonly lastSettlementMs: number;
+  readonly atMs: number;
+}
 
 /** What reads show while they are made stale: kept only while such a fault is on. */
 export interface StaleView {
@@ -258,8 +275,71 @@ export const applyAccountEvent = (account: Account, event: AccountEvent): void =
       account.open.delete(order.orderId);
       break;
     }
+    case 'carried-over':
+      carryOver(account, event);
+      break;
   }
   if (account.staleViews !== null) rememberView(account, event.atMs);
+};
+
+const carryOver = (account: Account, event: CarriedOver): void => {
+  if (account.orders.size > 0 || account.movements.length > 0)
+    throw new AccountError(`account ${account.apiKey} is carried over behind other events`);
+  for (const { asset, total, locked } of event.holdings) account.holdings.set(asset, { total, locked });
+  for (const carried of event.orders) {
+    const order: AccountOrder = { ...carried, account, resting: null };
+    account.orders.set(order.orderId, order);
+    if (order.status === 'accepted' || order.status === 'working') account.open.set(order.orderId, order);
+  }
+  for (const { orderId, ...trade } of event.trades) {
+    const order = account.orders.get(orderId);
+    if (order === undefined)
+      throw new AccountError(`trade ${trade.tradeId} is of no order that is carried over`);
+    account.trades.push({ ...trade, order });
+  }
+  account.movements.push(...event.movements);
+  account.lastSettlementMs = event.lastSettlementMs;
+};
+
+/** What the trades endpoint looks back by itself (protocol section 5.2). */
+const HISTORY_MS = 30 * 86_400_000;
+
+/**
+ * The same account in two events. What is open stays, and so does what has ended in the last thirty days of it, up to a
+ * number; of the rest only what it has come to.
+ * @param endedMax how many ended orders stay
+ * @throws AccountError when the events contradict each other
+ */
+export const shorten = (events: readonly AccountEvent[], endedMax = 100_000): readonly AccountEvent[] => {
+  const [opening, ...rest] = events;
+  if (opening?.type !== 'account-opened')
+    throw new AccountError('the first event of an account must be its opening');
+  const account = openAccount(opening);
+  let atMs = opening.atMs;
+  for (const event of rest) {
+    applyAccountEvent(account, event);
+    atMs = Math.max(atMs, event.atMs);
+  }
+  const orders = [...account.orders.values()];
+  const ended = orders.filter(({ orderId }) => !account.open.has(orderId));
+  const late = ended.filter(({ updatedAtMs }) => updatedAtMs >= atMs - HISTORY_MS).slice(-endedMax);
+  // No id is ever given out twice: the newest of each kind stays however old it is.
+  const newest = [orders.at(-1), account.trades.at(-1)?.order].filter(order => order !== undefined);
+  const kept = new Set([...account.open.values(), ...late, ...newest]);
+  const carried: CarriedOver = {
+    type: 'carried-over',
+    holdings: [...account.holdings].map(([asset, held]) => ({ asset, ...held })),
+    orders: orders
+      .filter(order => kept.has(order))
+      .map(({ account: _account, resting: _resting, ...order }) => order),
+    trades: account.trades
+      .filter(({ order }) => kept.has(order))
+      .map(({ order, ...trade }) => ({ ...trade, orderId: order.orderId })),
+    movements: account.movements,
+    lastSettlementMs: account.lastSettlementMs,
+    atMs,
+  };
+  return [opening, carried];
 };
 
 /** What the account holds of an asset; nothing is a holding of 0. */

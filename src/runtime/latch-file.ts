@@ -2,7 +2,7 @@
  * The holds that survive a restart, beside the ledger: the ledger may be down or its disk full when a latch falls.
  * Written whole, to a temporary name and renamed, and synced, before the writer goes on.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { HOLD_CAUSES, type Hold, type HoldCause, holdKey } from '../domain/safety.js';
 
 export const latchPath = (stateDbPath: string): string => `${stateDbPath}.latch`;
@@ -12,7 +12,7 @@ export const replaceFile = (path: string, text: string): void => {
   const temporary = `${path}.new`;
   const file = openSync(temporary, 'w', 0o600);
   try {
-    writeSync(file, text);
+    writeFileSync(file, text);
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -18,7 +19,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { formatDecimal, notional, parseDecimal } from '#src/domain/money.js';
 import { AccountFileError, openAccountFile } from '#src/exchange/account-file.js';
-import type { AccountEvent } from '#src/exchange/accounts.js';
+import { type AccountEvent, shorten } from '#src/exchange/accounts.js';
 import { statementOf } from '#src/exchange/admin.js';
 import { startExchange } from '#src/exchange/server.js';
 import { toJson } from '#src/exchange/wire.js';
@@ -41,6 +42,106 @@ const keep = (path: string, events: readonly AccountEvent[]): void => {
   file.close();
 };
 const statement = (self: Harness): string => toJson(statementOf(self.account()));
+
+/** Open orders with everything that is locked for them. */
+const whatIsOpen = (self: Harness): unknown =>
+  [...self.account().open.values()].map(({ account: _account, resting: _resting, ...order }) => order);
+
+describe('a paper account that has grown long', () => {
+  const traded = (): Harness => {
+    const self = quietHarness();
+    for (let count = 0; count < 5; count++) limit(self, 'buy', '77010', '0.01');
+    limit(self, 'buy', '76990', '0.1');
+    self.advance(100);
+    return self;
+  };
+  const shortened = (self: Harness, endedMax?: number): Harness =>
+    quietHarness({ noAccount: true, config: { accounts: [shorten(eventsOf(self), endedMax)] } });
+
+  it('lets go of what has ended, and of nothing that it holds, rests or has locked', () => {
+    const self = traded();
+    const before = self.account();
+    const after = shortened(self, 1).account();
+    expect(after.orders.size).to.be.lessThan(before.orders.size);
+    expect([...after.holdings]).to.deep.equal([...before.holdings]);
+    expect([...after.open.keys()]).to.deep.equal([...before.open.keys()]);
+    expect(after.movements).to.deep.equal(before.movements);
+    expect(after.lastSettlementMs).to.equal(before.lastSettlementMs);
+  });
+
+  it('lets go of nothing that has ended within thirty days', () => {
+    const self = traded();
+    expect(toJson(statementOf(shortened(self).account()))).to.equal(statement(self));
+    const events = eventsOf(self);
+    const last = events.at(-1)?.atMs ?? 0;
+    const later = [
+      ...events,
+      { type: 'moved', movementId: 999, asset: 'TRY', amount: 1n, atMs: last + 30 * 86_400_000 + 1 } as const,
+    ];
+    const [, carried] = shorten(later);
+    if (carried?.type !== 'carried-over') throw new Error('nothing was carried over');
+    // The one that is open, and the newest, which holds its ids.
+    expect(carried.orders.length).to.equal(2);
+  });
+
+  it('gives no id twice, also when everything of late was let go', () => {
+    const self = traded();
+    const again = shortened(self, 0);
+    again.advance(50);
+    limit(again, 'buy', '77010', '0.01');
+    again.advance(100);
+    const used = new Set(self.account().orders.keys());
+    const fresh = [...again.account().orders.keys()].filter(id => !used.has(id));
+    expect(fresh.length).to.equal(1);
+    expect(fresh[0]).to.be.greaterThan(Math.max(...used));
+    const trades = again.account().trades.map(({ tradeId }) => tradeId);
+    const known = new Set(self.account().trades.map(({ tradeId }) => tradeId));
+    expect(trades.filter(id => !known.has(id)).length).to.equal(1);
+    expect(new Set(trades).size).to.equal(trades.length);
+  });
+
+  it('is written whole beside the long file, keeps the prices of its markets, and goes on from there', () => {
+    const self = traded();
+    const path = freshPath();
+    keep(path, eventsOf(self));
+    const first = openAccountFile(path, 'paper');
+    first.begin();
+    first.mark('BTCUSDT', parseDecimal('77001.5'));
+    first.close();
+    const long = statSync(path).size;
+    const again = openAccountFile(path, 'paper', 0);
+    expect(statSync(path).size, 'nothing is written before it begins').to.equal(long);
+    again.begin();
+    expect(statSync(path).size).to.be.lessThan(long);
+    const moved = { type: 'moved', movementId: 77, asset: 'TRY', amount: 5n, atMs: 1 } as const;
+    again.append(KEY, moved);
+    again.close();
+    const read = openAccountFile(path, 'paper');
+    expect(read.prices.get('BTCUSDT')).to.equal(parseDecimal('77001.5'));
+    expect(read.accounts.get(KEY)?.map(({ type }) => type)).to.deep.equal([
+      'account-opened',
+      'carried-over',
+      'moved',
+    ]);
+    expect(existsSync(`${path}.new`)).to.equal(false);
+    expect(() => openAccountFile(path, 'dry-run')).to.throw(AccountFileError, 'paper');
+  });
+
+  it('stays long where it cannot be replaced, and nothing is lost', () => {
+    const self = traded();
+    const path = freshPath();
+    keep(path, eventsOf(self));
+    // A folder of that name: the shorter file cannot be written.
+    mkdirSync(`${path}.new`);
+    const again = openAccountFile(path, 'paper', 0);
+    again.begin();
+    again.append(KEY, { type: 'moved', movementId: 77, asset: 'TRY', amount: 5n, atMs: 1 });
+    again.close();
+    const events = [...openAccountFile(path, 'paper').accounts.values()][0] ?? [];
+    expect(events.length).to.equal(eventsOf(self).length + 1);
+    rmSync(`${path}.new`, { recursive: true });
+  });
+});
 
 describe('a paper account on disk', () => {
   it('is the same account when it is read back, after any history', () => {
@@ -84,6 +185,17 @@ describe('a paper account on disk', () => {
         const before = JSON.parse(statement(self)) as Record<string, unknown>;
         const after = JSON.parse(statement(again)) as Record<string, unknown>;
         expect(after).to.deep.equal(before);
+
+        const shorter = openAccountFile(path, 'paper', 0);
+        shorter.begin();
+        shorter.close();
+        const short = openAccountFile(path, 'paper');
+        expect([...short.accounts.values()].map(({ length }) => length)).to.deep.equal([2]);
+        const carried = quietHarness({ noAccount: true, config: { accounts: [...short.accounts.values()] } });
+        expect(JSON.parse(statement(carried))).to.deep.equal(before);
+        expect(whatIsOpen(carried)).to.deep.equal(whatIsOpen(again));
+        for (const each of [again, carried]) each.advance(100);
+        expect(JSON.parse(statement(carried))).to.deep.equal(JSON.parse(statement(again)));
         rmSync(path);
       }),
       { numRuns: runs(30, 3_000) },
