@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { foldFills } from '#src/domain/books-checkpoint.js';
 import { dearestFees } from '#src/domain/fees.js';
 import { parseDecimal } from '#src/domain/money.js';
 import type { CancelOrder, PlaceOrder } from '#src/domain/order-events.js';
@@ -165,6 +166,43 @@ describe('several strategies at once', () => {
     const again = filledFor('one', 'BTCTRY', '2');
     step({ ...again, fill: fills[0] ?? null }, ...START);
     expect(seen).to.deep.equal([parseDecimal('2'), parseDecimal('5')]);
+  });
+
+  it('go on from the checkpoint of their own books, in which a late fill is put right by the history', () => {
+    const fills = [
+      filledFor('one', 'BTCTRY', '2'),
+      filledFor('one', 'BTCTRY', '3'),
+      filledFor('two', 'BTCTRY', '5'),
+      filledFor('one', 'BTCTRY', '-1'),
+    ].flatMap(({ fill }, n) =>
+      fill === null ? [] : [{ ...fill, price: parseDecimal(String(100 + n * n)) }],
+    );
+    const [late, ...known] = fills;
+    if (late === undefined) throw new Error('there are four fills');
+    const books = foldFills(null, known, 0);
+    if (books === null) throw new Error('they are in order');
+    const tradeIds = known.map(({ tradeId }) => tradeId);
+    const { step, later, state } = begin([member('one', {}), member('two', {})], {
+      checkpoint: { books, tradeIds, booked: new Map() },
+    });
+    const positions = () => state.hosts.map(({ host }) => host.view.position('BTCTRY'));
+    const whole = begin([member('one', {}), member('two', {})], { fills: known }).state;
+    expect(positions()).to.deep.equal(whole.hosts.map(({ host }) => host.view.position('BTCTRY')));
+    // One of the checkpoint's that is told again changes nothing.
+    const told = filledFor('one', 'BTCTRY', '2');
+    step(...START, { ...told, fill: known[0] ?? null });
+    expect(positions()[0]?.quantity).to.equal(parseDecimal('2'));
+
+    step({ ...told, fill: late });
+    expect(positions()[0]?.quantity).to.equal(parseDecimal('4'));
+    later(50);
+    const asked = step({ type: 'tick' }).filter(({ type }) => type === 'fills-wanted');
+    expect(asked).to.deep.equal([{ type: 'fills-wanted', symbol: 'BTCTRY' }]);
+    step({ type: 'fills-given', symbol: 'BTCTRY', fills: known.toReversed().concat(late) });
+    const again = begin([member('one', {}), member('two', {})], { fills }).state;
+    expect(positions()).to.deep.equal(again.hosts.map(({ host }) => host.view.position('BTCTRY')));
+    later(6_000);
+    expect(step({ type: 'tick' }).filter(({ type }) => type === 'fills-wanted')).to.deep.equal([]);
   });
 
   it('are stopped one by one: who throws is named and the other goes on', () => {

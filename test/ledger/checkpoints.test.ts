@@ -80,6 +80,18 @@ describe('checkpoints in the ledger', () => {
     db.exec(sql);
     db.close();
   };
+  /** A ledger, and the connection it works on. */
+  const openWithHandle = (): { readonly ledger: Ledger; readonly db: SqliteDatabase.Database } => {
+    const db = new SqliteDatabase(dir.file('a.sqlite'), { timeout: 1 });
+    const ledger = openLedger({
+      path: dir.file('a.sqlite'),
+      mode: 'paper',
+      instance: 'aaaa0000',
+      checkpoints: SIZES,
+      connect: () => db,
+    });
+    return { ledger, db };
+  };
   /** Opened books with so many fills, each of an order of its own; every tenth order is still open. */
   const filledUp = (count: number): Ledger => {
     const ledger = open();
@@ -250,24 +262,14 @@ describe('checkpoints in the ledger', () => {
   });
 
   it('are whole or not there when the process dies while one is written', () => {
-    let db: SqliteDatabase.Database | undefined;
-    const ledger = openLedger({
-      path: dir.file('a.sqlite'),
-      mode: 'paper',
-      instance: 'aaaa0000',
-      checkpoints: SIZES,
-      connect: path => {
-        db = new SqliteDatabase(path, { timeout: 1 });
-        return db;
-      },
-    });
+    const { ledger, db } = openWithHandle();
     const dies = (name: string): null => {
       for (const suffix of ['', '-wal'])
         copyFileSync(`${dir.file('a.sqlite')}${suffix}`, `${dir.file(name)}${suffix}`);
       return null;
     };
-    db?.function('dies', name => dies(String(name)));
-    db?.exec(`
+    db.function('dies', name => dies(String(name)));
+    db.exec(`
       CREATE TEMP TRIGGER inserted AFTER INSERT ON book_checkpoints BEGIN SELECT dies('inserted-' || new.through_seq); END;
       CREATE TEMP TRIGGER removed AFTER DELETE ON book_checkpoints BEGIN SELECT dies('removed-' || old.through_seq); END;`);
     opened(ledger);
@@ -294,20 +296,10 @@ describe('checkpoints in the ledger', () => {
   });
 
   it('that the disk refuses fail as a commit does: nothing more is taken, and nothing is lost', () => {
-    let db: SqliteDatabase.Database | undefined;
-    const ledger = openLedger({
-      path: dir.file('a.sqlite'),
-      mode: 'paper',
-      instance: 'aaaa0000',
-      checkpoints: SIZES,
-      connect: path => {
-        db = new SqliteDatabase(path, { timeout: 1 });
-        return db;
-      },
-    });
+    const { ledger, db } = openWithHandle();
     opened(ledger);
     for (let n = 0; n < 12; n++) ledger.append([intended(label(n)), nth(n)]);
-    db?.exec(
+    db.exec(
       "CREATE TEMP TRIGGER dies BEFORE DELETE ON book_checkpoints BEGIN SELECT RAISE(ABORT, 'now'); END",
     );
     ledger.keepBooks();
