@@ -70,6 +70,8 @@ export type SettledRead<Purpose> =
 /** 429s within a minute that make it a storm (safety: 429 signal). */
 export const THROTTLED_STORM = 3;
 const STORM_WINDOW_MS = 60_000;
+/** After each 429 of a storm: time for the word that it is one to reach everybody, and a little peace for the venue. */
+const STORM_PAUSE_MS = 250;
 /** Retries paid per fresh read: the shared retry budget of 10 %. */
 const ALLOWANCE_PER_READ = 0.1;
 /** Few enough that a burst of retries after a quiet time stays small. */
@@ -160,7 +162,8 @@ const mostInFlight = <Purpose>({ throttledAt }: ReadSchedule<Purpose>, now: Now)
   let recent = 0;
   while (recent < throttledAt.length && now.monoMs - (throttledAt.at(-1 - recent) ?? 0) < STORM_WINDOW_MS)
     recent += 1;
-  return Math.max(1, THROTTLED_STORM - recent);
+  if (recent < THROTTLED_STORM) return THROTTLED_STORM - recent;
+  return now.monoMs - (throttledAt.at(-1) ?? 0) < STORM_PAUSE_MS ? 0 : 1;
 };
 
 const isInFlight = <Purpose>(schedule: ReadSchedule<Purpose>, bucket: Bucket): boolean => {

@@ -180,6 +180,24 @@ describe('the read schedule', () => {
     );
   });
 
+  it('leaves a moment between two reads in a storm', () => {
+    const reads = schedule(0);
+    const lists: readonly VenueRead[] = [
+      balances,
+      { type: 'open-orders', symbol: 'BTCTRY' },
+      { type: 'trades', fromMs: null, toMs: null },
+    ];
+    for (const call of lists) wantRead(reads, call, 'a', 0);
+    for (const { requestId, call } of sendDueReads(reads, at(0)))
+      settleRead(reads, requestId, failed(call, { type: 'rate-limited', retryAfterMs: 1_000 }), at(100));
+    expect(readRates(reads, at(100)).throttledPerMinute).to.equal(THROTTLED_STORM);
+    wantRead(reads, { type: 'ticker', symbol: 'BTCTRY' }, 'b', 0);
+    wantRead(reads, { type: 'server-time' }, 'b', 0);
+    expect(sendDueReads(reads, at(300))).to.deep.equal([]);
+    expect(sendDueReads(reads, at(400))).to.have.length(1);
+    expect(sendDueReads(reads, at(500))).to.deep.equal([]);
+  });
+
   it('counts no reply where a read did not leave because somebody else was told to wait', () => {
     const reads = schedule();
     wantRead(reads, balances, 'a', 0);
