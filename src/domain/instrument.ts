@@ -32,10 +32,14 @@ export interface Instrument {
 }
 
 /** The price step: one unit of the last decimal a price may have. */
-export const tickSize = (instrument: Instrument): Price => 10n ** BigInt(DECIMALS - instrument.priceScale);
+export const tickSize = ({ priceScale }: Instrument): Price => STEPS[priceScale] ?? stepOf(priceScale);
 /** The quantity step. */
-export const lotSize = (instrument: Instrument): Quantity =>
-  10n ** BigInt(DECIMALS - instrument.quantityScale);
+export const lotSize = ({ quantityScale }: Instrument): Quantity =>
+  STEPS[quantityScale] ?? stepOf(quantityScale);
+
+/** One unit of the last of so many decimals. */
+const stepOf = (scale: number): bigint => 10n ** BigInt(DECIMALS - scale);
+const STEPS = Array.from({ length: DECIMALS + 1 }, (_, scale) => stepOf(scale));
 
 export const roundPrice = (price: Price, instrument: Instrument, rounding: Rounding): Price =>
   roundTo(price, instrument.priceScale, rounding);

@@ -124,6 +124,13 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
     bidTicks = Math.max(1, Math.floor(lastTicks - half + 0.5 - 1e-9));
     askTicks = Math.max(bidTicks + 1, Math.ceil(lastTicks + half - 0.5 + 1e-9));
     shownMs = desk.nowMs;
+    const levels = new Float64Array(6);
+    levels[0] = 1;
+    levels[1] = 1;
+    levels[2] = bidTicks;
+    levels[3] = SHOWN_LOTS;
+    levels[4] = askTicks;
+    levels[5] = SHOWN_LOTS;
     const id = desk.nextEventId();
     desk.market({
       type: 'book-updated',
@@ -134,7 +141,7 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
         version: ++version,
         trusted: true,
         receivedMonoMs: desk.now.monoMs,
-        levels: Float64Array.of(1, 1, bidTicks, SHOWN_LOTS, askTicks, SHOWN_LOTS),
+        levels,
       },
     });
   };
@@ -184,11 +191,11 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
     }
   };
 
-  const wanted = new Set<CandleInterval>([
-    candles.interval,
-    ...needsOf(options.definition, options.parameters).candles.map(({ interval }) => interval),
-  ]);
+  const wanted = new Set(
+    needsOf(options.definition, options.parameters).candles.map(({ interval }) => interval),
+  );
   const series = [...wanted].map(interval => createSeries(candles, interval, symbol, tick, lot));
+  const scale = 10 ** instrument.priceScale;
   const prices = new Float64Array(candles.length);
   const atMs = new Float64Array(candles.length);
   showBook();
@@ -199,7 +206,7 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
     lastTicks = candles.close[index] ?? lastTicks;
     current = index + 1;
     atMs[index] = (candles.openAtMs[index] ?? 0) + lengthMs;
-    prices[index] = lastTicks / 10 ** instrument.priceScale;
+    prices[index] = lastTicks / scale;
     showBook();
     for (const each of series) {
       const candle = each(index);

@@ -138,7 +138,7 @@ export const seeTrade = (
   if (twin.phase !== 'resting') return;
   const lots = Number(trade.quantity / lotSize(twin.instrument));
   const kind = trade.side === 'buy' ? TAPE_KINDS['buy-trade'] : TAPE_KINDS['sell-trade'];
-  twin.market?.event(eventOf(kind, Float64Array.of(ticks, lots, Number.NaN, 0), 0), 0);
+  twin.market?.event(eventOf(kind, Float64Array.of(ticks, lots), 0), 0);
   endIfFilled(twin);
 };
 
