@@ -9,7 +9,7 @@ import { type Amount, max } from './money.js';
 import { isTerminal, type Order, type OrderTerms } from './order.js';
 import type { Denial, DenialCode, PlaceOrder } from './order-events.js';
 import { orderRecord, worstRemaining } from './order-machine.js';
-import { forgetPoints } from './price-drift.js';
+import { forgetPoints, notePoint } from './price-drift.js';
 import { capacityWithin, reserve } from './request-budget.js';
 import { judge } from './risk.js';
 import { nextEventId } from './step.js';
@@ -70,7 +70,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     ),
     trail,
     ordersLastMinute: state.approvals.length,
-    repeats: state.approvals.filter(approval => approval.fingerprint === print).length,
+    repeats: repeatsOf(state.approvals, print),
   });
   if (!verdict.approved) {
     denyIntent(turn, intent, verdict.denial);
@@ -108,7 +108,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
   state.byIntent.set(intent.intentId, order.clientOrderId);
   state.approvals.push({ at: now.monoMs, fingerprint: print });
   const { mid } = verdict.approval;
-  trail.push({ at: now.monoMs, least: mid, greatest: mid });
+  notePoint(trail, { at: now.monoMs, least: mid, greatest: mid });
   state.trails.set(order.terms.symbol, trail);
   tracked.approvalAudit = audit(turn, id, intent.id, 'intent-approved', {
     clientOrderId: order.clientOrderId,
@@ -124,6 +124,12 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     event: 'order-intended',
     fields: describeOrder(order),
   });
+};
+
+const repeatsOf = (approvals: readonly { readonly fingerprint: string }[], print: string): number => {
+  let repeats = 0;
+  for (const { fingerprint: earlier } of approvals) if (earlier === print) repeats += 1;
+  return repeats;
 };
 
 /** The intent ends here: the strategy is told, the reason is counted and kept. */

@@ -28,6 +28,25 @@ export const forgetPoints = (trail: PriceTrail, monoMs: number): void => {
 };
 
 /**
+ * Adds the newest point. Earlier ones that it, or others after them, bound at least as narrowly are forgotten: they
+ * leave the window sooner and can never decide again, so that the trail stays short however many orders are sent.
+ */
+export const notePoint = (trail: PriceTrail, point: PricePoint): void => {
+  let { least, greatest } = point;
+  let kept = trail.length;
+  for (let index = trail.length - 1; index >= 0; index--) {
+    const earlier = trail[index] as PricePoint;
+    if (earlier.least <= least && earlier.greatest >= greatest) continue;
+    least = max(least, earlier.least);
+    greatest = min(greatest, earlier.greatest);
+    kept -= 1;
+    trail[kept] = earlier;
+  }
+  trail.splice(0, kept);
+  trail.push(point);
+};
+
+/**
  * @param bps greatest distance from every point of the trail
  * @returns the bounds that `price` is outside of; null when it is within them
  */
@@ -36,11 +55,11 @@ export const driftOf = (
   price: Price,
   bps: number,
 ): { readonly least: Price; readonly greatest: Price } | null => {
-  const [first, ...others] = trail;
+  const [first] = trail;
   if (first === undefined) return null;
   let lowest = first.least;
   let highest = first.greatest;
-  for (const { least, greatest } of others) {
+  for (const { least, greatest } of trail) {
     // The bound is narrowest at the highest of the lows and the lowest of the highs.
     lowest = max(lowest, least);
     highest = min(highest, greatest);
