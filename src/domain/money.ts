@@ -29,6 +29,7 @@ export class MoneyError extends Error {
 const PLAIN_DECIMAL = /^-?\d{1,24}(?:\.\d{1,40})?$/;
 /** The character code of `0`. */
 const ZERO = 48;
+const DOT = 46;
 const POWERS = Array.from({ length: DECIMALS + 1 }, (_, exponent) => 10n ** BigInt(exponent));
 
 /**
@@ -37,6 +38,8 @@ const POWERS = Array.from({ length: DECIMALS + 1 }, (_, exponent) => 10n ** BigI
  * @returns the value, or `undefined` when the text is anything else.
  */
 export const tryParseDecimal = (text: string): bigint | undefined => {
+  const short = text.length <= SHORT_LENGTH ? shortDecimal(text) : undefined;
+  if (short !== undefined) return short;
   if (!PLAIN_DECIMAL.test(text)) return undefined;
   const dot = text.indexOf('.');
   if (dot === -1) return BigInt(text) * ONE;
@@ -44,6 +47,23 @@ export const tryParseDecimal = (text: string): bigint | undefined => {
   if (text.length > end && /[1-9]/.test(text.slice(end))) return undefined;
   const fraction = text.slice(dot + 1, end);
   return BigInt(text.slice(0, dot) + fraction) * (POWERS[DECIMALS - fraction.length] as bigint);
+};
+
+/** Digits that a double holds whatever they are, and a dot. */
+const SHORT_LENGTH = 16;
+/** A short decimal without a sign, as nearly all are; `undefined` for anything else. */
+const shortDecimal = (text: string): bigint | undefined => {
+  const { length } = text;
+  let value = 0;
+  let dot = length;
+  for (let index = 0; index < length; index++) {
+    const digit = text.charCodeAt(index) - ZERO;
+    if (digit >= 0 && digit <= 9) value = value * 10 + digit;
+    else if (digit === DOT - ZERO && dot === length && index > 0 && index < length - 1) dot = index;
+    else return undefined;
+  }
+  if (length === 0 || (dot === length && length === SHORT_LENGTH)) return undefined;
+  return BigInt(value) * (POWERS[DECIMALS - Math.max(0, length - 1 - dot)] as bigint);
 };
 
 /**

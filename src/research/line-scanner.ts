@@ -72,6 +72,8 @@ const OBDIFF = codes('obdiff');
 
 /** So many digits a double holds exactly, whatever they are. */
 const DIGITS_MAX = 15;
+/** So many, a 32-bit integer. */
+const SMALL_DIGITS = 9;
 const DECIMALS_MAX = 16;
 const LEVELS_MAX = 1_024;
 
@@ -127,6 +129,36 @@ export const createLineScanner = (markets: readonly ScannedMarket[]): LineScanne
    * @returns -1 for anything else, for what a double does not hold, and where `exact` for digits that would be cut off
    */
   const decimal = (scale: number, exact: boolean): number => {
+    // Nearly all have so few digits that integers do; anything else is read again with more care.
+    const text = bytes;
+    const begin = at;
+    let next = begin;
+    let value = 0;
+    let digit = (text[next] as number) - ZERO;
+    while (digit >= 0 && digit <= 9) {
+      value = (Math.imul(value, 10) + digit) | 0;
+      digit = (text[++next] as number) - ZERO;
+    }
+    const wholes = next - begin;
+    let decimals = 0;
+    if (digit === DOT - ZERO) {
+      const from = next + 1;
+      next = from;
+      digit = (text[next] as number) - ZERO;
+      while (digit >= 0 && digit <= 9) {
+        value = (Math.imul(value, 10) + digit) | 0;
+        digit = (text[++next] as number) - ZERO;
+      }
+      decimals = next - from;
+      if (decimals === 0) return -1;
+    }
+    if (wholes === 0 || decimals > scale || wholes + scale > SMALL_DIGITS || next > end)
+      return longDecimal(scale, exact);
+    for (let missing = scale - decimals; missing > 0; missing--) value = Math.imul(value, 10);
+    at = next;
+    return value;
+  };
+  const longDecimal = (scale: number, exact: boolean): number => {
     const begin = at;
     let value = 0;
     let dot = -1;
@@ -150,25 +182,51 @@ export const createLineScanner = (markets: readonly ScannedMarket[]): LineScanne
     return value;
   };
 
-  /** A list of changes or levels into `target`. @returns how many numbers there are now; -1 when it is not understood */
-  const levels = (target: Float64Array, isDifference: boolean, market: ScannedMarket): number => {
+  /** A list of changes into `target`. @returns how many numbers there are now; -1 when it is not understood */
+  const changes = (target: Float64Array, { priceScale, quantityScale }: ScannedMarket): number => {
+    const text = bytes;
     if (!skipOne(OPEN_LIST)) return -1;
     if (skipOne(CLOSE_LIST)) return 0;
-    const { priceScale, quantityScale } = market;
-    let count = 0;
-    for (;;) {
-      let action: number = LEVEL_INSERT;
+    // No further than the line: the longest fixed part is looked at without a check.
+    const last = end - CHANGE.length - CHANGE_PRICE.length;
+    for (let count = 0; count < target.length; ) {
+      let next = at;
+      if (
+        next > last ||
+        text[next] !== OPEN ||
+        text[next + 1] !== QUOTE ||
+        text[next + 2] !== LETTER_C ||
+        text[next + 3] !== LETTER_P ||
+        text[next + 4] !== QUOTE ||
+        text[next + 5] !== COLON
+      )
+        return -1;
+      const action = (text[next + 6] as number) - ZERO;
+      if (action !== LEVEL_REPLACE && action !== LEVEL_INSERT && action !== LEVEL_DELETE) return -1;
+      at = next + 7;
+      if (!skip(CHANGE_PRICE)) return -1;
+      const ticks = decimal(priceScale, true);
+      if (ticks <= 0 || !skip(AMOUNT)) return -1;
+      const lots = decimal(quantityScale, false);
+      next = at;
+      if (lots < 0 || next + 2 >= end || text[next] !== QUOTE || text[next + 1] !== CLOSE) return -1;
+      target[count++] = ticks;
+      target[count++] = action === LEVEL_DELETE ? GONE : lots;
+      at = next + 3;
+      if (text[next + 2] === CLOSE_LIST) return count;
+      if (text[next + 2] !== COMMA) return -1;
+    }
+    return -1;
+  };
+
+  /** As `changes`, for the levels of a whole book. */
+  const levels = (target: Float64Array, { priceScale, quantityScale }: ScannedMarket): number => {
+    if (!skipOne(OPEN_LIST)) return -1;
+    if (skipOne(CLOSE_LIST)) return 0;
+    for (let count = 0; count < target.length; ) {
       let ticks: number;
       let lots: number;
-      if (isDifference) {
-        if (!skip(CHANGE)) return -1;
-        action = (bytes[at++] as number) - ZERO;
-        if (action !== LEVEL_REPLACE && action !== LEVEL_INSERT && action !== LEVEL_DELETE) return -1;
-        if (!skip(CHANGE_PRICE)) return -1;
-        ticks = decimal(priceScale, true);
-        if (ticks <= 0 || !skip(AMOUNT)) return -1;
-        lots = decimal(quantityScale, false);
-      } else if (skip(AMOUNT_FIRST)) {
+      if (skip(AMOUNT_FIRST)) {
         lots = decimal(quantityScale, false);
         if (lots < 0 || !skip(THEN_PRICE)) return -1;
         ticks = decimal(priceScale, true);
@@ -178,12 +236,13 @@ export const createLineScanner = (markets: readonly ScannedMarket[]): LineScanne
         if (ticks <= 0 || !skip(AMOUNT)) return -1;
         lots = decimal(quantityScale, false);
       }
-      if (ticks <= 0 || lots < 0 || !skip(LEVEL_END) || count === target.length) return -1;
+      if (ticks <= 0 || lots < 0 || !skip(LEVEL_END)) return -1;
       target[count++] = ticks;
-      target[count++] = action === LEVEL_DELETE ? GONE : lots;
+      target[count++] = lots;
       if (skipOne(CLOSE_LIST)) return count;
       if (!skipOne(COMMA)) return -1;
     }
+    return -1;
   };
 
   /** Goes past a string of plain letters; its opening quote is behind. */
@@ -236,7 +295,8 @@ export const createLineScanner = (markets: readonly ScannedMarket[]): LineScanne
         if (bytes[at] !== QUOTE || bytes[at + 3] !== QUOTE || bytes[at + 4] !== COLON) return SCANNED.none;
         at += 5;
         part = key === LETTER_A ? SEEN.asks : SEEN.bids;
-        const count = levels(key === LETTER_A ? line.asks : line.bids, model === 432, market);
+        const read = model === 432 ? changes : levels;
+        const count = read(key === LETTER_A ? line.asks : line.bids, market);
         if (count < 0) return SCANNED.none;
         if (key === LETTER_A) line.askNumbers = count;
         else line.bidNumbers = count;
