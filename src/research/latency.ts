@@ -1,6 +1,6 @@
 /** How long things take between the parts of the bot and the venue, for runs without a simulated network. */
 import { DEFAULT_LATENCY } from '../exchange/venue-state.js';
-import { DEFAULT_LATENCIES } from '../simulation/world.js';
+import { DEFAULT_LATENCIES } from '../simulation/latencies.js';
 
 /** All in ms. The paths are those of the whole bot: see ARCHITECTURE.md, the life of an order. */
 export interface RunLatency {

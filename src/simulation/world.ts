@@ -21,33 +21,19 @@ import { DEFAULT_LATENCY } from '../exchange/venue-state.js';
 import { loadSettings, renderProblem } from '../runtime/config.js';
 import type { ApiCredentials, Endpoints, Settings, WorkerBoot } from '../runtime/settings.js';
 import { type CommitFates, createKeptLedger, DONE, type KeptLedger } from './kept-ledger.js';
+import { DEFAULT_LATENCIES, type WorldLatencies } from './latencies.js';
 import { type ExecutionWitness, simExecution } from './sim-execution.js';
 import { simLedger } from './sim-ledger.js';
 import { simMarketData } from './sim-market-data.js';
 import { simReconciliation } from './sim-reconciliation.js';
-import { createSimRest, type Fate, type NetworkLatencies, NORMAL, type SimRest } from './sim-rest.js';
+import { createSimRest, type Fate, NORMAL, type SimRest } from './sim-rest.js';
 import { openSimSocket, type SimSocket, type SocketListener } from './sim-socket.js';
 import { simStrategy } from './sim-strategy.js';
 import { type LatchFile, type SimProcess, startSimProcess } from './sim-supervisor.js';
 import { createSimVenue, type SimVenue } from './sim-venue.js';
 import { LIVE_TEMPO, type Tempo } from './tempo.js';
 import { createVirtualTime, type VirtualTime } from './virtual-time.js';
-import type { Presence, SimActor, TreeLatencies } from './worker-tree.js';
-
-export interface WorldLatencies extends TreeLatencies {
-  readonly network: NetworkLatencies;
-}
-
-/** Hops as measured on two cores (56 µs at the median, 213 µs at the 99th percentile); the network is a guess. */
-export const DEFAULT_LATENCIES: WorldLatencies = {
-  spawn: { leastMs: 60, meanExtraMs: 20 },
-  hop: { leastMs: 0.03, meanExtraMs: 0.04 },
-  network: {
-    connection: { leastMs: 0.02, meanExtraMs: 0.02 },
-    toVenue: { leastMs: 4, meanExtraMs: 1 },
-    fromVenue: { leastMs: 4, meanExtraMs: 1 },
-  },
-};
+import type { Presence, SimActor } from './worker-tree.js';
 
 /** A recorded market, read whole. */
 export interface WorldRecording {

@@ -8,14 +8,10 @@ import { DEFAULT_RUN_LATENCY, type RunLatency } from '#src/research/latency.js';
 import { studyParameters, studySettings } from '#src/research/study.js';
 import type { MarketTape } from '#src/research/tape.js';
 import { readTape } from '#src/research/tape-file.js';
+import { DEFAULT_LATENCIES, type WorldLatencies } from '#src/simulation/latencies.js';
 import { loadRecording } from '#src/simulation/load-recording.js';
 import { START_MONO_MS } from '#src/simulation/virtual-time.js';
-import {
-  createWorld,
-  DEFAULT_LATENCIES,
-  type WorldLatencies,
-  type WorldRecording,
-} from '#src/simulation/world.js';
+import { createWorld, type WorldRecording } from '#src/simulation/world.js';
 import { writeRecording } from '../support/generated-recording.js';
 
 /** The shared recording, or null where it is not there. */
