@@ -3,9 +3,11 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromInteger } from '#src/domain/money.js';
+import { bestAskTicks, bestBidTicks, initialOrderBook } from '#src/domain/order-book.js';
 import type { StrategyDefinition } from '#src/domain/strategy.js';
 import { CATALOGUE } from '#src/exchange/instruments.js';
 import { randomStream, uniform } from '#src/exchange/random.js';
+import { bytesOfRecording } from '#src/exchange/recording.js';
 import { runCandles } from '#src/research/candle-run.js';
 import type { CandleTape } from '#src/research/candles.js';
 import { runFast } from '#src/research/fast-run.js';
@@ -13,7 +15,7 @@ import { readAxis } from '#src/research/search.js';
 import { studyParameters, studySettings } from '#src/research/study.js';
 import { runSweep, segmentsOf } from '#src/research/sweep.js';
 import { openSweepStore } from '#src/research/sweep-store.js';
-import type { MarketTape } from '#src/research/tape.js';
+import { applyTapeBook, type MarketTape, TAPE_KINDS } from '#src/research/tape.js';
 import { readTape, readTapeFile, writeTapeFile } from '#src/research/tape-file.js';
 import { maker } from '#src/strategies/maker.js';
 import { pulse } from '#src/strategies/pulse.js';
@@ -32,6 +34,10 @@ const JSON_GOAL = 80_000;
 const BINARY_GOAL = 500_000;
 const YEAR_GOAL_S = 2;
 const SPEED_UP_GOAL = 1.8;
+/** Enough that the start of the threads does not decide. */
+const SWEPT_SETS = 16;
+/** The candles' price stays around this, in ticks: outside the exchange's window every order would be refused. */
+const CANDLES_AROUND = 3_500_000;
 
 /** What a run over a tape needs. */
 const studyOn = (
@@ -73,11 +79,43 @@ const cpuSeconds = async (work: () => Promise<void> | void): Promise<number> => 
   return (user + system) / 1e6;
 };
 
+/** What nothing of a run can be quicker than, in seconds of processor time. */
+interface Floor {
+  readonly unpack: number;
+  readonly parse: number;
+  readonly book: number;
+}
+
+/** Unpacking alone, unpacking and `JSON.parse` of every line, and the book alone from the binary form. */
+const floorOf = async (path: string, binary: string): Promise<Floor> => {
+  let lines = 0;
+  const unpack = await cpuSeconds(async () => {
+    for await (const bytes of bytesOfRecording(path)) lines += bytes.length;
+  });
+  const parse = await cpuSeconds(async () => {
+    for await (const bytes of bytesOfRecording(path))
+      for (const text of bytes.toString().split('\n'))
+        if (text !== '') lines += Object.keys(JSON.parse(text)).length;
+  });
+  const book = await cpuSeconds(() => {
+    const tape = readTapeFile(binary);
+    const books = tape.listings.map(initialOrderBook);
+    for (let event = 0; event < tape.length; event++) {
+      const each = books[tape.symbols[event] ?? 0];
+      if (each === undefined || (tape.kinds[event] ?? 0) > TAPE_KINDS.difference) continue;
+      applyTapeBook(each, tape, event);
+      lines += bestAskTicks(each) - bestBidTicks(each);
+    }
+  });
+  if (lines === 0) throw new Error('nothing was read');
+  return { unpack, parse, book };
+};
+
 export const research: Section = {
   name: 'research',
   title: 'Backtests and sweeps',
   about:
-    'Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included). `pulse` places an order every 5 s; `maker` reacts to every book. A year of generated one-minute candles runs with `trend`. The sweep runs eight parameter sets with one thread and with two (elapsed time).',
+    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included). `pulse` places an order every 5 s; `maker` reacts to every book. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. A year of generated one-minute candles runs with `trend`. The sweep runs sixteen parameter sets with one thread and with two (elapsed time, the threads' start included).",
   async run({ rounds, tiny }) {
     const folder = mkdtempSync(join(tmpdir(), 'btcbot-bench-'));
     try {
@@ -94,12 +132,22 @@ export const research: Section = {
         ...(existsSync(shared) && !tiny ? [['shared recording', shared] as const] : []),
       ] as const;
       const rows: string[][] = [];
+      const floors: string[][] = [];
       let worstJson = Number.POSITIVE_INFINITY;
       let worstBinary = Number.POSITIVE_INFINITY;
       for (const [name, path] of recordings) {
         const binary = join(folder, `${rows.length}.tape`);
         const tape = await readTape(path);
         writeTapeFile(binary, tape);
+        const floor: Floor[] = [];
+        for (let round = 0; round < Math.min(rounds, 3); round++) floor.push(await floorOf(path, binary));
+        floors.push([
+          name,
+          (tape.numbers.length / 2 / tape.length).toFixed(1),
+          ...(['unpack', 'parse', 'book'] as const).map(what =>
+            figure(tape.length / median(floor.map(each => each[what]))),
+          ),
+        ]);
         for (const [label, definition, config] of [
           ['pulse', pulse, { intervalMs: 5_000 }],
           ['maker', maker, {}],
@@ -129,14 +177,19 @@ export const research: Section = {
       const year = candlesOfAYear(tiny ? 2_000 : YEAR_MINUTES);
       const onCandles = studyOn(trend, ['BTCTRY'], {});
       const years: number[] = [];
+      let yearFills = 0;
       for (let round = 0; round < Math.min(rounds, 3); round++)
-        years.push(await cpuSeconds(() => void runCandles({ ...onCandles, candles: year })));
+        years.push(
+          await cpuSeconds(() => {
+            yearFills = runCandles({ ...onCandles, candles: year }).fills.length;
+          }),
+        );
       const yearSeconds = median(years);
       const speedUps: number[] = [];
       for (let round = 0; round < Math.min(rounds, 3); round++)
         speedUps.push(await speedUpOf(folder, generated, tiny, round));
       const speedUp = median(speedUps);
-      const crowded = 'each frame is decoded, shown to the strategy and matched as a copy of its own';
+      const wide = "the figure is the generated market's, whose every difference replaces the whole book";
       const goal = (
         what: string,
         wanted: string,
@@ -157,9 +210,22 @@ export const research: Section = {
             rows,
           },
           {
+            head: [
+              'market',
+              'levels a frame',
+              'frames/s, unpacking alone',
+              'unpacking and JSON.parse alone',
+              'the book alone, from binary',
+            ],
+            rows: floors,
+          },
+          {
             head: ['what', 'result'],
             rows: [
-              [`${year.length} candles with trend, s of processor time`, figure(yearSeconds)],
+              [
+                `${year.length} candles with trend (${yearFills} fills), s of processor time`,
+                figure(yearSeconds),
+              ],
               ['sweep on two threads, times one thread', figure(speedUp)],
             ],
           },
@@ -170,28 +236,28 @@ export const research: Section = {
             `≥ ${JSON_GOAL}`,
             String(Math.round(worstJson)),
             worstJson >= JSON_GOAL,
-            `parsing the lines takes most of it; ${crowded}`,
+            `unpacking and reading the bytes takes most of it, and ${wide}: see what they allow alone`,
           ),
           goal(
             'frames/s from binary',
             `≥ ${BINARY_GOAL}`,
             String(Math.round(worstBinary)),
             worstBinary >= BINARY_GOAL,
-            `a picture of 200 levels is made for every frame, and more where our own orders are in it; ${crowded}`,
+            `applying the changes and copying a picture of each book for the strategy take most of it, and ${wide}: see what the book allows alone`,
           ),
           goal(
             'a year of candles',
             `< ${YEAR_GOAL_S} s`,
             `${yearSeconds.toFixed(2)} s`,
             yearSeconds < YEAR_GOAL_S,
-            `every candle passes host, execution and accounts; ${crowded}`,
+            'every candle is shown as a book and passes host and execution',
           ),
           goal(
             'sweep on two cores',
             `≥ ${SPEED_UP_GOAL}`,
             figure(speedUp),
             speedUp >= SPEED_UP_GOAL,
-            crowded,
+            'one thread already uses the other core to collect garbage and to compile, and each thread loads the program for itself',
           ),
         ],
       };
@@ -218,7 +284,12 @@ const speedUpOf = async (
     try {
       await runSweep({
         method: 'grid',
-        axes: [readAxis(tiny ? 'skewBps=1,2' : 'skewBps=1,2,3,4,5,6,7,8', maker.parameters)],
+        axes: [
+          readAxis(
+            `skewBps=${Array.from({ length: tiny ? 2 : SWEPT_SETS }, (_, index) => index + 1).join()}`,
+            maker.parameters,
+          ),
+        ],
         trials: 0,
         seed: 1,
         segments: segmentsOf(tape.atMs[0] ?? 0, tape.atMs[tape.length - 1] ?? 0, 1),
@@ -246,7 +317,7 @@ const speedUpOf = async (
   return alone / (await took(2));
 };
 
-/** Minutes of a market with drifts that come and go. */
+/** Minutes of a market with drifts that come and go, and lead back the further it has gone. */
 const candlesOfAYear = (length: number): CandleTape => {
   const listing = CATALOGUE.find(({ symbol }) => symbol === 'BTCTRY');
   if (listing === undefined) throw new Error('the catalogue has no BTCTRY');
@@ -263,10 +334,11 @@ const candlesOfAYear = (length: number): CandleTape => {
     close: column(),
     volume: column(),
   };
-  let price = 3_500_000;
+  let price = CANDLES_AROUND;
   let drift = 0;
   for (let index = 0; index < length; index++) {
-    if (index % 3_000 === 0) drift = (uniform(random) - 0.5) * 0.000_3;
+    if (index % 3_000 === 0)
+      drift = (uniform(random) - 0.5) * 0.000_3 - Math.log(price / CANDLES_AROUND) * 0.000_1;
     const open = Math.round(price);
     price *= 1 + drift + (uniform(random) - 0.5) * 0.001_5;
     const close = Math.round(price);
