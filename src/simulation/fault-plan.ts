@@ -346,7 +346,13 @@ export const createFaultPlan = (
     {
       name: 'deposit or withdrawal',
       weight: 3,
-      happen: () => world().moveFunds('TRY', fromInteger(Math.round((uniform(random) - 0.5) * 2_000) || 1)),
+      happen: () => {
+        const wished = fromInteger(Math.round((uniform(random) - 0.5) * 2_000) || 1);
+        const holding = world().exchangeAccount().holdings.get('TRY');
+        const free = holding === undefined ? 0n : holding.total - holding.locked;
+        // Nobody takes out what is not there.
+        world().moveFunds('TRY', wished < -free ? -wished : wished);
+      },
     },
     {
       name: 'process killed',

@@ -30,8 +30,8 @@ import { childSpecs } from '../supervision/child-spec.js';
 import type { VirtualTime } from './virtual-time.js';
 import { createSimTree, nextTickMs, type SimTree, type TreeOptions } from './worker-tree.js';
 
-/** An idle supervisor's ticks thin out to this; its lease is renewed as often as it must be. */
-const IDLE_TICK_MS = LEASE_RENEW_MS;
+/** An idle supervisor's ticks thin out to this; its lease is renewed twice in its life all the same. */
+const IDLE_TICK_MS = 2 * LEASE_RENEW_MS;
 
 /** What survives the end of a process beside its ledger: the latch file. */
 export interface LatchFile {
