@@ -283,11 +283,18 @@ export const createFastMarket = <Ref>(
 
   /** Prices where a frame may concern us: those of the side under way. */
   const watched: number[] = [];
+  let lowest = 0;
+  let highest = 0;
+  const watch = (ticks: number): void => {
+    if (watched.length === 0 || ticks < lowest) lowest = ticks;
+    if (watched.length === 0 || ticks > highest) highest = ticks;
+    watched.push(ticks);
+  };
   const watchAll = (side: Side): void => {
     watched.length = 0;
-    for (const queue of queues) if (queue.side === side) watched.push(queue.ticks);
-    for (const ticks of taken[side].keys()) watched.push(ticks);
-    for (const ticks of traded[side].keys()) watched.push(ticks);
+    for (const queue of queues) if (queue.side === side) watch(queue.ticks);
+    if (taken[side].size > 0) for (const ticks of taken[side].keys()) watch(ticks);
+    if (traded[side].size > 0) for (const ticks of traded[side].keys()) watch(ticks);
   };
 
   /** What a book frame does where we have, or had, something; the book itself still states what was before. */
@@ -300,7 +307,18 @@ export const createFastMarket = <Ref>(
       const begin = side === 'buy' ? (tape.offsets[index] ?? 0) : split;
       const end = side === 'buy' ? split : (tape.offsets[index + 1] ?? 0);
       watchAll(side);
-      const across = bestOf(opposite(side)) ?? (side === 'buy' ? Number.POSITIVE_INFINITY : 0);
+      const across = bestOf(opposite(side));
+      // Whatever lies outside of this neither is watched nor crosses one of ours.
+      let least = watched.length === 0 ? Number.POSITIVE_INFINITY : lowest;
+      let most = watched.length === 0 ? 0 : highest;
+      if (across !== null && side === 'buy') {
+        least = Math.min(least, across);
+        most = Number.POSITIVE_INFINITY;
+      } else if (across !== null) {
+        least = 0;
+        most = Math.max(most, across);
+      }
+      if (least > most && !whole) continue;
       if (whole) {
         const named = new Set<number>();
         for (let at = begin; at < end; at += 2) named.add(numbers[at] ?? 0);
@@ -309,8 +327,9 @@ export const createFastMarket = <Ref>(
       }
       for (let at = begin; at < end; at += 2) {
         const ticks = numbers[at] as number;
-        const crosses = side === 'buy' ? ticks >= across : ticks <= across;
-        if (!crosses && (watched.length === 0 || !watched.includes(ticks))) continue;
+        if (ticks < least || ticks > most) continue;
+        const crosses = across !== null && (side === 'buy' ? ticks >= across : ticks <= across);
+        if (!crosses && !watched.includes(ticks)) continue;
         const lots = numbers[at + 1] as number;
         const total = lots === GONE ? 0n : BigInt(lots) * lot;
         const before = statedAt(side, ticks);
