@@ -6,10 +6,13 @@ import fc from 'fast-check';
 import { createPublicFrameReader } from '#src/btcturk/public-frames.js';
 import {
   applyDifference,
+  applyNextPairs,
   applySnapshot,
   type BookVerdict,
   bestAskTicks,
   bestBidTicks,
+  depthOf,
+  GONE,
   initialOrderBook,
   isTwoSided,
   levelsOf,
@@ -187,6 +190,41 @@ const venue = (batches: readonly (readonly Move[])[]): { frames: string[]; windo
   }
   return { frames, windows };
 };
+
+describe('an order book from pairs', () => {
+  it('is the one that the same changes as triples make, broken at the same place', () => {
+    const change = fc.tuple(
+      fc.constantFrom(0, 1, 3, 3),
+      fc.integer({ min: 80, max: 120 }),
+      fc.oneof({ weight: 40, arbitrary: fc.nat(9) }, fc.constantFrom(-2, 0.5)),
+    );
+    const frame = fc.record({ bids: fc.array(change), asks: fc.array(change) });
+    fc.assert(
+      fc.property(fc.array(frame, { maxLength: 8 }), frames => {
+        const [triples, pairs] = [synced(), synced()];
+        for (const [index, { bids, asks }] of frames.entries()) {
+          const numbers = Float64Array.from(
+            [...bids, ...asks].flatMap(([action, ticks, lots]) => [
+              ticks,
+              // A deleted level's lots are read, and then not kept.
+              action === 3 && Number.isInteger(lots) && lots >= 0 ? GONE : lots,
+            ]),
+          );
+          const verdict = applyDifference(triples, 11 + index, bids.flat(), asks.flat());
+          expect(applyNextPairs(pairs, numbers, 0, 2 * bids.length, numbers.length)).to.equal(verdict);
+          expect(pairs).to.deep.equal(triples);
+        }
+      }),
+      { numRuns: Math.min(RUNS, 300) },
+    );
+  });
+
+  it('knows how deep a price lies, whether it has it or not', () => {
+    const book = synced();
+    expect([101, 100, 99, 98, 97].map(ticks => depthOf(book, 'bids', ticks))).to.deep.equal([0, 0, 1, 2, 3]);
+    expect([100, 101, 103, 104].map(ticks => depthOf(book, 'asks', ticks))).to.deep.equal([0, 0, 2, 3]);
+  });
+});
 
 describe('order book against an independent rebuild', () => {
   it('equals it after every difference of a generated market', () => {
