@@ -4,7 +4,7 @@
  * are never changed; so one that is lost, damaged or of another program costs time and nothing more.
  */
 import { createHash } from 'node:crypto';
-import type { Database } from 'better-sqlite3';
+import type { Database, Statement } from 'better-sqlite3';
 import {
   CHECKPOINT_FORMAT,
   cutOf,
@@ -88,8 +88,13 @@ export const bookCheckpoints = (
     return { seqs, fills };
   };
 
-  const newestSeq = (): number =>
-    (connection().prepare('SELECT max(seq) FROM fills').pluck().get() as number | null) ?? 0;
+  /** Asked every second: prepared once for each connection. */
+  let newestFill: { readonly db: Database; readonly seq: Statement } | null = null;
+  const newestSeq = (): number => {
+    const db = connection();
+    if (newestFill?.db !== db) newestFill = { db, seq: db.prepare('SELECT max(seq) FROM fills').pluck() };
+    return (newestFill.seq.get() as number | null) ?? 0;
+  };
 
   /** The base with the fills after it, all but about the newest. */
   const foldOn = (base: PlacedBooks | null): PlacedBooks | null => {
