@@ -106,8 +106,10 @@ export const toNumber = (value: bigint): number => Number(value) / 1e16;
 /** Integer division with a named rounding. `divisor` must not be 0. */
 export const divide = (dividend: bigint, divisor: bigint, rounding: Rounding): bigint => {
   const quotient = dividend / divisor;
-  const remainder = dividend % divisor;
-  if (remainder === 0n || rounding === 'down') return quotient;
+  if (rounding === 'down') return quotient;
+  // A product costs less than a second division.
+  const remainder = dividend - quotient * divisor;
+  if (remainder === 0n) return quotient;
   const away = dividend < 0n === divisor < 0n ? 1n : -1n;
   if (rounding === 'up') return quotient + away;
   const twice = 2n * (remainder < 0n ? -remainder : remainder);
@@ -135,7 +137,7 @@ export const partsPerMillion = (value: bigint, ppm: number, rounding: Rounding):
 
 /** `value` with at most `decimals` digits after the dot (0 to 16). */
 export const roundTo = (value: bigint, decimals: number, rounding: Rounding): bigint => {
-  const step = 10n ** BigInt(DECIMALS - decimals);
+  const step = POWERS[DECIMALS - decimals] ?? 10n ** BigInt(DECIMALS - decimals);
   return divide(value, step, rounding) * step;
 };
 
