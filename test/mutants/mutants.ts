@@ -87,14 +87,15 @@ export const MUTANTS: readonly Mutant[] = [
     'a fill that is shown again is booked again',
     edit(
       BOOKING,
-      '  state.accounting.booked.has(fill.tradeId) || state.foreignAccounting.booked.has(fill.tradeId);',
-      '  state.foreignAccounting.booked.has(fill.tradeId);',
+      '  isBooked(state.accounting, fill.tradeId) || isBooked(state.foreignAccounting, fill.tradeId);',
+      '  isBooked(state.foreignAccounting, fill.tradeId);',
     ),
     edit(
       ACCOUNTING,
       "  if (known !== undefined) return sameTrade(known, fill) ? 'repeated' : 'contradicted';",
       '',
     ),
+    edit(ACCOUNTING, "  if (isSettled(accounting, fill.tradeId)) return 'settled';", ''),
   ),
   mutant(
     'drop-a-late-fill',
@@ -299,8 +300,8 @@ export const MUTANTS: readonly Mutant[] = [
     'after a 429 the next request leaves when it wants',
     edit(
       'domain/request-budget.ts',
-      '  bucket.pausedUntil = Math.max(bucket.pausedUntil, nowMonoMs + Math.max(asked, least));',
-      '  bucket.pausedUntil = nowMonoMs + 0 * Math.max(asked, least);',
+      '  bucket.pausedUntil = Math.max(bucket.pausedUntil, nowMonoMs + pauseMs(name, retryAfterMs));',
+      '  bucket.pausedUntil = nowMonoMs;',
     ),
   ),
   mutant(
