@@ -54,6 +54,7 @@ hostActor('execution', context => {
   const venueAllowed = settings.mode === 'live' || isLoopbackHost(new URL(accountEndpoints.baseUrl).hostname);
   const keySeat = createKeySeat({
     endpoints: accountEndpoints,
+    restraint: context.restraint,
     adopt: newKey => rest.useKey(newKey),
     tell: context.toSupervisor,
   });

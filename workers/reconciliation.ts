@@ -86,6 +86,7 @@ hostActor('reconciliation', context => {
       userId: () => feed?.userId() ?? null,
       isProvenBy: balances => state !== null && isOurAccount(state, balances),
     },
+    restraint: context.restraint,
     adopt: newKey => {
       rest?.useKey(newKey);
       feed?.useKey(newKey);

@@ -8,7 +8,7 @@ import type { FromWorker, KeyAdopted, KeyDropped, KeyOffered } from '../messages
 import type { ApiCredentials, Endpoints } from '../runtime/settings.js';
 import { failureText } from './listed-instruments.js';
 import { openPrivateFeed } from './private-feed.js';
-import { createRestClient, type RestClient } from './rest-client.js';
+import { createRestClient, type RestClient, type RestClientOptions } from './rest-client.js';
 import { SigningKeyError } from './sign.js';
 
 /** What is known of the account whose key is in use. */
@@ -23,6 +23,8 @@ export interface KeySeatOptions {
   readonly endpoints: Endpoints;
   /** Absent where another worker proves whose the new key is. */
   readonly account?: KnownAccount;
+  /** What every client of the venue keeps to after a 429: proving a key is no exception. */
+  readonly restraint?: Pick<RestClientOptions, 'pauses' | 'onThrottled'>;
   /** Signs with this key from now on. */
   adopt(credentials: ApiCredentials): void;
   tell(message: FromWorker): void;
@@ -40,11 +42,11 @@ const LOOK_AGAIN_MS = 1_000;
 const refusalOf = async (
   endpoints: Endpoints,
   credentials: ApiCredentials,
-  account: KnownAccount | undefined,
+  { account, restraint }: Pick<KeySeatOptions, 'account' | 'restraint'>,
 ): Promise<string | null> => {
   let client: RestClient;
   try {
-    client = createRestClient({ endpoints, credentials });
+    client = createRestClient({ endpoints, credentials, ...restraint });
   } catch (error) {
     if (error instanceof SigningKeyError) return error.message;
     throw error;
@@ -119,11 +121,12 @@ const logIn = (
     });
   });
 
-export const createKeySeat = ({ endpoints, account, adopt, tell }: KeySeatOptions): KeySeat => {
+export const createKeySeat = (options: KeySeatOptions): KeySeat => {
+  const { endpoints, adopt, tell } = options;
   let offered: ApiCredentials | null = null;
 
   const prove = async (credentials: ApiCredentials): Promise<void> => {
-    const refusal = await refusalOf(endpoints, credentials, account);
+    const refusal = await refusalOf(endpoints, credentials, options);
     // A key that was dropped meanwhile is nobody's question any more.
     if (offered !== credentials) return;
     tell(refusal === null ? { type: 'key-verified' } : { type: 'key-refused', reason: refusal });
