@@ -257,7 +257,7 @@ export const research: Section = {
             `≥ ${BINARY_GOAL}`,
             String(Math.round(worstBinary)),
             worstBinary >= BINARY_GOAL,
-            `applying the changes and copying a picture of each book for the strategy take most of it, and ${wide}: see what the book allows alone`,
+            `beside the book alone, the picture of each book, its way through host and execution, and our orders in it take the time, none of them most of it; ${wide}`,
           ),
           goal(
             'a year of candles',
@@ -271,7 +271,7 @@ export const research: Section = {
             `≥ ${SPEED_UP_GOAL}`,
             figure(speedUp),
             speedUp >= SPEED_UP_GOAL,
-            `one thread keeps ${figure(median(cores))} cores busy, since its garbage is collected and its code compiled beside it, and each thread loads the program for itself`,
+            `elapsed time, so that whatever else runs on the machine counts; one thread keeps ${figure(median(cores))} cores busy, since its garbage is collected and its code compiled beside it, which allows ${figure(2 / median(cores))}, and each thread loads the program for itself`,
           ),
         ],
       };
