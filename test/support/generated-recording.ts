@@ -73,7 +73,7 @@ export const writeRecording = (path: string, options: RecordingOptions): void =>
 };
 
 /** Lehmer's generator: 0 ≤ x < 1, the same on every machine. */
-const lehmer = (seed: number): (() => number) => {
+export const lehmer = (seed: number): (() => number) => {
   let state = (seed % 2_147_483_646) + 1;
   return () => {
     state = (state * 48_271) % 2_147_483_647;
