@@ -9,6 +9,8 @@ import { writeDay } from './write-day.js';
 
 const SYMBOLS = ['BTCTRY', 'ETHTRY', 'USDTTRY', 'XRPTRY'] as const;
 const MINUTE_MS = 60_000;
+/** After the last write its end is known within this. */
+const SETTLE_MS = 30_000;
 /** Quiet books, but every routine of the bot at its usual pace. */
 const TEMPO: Tempo = {
   marketPace: 0.02,
@@ -57,6 +59,9 @@ export const busyTime = (minutes: number, seed: number): BusyTime => {
   count.watch(world.venue, () => world.time.now().monoMs);
   world.start();
   world.run(minutes * MINUTE_MS);
+  // What ends between execution's last word and the ledger's is left for the next start to record: nothing is under way here.
+  world.process.signal('SIGUSR2');
+  world.run(SETTLE_MS);
   const trades = world.exchangeAccount().trades.length;
   world.process.signal('SIGTERM');
   const exitCode = world.runToEnd(MINUTE_MS);
