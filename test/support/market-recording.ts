@@ -171,15 +171,19 @@ const changes = (
 ): unknown[] => {
   const now = new Map(cents.map((at, index) => [at, lots[index] ?? 0]));
   const all: { readonly at: number; readonly change: unknown }[] = [];
-  for (const [at, held] of before ?? [])
-    if (!now.has(at)) all.push({ at, change: { CP: 3, ...level(at, held) } });
+  for (const [at, held] of before ?? []) if (!now.has(at)) all.push({ at, change: changed(3, at, held) });
   for (const [at, held] of now) {
     const known = before?.get(at);
-    if (known !== held) all.push({ at, change: { CP: known === undefined ? 1 : 0, ...level(at, held) } });
+    if (known !== held) all.push({ at, change: changed(known === undefined ? 1 : 0, at, held) });
   }
   return all.sort((left, right) => (left.at - right.at) * worse).map(({ change }) => change);
 };
 
+const changed = (action: number, cents: number, lots: number) => ({
+  CP: action,
+  P: price(cents),
+  A: amount(lots),
+});
 const level = (cents: number, lots: number) => ({ A: amount(lots), P: price(cents) });
 const price = (cents: number): string => String(cents / 100);
 const amount = (lots: number): string => String(Number((lots / 1e5).toFixed(5)));
