@@ -60,6 +60,8 @@ interface Queue<Ref> {
 export interface FastMarket<Ref> {
   readonly instrument: Instrument;
   readonly book: OrderBook;
+  /** Whether event `index` of the tape, a trade, may meet one of our orders; any other changes nothing here. */
+  mindsTrade(tape: MarketTape, index: number): boolean;
   /** Applies event `index` of the tape. */
   event(tape: MarketTape, index: number): void;
   /** Our order reaches the book: it takes what it crosses and joins the queue with the rest. */
@@ -384,6 +386,12 @@ export const createFastMarket = <Ref>(
     instrument,
     book,
     orders,
+    mindsTrade: (tape, index) => {
+      if (orders.length === 0) return false;
+      const side: Side = tape.kinds[index] === TAPE_KINDS['buy-trade'] ? 'sell' : 'buy';
+      const front = bestOf(side);
+      return front !== null && !better(side, tape.numbers[tape.offsets[index] as number] as number, front);
+    },
     event: (tape, index) => {
       const kind = tape.kinds[index];
       if (kind === TAPE_KINDS['buy-trade'] || kind === TAPE_KINDS['sell-trade']) {

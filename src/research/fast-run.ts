@@ -271,6 +271,8 @@ export const runFast = (options: FastRunOptions): RunResult => {
 
   const onTheWay: Delivery[] = [];
   let delivered = 0;
+  /** When the next thing happens at the desk or arrives there. */
+  const nextMs = (): number => Math.min(onTheWay[delivered]?.dueMs ?? Number.POSITIVE_INFINITY, desk.dueMs);
   const changed: TapeMarket[] = [];
   /** Lets everything happen that comes before a time: what is due at the desk, and what arrives there. */
   const until = (toMs: number): void => {
@@ -292,8 +294,20 @@ export const runFast = (options: FastRunOptions): RunResult => {
   };
 
   let event = 0;
+  /** Nothing is due at the desk, and nothing arrives there, before this. */
+  let quietUntilMs = Number.NEGATIVE_INFINITY;
+  /** Most trades concern nobody: where nothing happens before them either, not even the clock has to be set. */
+  const isPassedOver = (atMs: number): boolean => {
+    if (desk.wantsTrades || atMs - desk.originAtMs >= quietUntilMs) return false;
+    if ((tape.kinds[event] as number) <= TAPE_KINDS.difference) return false;
+    return markets[tape.symbols[event] as number]?.market.mindsTrade(tape, event) !== true;
+  };
   while (event < tape.length) {
     const atMs = tape.atMs[event] ?? 0;
+    if (isPassedOver(atMs)) {
+      event += 1;
+      continue;
+    }
     until(atMs - desk.originAtMs);
     const from = event;
     do {
@@ -307,7 +321,10 @@ export const runFast = (options: FastRunOptions): RunResult => {
       }
       event += 1;
     } while (event < tape.length && tape.atMs[event] === atMs);
-    if (changed.length === 0 && !desk.wantsTrades) continue;
+    if (changed.length === 0 && !desk.wantsTrades) {
+      quietUntilMs = nextMs();
+      continue;
+    }
     for (const market of changed) {
       const { book } = market.market;
       market.changed = false;
@@ -321,6 +338,7 @@ export const runFast = (options: FastRunOptions): RunResult => {
     }
     show(changed, from, event);
     changed.length = 0;
+    quietUntilMs = nextMs();
   }
   const endMs = tape.length === 0 ? startMs : (tape.atMs[tape.length - 1] ?? startMs);
   until(endMs - desk.originAtMs + AFTER_TAPE_MS);

@@ -1,7 +1,9 @@
 /** Backtests: frames a second from JSON lines and from the binary form, a year of candles, and a sweep on two cores. */
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { fromInteger } from '#src/domain/money.js';
 import { bestAskTicks, bestBidTicks, initialOrderBook } from '#src/domain/order-book.js';
 import type { StrategyDefinition } from '#src/domain/strategy.js';
@@ -36,6 +38,8 @@ const YEAR_GOAL_S = 2;
 const SPEED_UP_GOAL = 1.8;
 /** Enough that the start of the threads does not decide. */
 const SWEPT_SETS = 16;
+/** About a second of one core. */
+const SPIN_ROUNDS = 400_000_000;
 /** The candles' price stays around this, in ticks: outside the exchange's window every order would be refused. */
 const CANDLES_AROUND = 3_500_000;
 
@@ -145,7 +149,7 @@ export const research: Section = {
   name: 'research',
   title: 'Backtests and sweeps',
   about:
-    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included). `pulse` places an order every 5 s; `maker` reacts to every book. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs sixteen parameter sets with one thread and with two (elapsed time, the threads' start included).",
+    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included). `pulse` places an order every 5 s; `maker` reacts to every book. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs sixteen parameter sets with one thread and with two (elapsed time, the threads' start included), beside what two loops without memory or garbage reach on the same cores.",
   async run({ rounds, tiny }) {
     const folder = mkdtempSync(join(tmpdir(), 'btcbot-bench-'));
     try {
@@ -221,9 +225,13 @@ export const research: Section = {
       for (let round = 0; round < Math.min(rounds, 3); round++)
         cores.push(await coresOf(() => void runFast({ ...sweptStudy, tape: swept })));
       const speedUps: number[] = [];
-      for (let round = 0; round < Math.min(rounds, 3); round++)
+      const ceilings: number[] = [];
+      for (let round = 0; round < Math.min(rounds, 3); round++) {
+        ceilings.push(await machineSpeedUp(tiny));
         speedUps.push(await speedUpOf(folder, generated, tiny, round));
+      }
       const speedUp = median(speedUps);
+      const ceiling = median(ceilings);
       const goal = (
         what: string,
         wanted: string,
@@ -263,6 +271,7 @@ export const research: Section = {
                 figure(yearSeconds),
               ],
               ['cores that one thread of a sweep keeps busy', figure(median(cores))],
+              ['two empty loops on two threads, times one thread', figure(ceiling)],
               ['sweep on two threads, times one thread', figure(speedUp)],
             ],
           },
@@ -294,7 +303,7 @@ export const research: Section = {
             `≥ ${SPEED_UP_GOAL}`,
             figure(speedUp),
             speedUp >= SPEED_UP_GOAL,
-            `elapsed time, so that whatever else runs on the machine counts; one thread keeps ${figure(median(cores))} cores busy, since its garbage is collected and its code compiled beside it, which allows ${figure(2 / median(cores))}, and each thread loads the program for itself`,
+            `elapsed time, so that whatever else runs on the machine counts: two empty loops reached ${figure(ceiling)} beside it; one thread keeps ${figure(median(cores))} cores busy, since its garbage is collected and its code compiled beside it, which allows ${figure(2 / median(cores))}, and each thread loads the program for itself`,
           ),
         ],
       };
@@ -352,6 +361,37 @@ const speedUpOf = async (
   };
   const alone = await took(1);
   return alone / (await took(2));
+};
+
+/** Adds up for a while, each time that it is asked to, and touches no memory. */
+const SPIN = `const { parentPort } = require('node:worker_threads');
+parentPort.on('message', rounds => {
+  let sum = 1;
+  for (let round = 0; round < rounds; round++) sum = (Math.imul(sum, 48271) + round) | 0;
+  parentPort.postMessage(sum);
+});`;
+
+/** What the machine allows: elapsed time of two loops one after the other over that of both at once, each on a thread. */
+const machineSpeedUp = async (tiny: boolean): Promise<number> => {
+  const threads = [0, 1].map(() => new Worker(SPIN, { eval: true }));
+  const took = async (busy: readonly Worker[]): Promise<number> => {
+    const startedMs = performance.now();
+    await Promise.all(
+      busy.map(thread => {
+        const answered = once(thread, 'message');
+        thread.postMessage(tiny ? 1_000 : SPIN_ROUNDS);
+        return answered;
+      }),
+    );
+    return performance.now() - startedMs;
+  };
+  try {
+    await took(threads);
+    const alone = await took(threads.slice(0, 1));
+    return (2 * alone) / (await took(threads));
+  } finally {
+    await Promise.all(threads.map(thread => thread.terminate()));
+  }
 };
 
 /** Minutes of a market with drifts that come and go, and lead back the further it has gone. */
