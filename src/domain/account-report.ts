@@ -1,9 +1,10 @@
 /** What reconciliation tells others of the account: peers, metrics, status, and people. */
 import { fillCount, positionViews } from './accounting.js';
+import { THROTTLED_STORM } from './breaker.js';
 import { openSearches } from './evidence.js';
 import { formatDecimal, formatFixed } from './money.js';
 import { reconnectsOf } from './private-feed-watch.js';
-import { isThrottled, readRates, THROTTLED_STORM } from './read-schedule.js';
+import { isThrottled, readRates } from './read-schedule.js';
 import {
   clearHold,
   log,

@@ -152,12 +152,11 @@ const SAME_AS_OWN = 'own';
 
 /** As text. A lot takes about fifty bytes. */
 export const encodeBooks = (books: FoldedBooks): string => {
-  const own = JSON.stringify(foldText(books.own));
-  const strategies = [...books.strategies].map(([tag, fold]) => {
-    const text = JSON.stringify(foldText(fold));
-    return `[${JSON.stringify(tag)},${text === own ? JSON.stringify(SAME_AS_OWN) : text}]`;
-  });
-  return `{"own":${own},"foreign":${JSON.stringify(foldText(books.foreign))},"strategies":[${strategies.join()}]}`;
+  const strategies = [...books.strategies].map(([tag, fold]) => [
+    tag,
+    fold === books.own ? SAME_AS_OWN : foldText(fold),
+  ]);
+  return JSON.stringify({ own: foldText(books.own), foreign: foldText(books.foreign), strategies });
 };
 
 const SUMS = [

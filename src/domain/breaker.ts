@@ -4,6 +4,10 @@
  */
 import type { HoldCause } from './safety.js';
 
+/** So many replies 429 within this time are a storm, whoever got them. */
+export const THROTTLED_STORM = 3;
+export const THROTTLED_WINDOW_MS = 60_000;
+
 /** How much one hold forbids, from strictest to freest. */
 export const HOLD_LEVELS = ['observe-only', 'cancel-only', 'paused'] as const;
 export type HoldLevel = (typeof HOLD_LEVELS)[number];
@@ -64,8 +68,8 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
     survivesRestart: true,
   },
   'rest-429': {
-    detector: 'execution, reconciliation',
-    threshold: '3 replies 429 in 60 s, or one on an order path',
+    detector: 'execution, reconciliation, supervisor',
+    threshold: `${THROTTLED_STORM} replies 429 in 60 s to whichever worker, or one on an order path`,
     level: 'paused',
     perSymbol: false,
     restingOrders: 'left',

@@ -2,7 +2,9 @@
  * Execution's eyes: what makes it ask the supervisor for a hold. A detector asks once and asks again while its condition
  * lasts and the supervisor does not show the hold; who may release it is the supervisor's table.
  */
+
 import type { AccountUpdated } from './account-events.js';
+import { THROTTLED_WINDOW_MS } from './breaker.js';
 import type { TrackedOrder, Turn } from './execution-state.js';
 import type { OrderFinding } from './order-machine.js';
 import { type Bucket, pause } from './request-budget.js';
@@ -134,7 +136,7 @@ export const rateLimited = (turn: Turn, bucket: Bucket, retryAfterMs: number | u
 /** Replies 429 to writes in the last minute: part of `rest_429_rate`, and by themselves. */
 export const showThrottling = (turn: Turn): void => {
   const { state, now } = turn;
-  state.throttledAt = state.throttledAt.filter(at => now.monoMs - at < 60_000);
+  state.throttledAt = state.throttledAt.filter(at => now.monoMs - at < THROTTLED_WINDOW_MS);
   for (const name of ['rest_429_rate', 'btcbot_order_path_429_rate'])
     turn.effects.push({ type: 'metric', kind: 'gauge', name, value: state.throttledAt.length });
 };

@@ -1,10 +1,10 @@
 /**
- * How much of the fills' history reconciliation keeps in memory, and what it does about a fill that belongs before that:
- * it is booked at once, and the ledger is asked for all fills of its symbol, which are then folded again.
+ * How much of the fills' history books keep in memory, and what is done about a fill that belongs before that: it is
+ * booked at once, and the ledger is asked for all fills of its symbol, which are then folded again.
  */
-import { refoldSymbol, settleOldest } from './accounting.js';
-import type { FillsGiven } from './ledger-records.js';
-import { log, type ReconciliationEffect, type ReconciliationState } from './reconciliation-state.js';
+import { type Accounting, refoldSymbol, settleOldest } from './accounting.js';
+import type { FillsGiven, FillsWanted } from './ledger-records.js';
+import type { Fill } from './order.js';
 import type { Now } from './step.js';
 
 /** Fills of a symbol that stand in memory one by one, at least. */
@@ -12,33 +12,30 @@ const KEPT_FILLS = 500;
 /** How long the ledger has for an answer. */
 const ASK_AGAIN_MS = 5_000;
 
-/** Lets go of what memory needs no longer, and asks for what it needs again. */
+/** Kept by whoever owns the books. */
+export interface HistoryWish {
+  /** When the history of symbols that are out of order is asked for next, monotonic ms. */
+  historyWantedMonoMs: number;
+}
+
+/** Lets go of what memory needs no longer, and says what it needs again. */
 export const wantHistories = (
-  state: ReconciliationState,
-  now: Now,
-  effects: ReconciliationEffect[],
-): void => {
-  settleOldest(state.accounting, KEPT_FILLS);
-  settleOldest(state.foreignAccounting, KEPT_FILLS);
-  const symbols = new Set([...state.accounting.outOfOrder, ...state.foreignAccounting.outOfOrder]);
-  if (symbols.size === 0 || now.monoMs < state.historyWantedMonoMs) return;
-  state.historyWantedMonoMs = now.monoMs + ASK_AGAIN_MS;
-  for (const symbol of symbols) {
-    log(effects, 'info', 'history-wanted', { symbol });
-    effects.push({ type: 'fills-wanted', symbol });
-  }
+  wish: HistoryWish,
+  books: readonly Accounting[],
+  { monoMs }: Now,
+): readonly FillsWanted[] => {
+  for (const each of books) settleOldest(each, KEPT_FILLS);
+  const symbols = new Set(books.flatMap(({ outOfOrder }) => [...outOfOrder]));
+  if (symbols.size === 0 || monoMs < wish.historyWantedMonoMs) return [];
+  wish.historyWantedMonoMs = monoMs + ASK_AGAIN_MS;
+  return [...symbols].map(symbol => ({ type: 'fills-wanted', symbol }));
 };
 
-/** Folds a symbol again, from all that the ledger has of it. */
-export const takeHistory = (state: ReconciliationState, { symbol, fills }: FillsGiven): void => {
-  for (const books of [state.accounting, state.foreignAccounting]) {
-    if (!books.outOfOrder.has(symbol)) continue;
-    const own = books === state.accounting;
-    refoldSymbol(
-      books,
-      symbol,
-      fills.filter(fill => (fill.clientOrderId !== null) === own),
-    );
-  }
-  state.accountDirty = true;
+/** Folds a symbol again, from those of the ledger's fills that belong in these books, where a fill came late. */
+export const takeHistory = (
+  books: Accounting,
+  { symbol, fills }: FillsGiven,
+  isTheirs: (fill: Fill) => boolean,
+): void => {
+  if (books.outOfOrder.has(symbol)) refoldSymbol(books, symbol, fills.filter(isTheirs));
 };

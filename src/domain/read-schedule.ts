@@ -5,6 +5,7 @@
  * full-jitter back-off and is paid from one allowance that fresh reads fill at a tenth each, so that a venue in trouble
  * gets at most 10 % more requests from us.
  */
+import { THROTTLED_STORM, THROTTLED_WINDOW_MS } from './breaker.js';
 import { type Bucket, bucketOfRead, pause, pausedUntil, type RequestBudget, take } from './request-budget.js';
 import type { Now } from './step.js';
 import type { ReadAnswer, ReadFailure, VenueRead } from './venue-port.js';
@@ -67,9 +68,6 @@ export type SettledRead<Purpose> =
   /** Nobody waits for it: it came after its deadline. */
   | { readonly type: 'unexpected' };
 
-/** 429s within a minute that make it a storm (safety: 429 signal). */
-export const THROTTLED_STORM = 3;
-const STORM_WINDOW_MS = 60_000;
 /** After each 429 of a storm: time for the word that it is one to reach everybody, and a little peace for the venue. */
 const STORM_PAUSE_MS = 250;
 /** Retries paid per fresh read: the shared retry budget of 10 %. */
@@ -160,7 +158,7 @@ const mayLeave = <Purpose>(
 /** Replies are awaited as if each were a 429: so the one that makes the storm is the last, and in a storm each is a probe. */
 const mostInFlight = <Purpose>({ throttledAt }: ReadSchedule<Purpose>, now: Now): number => {
   let recent = 0;
-  while (recent < throttledAt.length && now.monoMs - (throttledAt.at(-1 - recent) ?? 0) < STORM_WINDOW_MS)
+  while (recent < throttledAt.length && now.monoMs - (throttledAt.at(-1 - recent) ?? 0) < THROTTLED_WINDOW_MS)
     recent += 1;
   if (recent < THROTTLED_STORM) return THROTTLED_STORM - recent;
   return now.monoMs - (throttledAt.at(-1) ?? 0) < STORM_PAUSE_MS ? 0 : 1;
@@ -269,7 +267,7 @@ export const readRates = <Purpose>(
   schedule.retriedAt = recent(schedule.retriedAt);
   schedule.throttledAt = recent(schedule.throttledAt);
   return {
-    throttledPerMinute: schedule.throttledAt.filter(at => now.monoMs - at < STORM_WINDOW_MS).length,
+    throttledPerMinute: schedule.throttledAt.filter(at => now.monoMs - at < THROTTLED_WINDOW_MS).length,
     retryRate:
       schedule.requestedAt.length === 0 ? 0 : schedule.retriedAt.length / schedule.requestedAt.length,
   };

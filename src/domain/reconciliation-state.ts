@@ -10,6 +10,7 @@ import {
 } from './accounting.js';
 import { originOf } from './client-order-id.js';
 import type { CommonEffect, Tell } from './effects.js';
+import type { HistoryWish } from './fill-history.js';
 import {
   type AppendRequest,
   type FillsGiven,
@@ -194,7 +195,7 @@ export interface Opening {
   batch: number | null;
 }
 
-export interface ReconciliationState extends ReadGroups {
+export interface ReconciliationState extends ReadGroups, HistoryWish {
   readonly config: ReconciliationConfig;
   readonly ids: EventIds;
   readonly instance: string;
@@ -208,8 +209,6 @@ export interface ReconciliationState extends ReadGroups {
   readonly bookedByOrder: Map<ClientOrderId, Quantity>;
   /** Trades shown again whose numbers only the ledger knows: it has compared them once. */
   readonly compared: Set<TradeId>;
-  /** When the history of symbols that are out of order is asked for next. */
-  historyWantedMonoMs: number;
   /** Fills young enough that balances may not show them yet. */
   recentFills: Fill[];
   /** Fills that only the private feed has shown so far. */

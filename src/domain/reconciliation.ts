@@ -11,6 +11,7 @@
 import type { ExecutionReport } from './account-events.js';
 import { openingAnswered, openingAppended, stepOpening } from './account-opening.js';
 import { report, statusFacts, summarise, tellAccount } from './account-report.js';
+import { THROTTLED_STORM } from './breaker.js';
 import { evidenceAnswered, searchFor, stepSearches } from './evidence.js';
 import { takeFill } from './fill-booking.js';
 import { takeHistory, wantHistories } from './fill-history.js';
@@ -34,7 +35,6 @@ import {
   sendDueReads,
   settleOverdueReads,
   settleRead,
-  THROTTLED_STORM,
 } from './read-schedule.js';
 import {
   adoptDifferences,
@@ -110,7 +110,9 @@ export const stepReconciliation = (
       takeLedgerReply(state, input.reply, now, effects);
       break;
     case 'fills-given':
-      takeHistory(state, input);
+      takeHistory(state.accounting, input, ({ clientOrderId }) => clientOrderId !== null);
+      takeHistory(state.foreignAccounting, input, ({ clientOrderId }) => clientOrderId === null);
+      state.accountDirty = true;
       break;
     case 'peer-connected':
       takePeer(state, input.peer, now, effects);
@@ -139,7 +141,10 @@ const tick = (state: ReconciliationState, now: Now, effects: ReconciliationEffec
     stepMarks(state, now);
   }
   retryAppends(state, now, effects);
-  wantHistories(state, now, effects);
+  for (const wanted of wantHistories(state, [state.accounting, state.foreignAccounting], now)) {
+    log(effects, 'info', 'history-wanted', { symbol: wanted.symbol });
+    effects.push(wanted);
+  }
   watchFeed(state, now, effects);
   tellAccount(state, now, effects);
   report(state, now, effects);

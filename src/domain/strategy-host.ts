@@ -17,14 +17,13 @@ import {
   initialAccounting,
   pairFromSymbol,
   positionView,
-  refoldSymbol,
-  settleOldest,
 } from './accounting.js';
 import type { BookView } from './book-view.js';
 import type { Candle } from './candles.js';
 import { strategyTag, strategyTagIn } from './client-order-id.js';
 import type { CommonEffect, Tell } from './effects.js';
 import type { FeeRates } from './fees.js';
+import { type HistoryWish, takeHistory, wantHistories } from './fill-history.js';
 import { type Instrument, lotSize, tickSize } from './instrument.js';
 import type { FillsGiven, FillsWanted, LedgerReply } from './ledger-records.js';
 import type {
@@ -94,10 +93,6 @@ export const MAX_FAULTS = 5;
 export const FAULT_WINDOW_MS = 60_000;
 /** An intent without an answer this long after its validity is given up as never received. */
 export const UNANSWERED_MS = 5_000;
-/** Own fills of a symbol that stand in memory one by one, at least. */
-const KEPT_FILLS = 500;
-/** How long the ledger has for all fills of a symbol. */
-const HISTORY_INTERVAL_MS = 5_000;
 /** A cancel without an effect may be asked for again after this long. */
 export const CANCEL_AGAIN_MS = 3_000;
 /** State is saved this often when it changed, and is at most this long. */
@@ -173,7 +168,7 @@ interface Tracked {
   cancelAskedMonoMs: number | null;
 }
 
-export interface StrategyHostState {
+export interface StrategyHostState extends HistoryWish {
   readonly config: StrategyHostConfig;
   readonly name: string;
   readonly ids: EventIds;
@@ -211,7 +206,6 @@ export interface StrategyHostState {
   savedText: string | null;
   nextSaveMonoMs: number;
   nextStatusMonoMs: number;
-  nextHistoryMonoMs: number;
   readonly notes: Set<string>;
   readonly counts: {
     placed: number;
@@ -271,15 +265,13 @@ export const initialStrategyHost = (config: StrategyHostConfig): StrategyHostSta
     savedText: config.restored.saved,
     nextSaveMonoMs: startedAt.monoMs + SAVE_INTERVAL_MS,
     nextStatusMonoMs: startedAt.monoMs,
-    nextHistoryMonoMs: startedAt.monoMs,
+    historyWantedMonoMs: startedAt.monoMs,
     notes: new Set(),
     counts: { placed: 0, canceled: 0, suppressed: 0, denied: 0, faults: 0, unanswered: 0 },
   };
   for (const order of config.restored.openOrders)
     if (order.strategy === name && !isTerminal(order.state)) track(state, order, startedAt);
-  const tag = strategyTag(name);
-  for (const fill of config.restored.fills ?? [])
-    if (fill.clientOrderId !== null && strategyTagIn(fill.clientOrderId) === tag) bookOwn(state, fill);
+  for (const fill of (config.restored.fills ?? []).filter(tradedBy(name))) bookOwn(state, fill);
   return state;
 };
 
@@ -341,7 +333,7 @@ export const stepStrategyHost = (
       state.savedText = null;
       break;
     case 'fills-given':
-      takeHistory(state, input);
+      takeHistory(state.own, input, tradedBy(state.name));
       break;
     case 'appended':
     case 'order-reported':
@@ -473,6 +465,12 @@ const wantTickers = (turn: Turn): void => {
   });
 };
 
+/** Whether a fill is one of a strategy's own orders. */
+const tradedBy = (name: string): ((fill: Fill) => boolean) => {
+  const tag = strategyTag(name);
+  return ({ clientOrderId }) => clientOrderId !== null && strategyTagIn(clientOrderId) === tag;
+};
+
 const bookOwn = (state: Pick<StrategyHostState, 'own' | 'instruments'>, fill: Fill): void => {
   bookFill(state.own, fill, state.instruments.get(fill.symbol) ?? pairFromSymbol(fill.symbol, fill.feeAsset));
 };
@@ -481,25 +479,6 @@ const ownFrom = (books: StrategyHostConfig['restored']['books']): Accounting =>
   books === undefined || books.fold === null
     ? { ...initialAccounting(null), earlier: books?.earlier ?? new Set() }
     : accountingFrom(null, books.fold, books.earlier);
-
-/** Keeps the books small, and asks for the whole history of a symbol in which a fill came late. */
-const tendOwn = (turn: Turn): void => {
-  const { state, now } = turn;
-  settleOldest(state.own, KEPT_FILLS);
-  if (state.own.outOfOrder.size === 0 || now.monoMs < state.nextHistoryMonoMs) return;
-  state.nextHistoryMonoMs = now.monoMs + HISTORY_INTERVAL_MS;
-  for (const symbol of state.own.outOfOrder) turn.effects.push({ type: 'fills-wanted', symbol });
-};
-
-const takeHistory = (state: StrategyHostState, { symbol, fills }: FillsGiven): void => {
-  if (!state.own.outOfOrder.has(symbol)) return;
-  const tag = strategyTag(state.name);
-  refoldSymbol(
-    state.own,
-    symbol,
-    fills.filter(fill => fill.clientOrderId !== null && strategyTagIn(fill.clientOrderId) === tag),
-  );
-};
 
 const onBook = (turn: Turn, received: BookView, id: EventId): void => {
   const { state } = turn;
@@ -592,7 +571,7 @@ const onTick = (turn: Turn): void => {
     state.nextSaveMonoMs = now.monoMs + SAVE_INTERVAL_MS;
     save(turn, false);
   }
-  tendOwn(turn);
+  turn.effects.push(...wantHistories(state, [state.own], now));
   if (now.monoMs >= state.nextStatusMonoMs) {
     state.nextStatusMonoMs = now.monoMs + STATUS_INTERVAL_MS;
     turn.effects.push({ type: 'status', facts: statusFacts(state) });

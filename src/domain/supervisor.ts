@@ -7,7 +7,7 @@
  * - a child that fails before it was ever ready is not tried again; one that keeps crashing stays down, latched;
  * - an order to stop never waits for a fault, and ends in an exit whatever the workers do.
  */
-import { CAUSES, circuitValue } from './breaker.js';
+import { CAUSES, circuitValue, THROTTLED_STORM, THROTTLED_WINDOW_MS } from './breaker.js';
 import { beaten, type Heartbeat, heartbeat, pulseOf } from './heartbeat.js';
 import {
   circuitStates,
@@ -250,9 +250,6 @@ const DRILL_WITHIN_MS = 15_000;
 
 /** Subject of the `rest-429` hold for replies that only add up over several workers. */
 const VENUE = 'venue';
-/** So many replies 429 within this time stop new orders, whoever got them (domain/breaker.ts). */
-const THROTTLED_STORM = 3;
-const THROTTLED_WINDOW_MS = 60_000;
 
 /** A worker that crashed this often on one input leaves it out from then on. */
 const POISON_CRASHES = 3;

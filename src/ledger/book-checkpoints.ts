@@ -15,7 +15,7 @@ import {
   reachesBefore,
 } from '../domain/books-checkpoint.js';
 import type { Fill } from '../domain/order.js';
-import { type FillRow, fillFrom } from './rows.js';
+import { type FillRow, fillFrom, SELECT_FILLS } from './rows.js';
 
 /** Fills that stay out of a checkpoint at least, and new ones after which the next is written. */
 export interface CheckpointSizes {
@@ -57,11 +57,6 @@ interface CheckpointRow {
   readonly checksum: string;
 }
 
-const SELECT_PLACED = `
-  SELECT seq, trade_id, client_order_id, venue_order_id, symbol, side, price, quantity, fee, tax, fee_asset,
-         executed_at_ms
-  FROM fills WHERE seq > ? ORDER BY seq`;
-
 /**
  * @param connection the connection in use, which a recovery replaces
  * @param openingAt Unix ms of the opening balances, or null before
@@ -81,9 +76,10 @@ export const bookCheckpoints = (
   const fillsAfter = (seq: number): { readonly seqs: number[]; readonly fills: Fill[] } => {
     const seqs: number[] = [];
     const fills: Fill[] = [];
-    for (const row of connection().prepare(SELECT_PLACED).iterate(seq)) {
-      seqs.push((row as { readonly seq: number }).seq);
-      fills.push(fillFrom(row as FillRow));
+    for (const each of connection().prepare(`${SELECT_FILLS} WHERE seq > ? ORDER BY seq`).iterate(seq)) {
+      const row = each as FillRow;
+      seqs.push(row.seq);
+      fills.push(fillFrom(row));
     }
     return { seqs, fills };
   };

@@ -38,6 +38,8 @@ export interface OrderRow extends StateColumns {
 }
 
 export interface FillRow {
+  /** Its place in the order of booking. */
+  readonly seq: number;
   readonly trade_id: string;
   readonly client_order_id: string | null;
   readonly venue_order_id: string;
@@ -68,7 +70,8 @@ export const SELECT_ORDERS = `
 
 /** Columns of {@link FillRow}, in order of execution. */
 export const SELECT_FILLS = `
-  SELECT trade_id, client_order_id, venue_order_id, symbol, side, price, quantity, fee, tax, fee_asset, executed_at_ms
+  SELECT seq, trade_id, client_order_id, venue_order_id, symbol, side, price, quantity, fee, tax, fee_asset,
+         executed_at_ms
   FROM fills`;
 
 const UNKNOWN_CAUSES: readonly string[] = [

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { THROTTLED_STORM } from '#src/domain/breaker.js';
 import {
   initialReadSchedule,
   isThrottled,
@@ -9,7 +10,6 @@ import {
   sendDueReads,
   settleOverdueReads,
   settleRead,
-  THROTTLED_STORM,
   wantRead,
 } from '#src/domain/read-schedule.js';
 import { createRequestBudget } from '#src/domain/request-budget.js';

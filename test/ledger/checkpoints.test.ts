@@ -65,9 +65,13 @@ const pictureOf = (state: ReconciliationState): unknown => ({
 /** A late fill that was booked since the ledger was opened makes reconciliation ask for the history of its symbol. */
 const started = (ledger: Ledger, snapshot: LedgerSnapshot): unknown => {
   const state = initialReconciliation(CONFIG, snapshot, NOW);
-  for (const { outOfOrder } of [state.accounting, state.foreignAccounting])
-    for (const symbol of outOfOrder)
-      takeHistory(state, { type: 'fills-given', symbol, fills: ledger.fillsOf(symbol) });
+  for (const books of [state.accounting, state.foreignAccounting])
+    for (const symbol of books.outOfOrder)
+      takeHistory(
+        books,
+        { type: 'fills-given', symbol, fills: ledger.fillsOf(symbol) },
+        ({ clientOrderId }) => (clientOrderId !== null) === (books === state.accounting),
+      );
   return pictureOf(state);
 };
 
