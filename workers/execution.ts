@@ -194,6 +194,7 @@ hostActor('execution', context => {
   const begin = (): void => {
     if (state !== null || snapshot === null || epoch === null) return;
     const now = context.now();
+    const { pauses } = context.restraint;
     state = initialExecution(
       {
         symbols: settings.symbols,
@@ -209,6 +210,7 @@ hostActor('execution', context => {
           writeBurst: settings.rest.rateLimitBurst,
           cold: followsEarlierRun(incarnation, snapshot.lastRecordAtMs, now.wallMs),
         },
+        pausedUntil: { submit: pauses.until('submit'), cancel: pauses.until('cancel') },
         shutdownOpenOrders: settings.shutdownOpenOrders,
       },
       snapshot,

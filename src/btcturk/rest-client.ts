@@ -58,7 +58,10 @@ export interface RestClientOptions {
   /** How many of each may be under way at once. */
   readonly concurrency?: Partial<Readonly<Record<'read' | 'submit' | 'cancel', number>>>;
   readonly onExchange?: (exchange: HttpExchange) => void;
-  /** The pauses of the venue's endpoints, shared with its other clients. A read of a paused endpoint does not leave. */
+  /**
+   * The pauses of the venue's endpoints, shared with its other clients. A read that a brain plans does not leave for
+   * a paused endpoint; for writes execution's budget sees to it.
+   */
   readonly pauses?: PauseBoard;
   /** Told of every reply 429, with what was asked. */
   readonly onThrottled?: (request: string) => void;
@@ -182,7 +185,7 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
       return { call, result: await read(call) } as ReadAnswer;
     },
     async write(write, instrument, guard) {
-      const outcome = await writeOnce(write, instrument, guard, send, lanes);
+      const outcome = await writeOnce(write, instrument, guard, send, lanes, options.pauses);
       return outcome as WriteOutcome<typeof write>;
     },
     async warmUp() {
@@ -209,6 +212,7 @@ const writeOnce = async (
   guard: WriteGuard,
   send: Send,
   lanes: Readonly<Record<'submit' | 'cancel', HttpLane>>,
+  pauses: PauseBoard | undefined,
 ): Promise<SubmitOutcome | CancelOutcome> => {
   let request: HttpRequest;
   try {
@@ -217,7 +221,10 @@ const writeOnce = async (
     if (error instanceof RequestError) return { type: 'denied', reason: error.message };
     throw error;
   }
-  const { reply } = await send(lanes[write.type], request, guard);
+  const { reply, received } = await send(lanes[write.type], request, guard);
+  // Execution knows; its next incarnation will have to ask.
+  if (reply.type === 'response' && reply.status === 429)
+    pauses?.pause(write.type, received.monoMs + pauseMs(write.type, retryAfterMs(reply.headers, true)));
   return write.type === 'submit' ? submitOutcome(write, reply) : cancelOutcome(reply);
 };
 

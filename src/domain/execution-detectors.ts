@@ -7,7 +7,7 @@ import type { AccountUpdated } from './account-events.js';
 import { THROTTLED_WINDOW_MS } from './breaker.js';
 import type { TrackedOrder, Turn } from './execution-state.js';
 import type { OrderFinding } from './order-machine.js';
-import { type Bucket, pause } from './request-budget.js';
+import { BUCKETS, type Bucket, pause, pauseUntil } from './request-budget.js';
 import { lossBeyondLimit } from './risk.js';
 import { type HoldCause, holdKey } from './safety.js';
 import { type EventId, nextEventId } from './step.js';
@@ -107,7 +107,6 @@ export const reportImpossible = (
 export const rateLimited = (turn: Turn, bucket: Bucket, retryAfterMs: number | undefined): void => {
   const { state, now } = turn;
   const until = pause(state.budget, bucket, now.monoMs, retryAfterMs);
-  state.pausedBuckets.set(bucket, until);
   state.throttledAt.push(now.monoMs);
   showThrottling(turn);
   turn.effects.push({
@@ -116,7 +115,24 @@ export const rateLimited = (turn: Turn, bucket: Bucket, retryAfterMs: number | u
     event: 'rate-limited',
     fields: { bucket, pauseMs: Math.round(until - now.monoMs) },
   });
-  // Each 429 is told, also while the hold stands: the pause may have become longer.
+  tellPause(turn, bucket, until);
+};
+
+/** What the venue told an earlier incarnation holds for this one. */
+export const keepPauses = (turn: Turn): void => {
+  const { state, now } = turn;
+  for (const bucket of BUCKETS) {
+    const until = state.config.pausedUntil?.[bucket] ?? 0;
+    if (until <= now.monoMs) continue;
+    pauseUntil(state.budget, bucket, until);
+    tellPause(turn, bucket, until);
+  }
+};
+
+/** Each 429 is told, also while the hold stands: the pause may have become longer. */
+const tellPause = (turn: Turn, bucket: Bucket, until: number): void => {
+  const { state, now } = turn;
+  state.pausedBuckets.set(bucket, until);
   state.holdsAsked.delete(holdKey('rest-429', bucket));
   const id = nextEventId(state.ids);
   turn.effects.push({

@@ -48,6 +48,8 @@ export interface ExecutionConfig {
   /** Restarts of this actor within the process; part of every event id. */
   readonly incarnation: number;
   readonly budget: BudgetSettings;
+  /** Until when the venue wants the order paths left alone by what it told earlier incarnations, monotonic ms. */
+  readonly pausedUntil?: Readonly<Partial<Record<Bucket, number>>>;
   readonly shutdownOpenOrders: 'leave' | 'cancel';
 }
 

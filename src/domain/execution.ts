@@ -23,6 +23,7 @@ import {
 import {
   askForHold,
   clearHold,
+  keepPauses,
   rateLimited,
   showThrottling,
   watchLoss,
@@ -183,6 +184,7 @@ const start = (turn: Turn): void => {
     applyFact(turn, tracked, { type: 'process-ended' }, cause, 'found in the journal at the start');
     askEvidence(turn, tracked, cause);
   }
+  keepPauses(turn);
   turn.effects.push({
     type: 'log',
     level: 'info',

@@ -294,10 +294,15 @@ export const pause = (
   nowMonoMs: number,
   retryAfterMs: number | null | undefined,
 ): number => {
+  pauseUntil(budget, name, nowMonoMs + pauseMs(name, retryAfterMs));
+  return budget.buckets[name].pausedUntil;
+};
+
+/** Leaves a bucket alone until then, monotonic ms; it comes back slowly. A longer pause stays. */
+export const pauseUntil = (budget: RequestBudget, name: Bucket, untilMonoMs: number): void => {
   const bucket = budget.buckets[name];
-  bucket.pausedUntil = Math.max(bucket.pausedUntil, nowMonoMs + pauseMs(name, retryAfterMs));
+  bucket.pausedUntil = Math.max(bucket.pausedUntil, untilMonoMs);
   bucket.rampFrom = bucket.pausedUntil;
-  return bucket.pausedUntil;
 };
 
 /** How long a 429 has a bucket wait, ms. */

@@ -815,13 +815,16 @@ class Turn {
   }
 
   /** An operator has looked at what a worker left out: its next incarnation may try it again. */
-  private endQuarantine(subject: string): void {
-    for (const child of this.state.children) {
-      if (subject !== poisonSubject(child.rule.actor) || child.quarantined.length === 0) continue;
-      this.log('warn', 'quarantine-ended', { worker: child.rule.actor, inputs: child.quarantined });
-      child.quarantined = [];
-      this.saveQuarantine();
-    }
+  private endQuarantine(key: string): boolean {
+    const child = this.state.children.find(
+      ({ rule, quarantined }) =>
+        quarantined.length > 0 && key === holdKey('invariant', poisonSubject(rule.actor)),
+    );
+    if (child === undefined) return false;
+    this.log('warn', 'quarantine-ended', { worker: child.rule.actor, inputs: child.quarantined });
+    child.quarantined = [];
+    this.saveQuarantine();
+    return true;
   }
 
   /** Stops what relied on a child; it starts again after the child has. */
@@ -1162,6 +1165,9 @@ class Turn {
     if (acknowledgement !== config.acknowledgement)
       return [false, `refused: give the acknowledgement ${config.acknowledgement}`];
     const hold = holdsOf(holds).find(candidate => candidate.key === key);
+    // Market data is left out without a hold, and what was left out stays so across restarts.
+    if (hold === undefined && this.endQuarantine(key))
+      return [true, `${key}: its next incarnation may try again`];
     if (hold === undefined) return [false, `there is no hold ${key}`];
     const others = holdsOf(holds).filter(
       other =>
@@ -1175,7 +1181,7 @@ class Turn {
     const change = releaseHold(holds, key, 'operator');
     if (change.type === 'refused') return [false, `refused: ${change.why}`];
     this.note(change, 'operator');
-    if (hold.cause === 'invariant') this.endQuarantine(hold.subject);
+    this.endQuarantine(key);
     if (hold.cause === 'restart-storm')
       for (const child of this.state.children)
         if (child.rule.actor === hold.subject && child.status === 'given-up') {

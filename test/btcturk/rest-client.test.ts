@@ -7,6 +7,7 @@ import {
   type WriteGuard,
 } from '#src/btcturk/rest-client.js';
 import type { SubmitOutcome } from '#src/domain/venue-port.js';
+import { now } from '#src/runtime/clock.js';
 import { openPauseBoard, PAUSE_BOARD_BYTES } from '#src/runtime/pause-board.js';
 import { CREDENTIALS, cancel, endpointsAt, instrument, SUBMITTED, submit } from './fixtures.js';
 import { type RawServer, response, startRawServer } from './raw-server.js';
@@ -104,11 +105,16 @@ describe('rest client over a raw socket', () => {
 
   it('tells of a write that was answered with 429, too', async () => {
     const throttled: string[] = [];
-    await start((_request, socket) => socket.write(response(429, '{}')), {
+    const pauses = openPauseBoard(undefined);
+    await start((_request, socket) => socket.write(response(429, '{}', { 'retry-after': '1' })), {
+      pauses,
       onThrottled: request => void throttled.push(request),
     });
     expect((await send()).type).to.equal('unknown');
     expect(throttled).to.deep.equal(['POST /api/v1/order']);
+    // For the next incarnation of whoever sent it: a minute at least (protocol section 8).
+    expect(pauses.until('submit')).to.be.greaterThan(now().monoMs + 30_000);
+    expect(pauses.until('cancel')).to.equal(0);
   });
 
   it('asks the guard once a connection stands, and sends nothing when it refuses', async () => {

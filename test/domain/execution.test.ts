@@ -778,6 +778,24 @@ describe('execution', () => {
       expect(bench.metrics('rest_429_rate').at(-1)).to.equal(0);
     });
 
+    it('keep what the venue told an earlier incarnation: nothing to submit before the pause ends, and a hold', () => {
+      const bench = new Bench({ pausedUntil: { submit: 1_030_000, cancel: 999_000 } });
+      expect(bench.holdNames()).to.deep.equal(['+rest-429:submit']);
+      expect(bench.holds()[0]?.detail).to.match(/nothing to submit for 30 s, until 2023-/);
+      bench.ready();
+      const resting = bench.place() ?? '';
+      bench.journal();
+      bench.pass(1_000_000 + 29_900 - bench.monoMs);
+      expect(bench.submits()).to.not.include(resting);
+      expect(bench.holdNames()).to.not.include('-rest-429:submit');
+      bench.pass(200);
+      expect(bench.holdNames()).to.include('-rest-429:submit');
+      const later = bench.place() ?? '';
+      bench.journal();
+      bench.pass(200);
+      expect(bench.submits()).to.include(later);
+    });
+
     for (const subject of ['cancel', 'open-orders'])
       it(`let submits come back slowly after a 429 to ${subject}`, () => {
         const bench = ready();

@@ -648,6 +648,15 @@ describe('an input that a worker crashes on', () => {
     release(world, 'invariant:poison:ledger');
     expect(kept(world)).to.deep.equal([inputs[1]]);
     expect(world.logged('quarantine-ended')).to.have.length(1);
+    // Market data is left out without a hold: the same key ends it all the same, once.
+    release(world, 'invariant:poison:market-data');
+    expect(kept(world)).to.deep.equal([]);
+    const again = world.ask({
+      type: 'safe-mode-off',
+      acknowledgement: 'I_UNDERSTAND',
+      key: 'invariant:poison:market-data',
+    });
+    expect(again).to.deep.include({ ok: false, message: 'there is no hold invariant:poison:market-data' });
   });
 
   it('is told from others: crashes on different inputs, or on none, quarantine nothing and use the budget up', () => {
