@@ -15,7 +15,7 @@ import {
   reachesBefore,
 } from '../domain/books-checkpoint.js';
 import type { Fill } from '../domain/order.js';
-import { type FillRow, fillFrom, SELECT_FILLS } from './rows.js';
+import { type FillRow, fillFrom, LedgerRowError, SELECT_FILLS } from './rows.js';
 
 /** Fills that stay out of a checkpoint at least, and new ones after which the next is written. */
 export interface CheckpointSizes {
@@ -69,7 +69,7 @@ export const bookCheckpoints = (
 ): BookCheckpoints => {
   let found: PlacedBooks | null | undefined;
   let inFile = true;
-  /** A late fill belongs before what is folded: only a start folds everything again. */
+  /** A late fill belongs before what is folded, or a fill cannot be read: only a start tries again. */
   let overtaken = false;
   let complaints: string[] = [];
 
@@ -108,17 +108,27 @@ export const bookCheckpoints = (
       .prepare('SELECT * FROM book_checkpoints ORDER BY through_seq DESC')
       .all() as CheckpointRow[];
     for (const row of rows) {
-      const complaint = complaintAbout(row);
-      if (complaint === null) {
-        const placed = { throughSeq: row.through_seq, books: decodeBooks(row.books) };
-        if (!reachesBefore(placed.books, fillsAfter(row.through_seq).fills)) return placed;
-      }
-      complaints.push(
-        `the checkpoint through fill ${row.through_seq} ${complaint ?? 'holds fills that were executed after one booked later'}`,
-      );
+      const books = booksOf(row);
+      if (typeof books !== 'string') return { throughSeq: row.through_seq, books };
+      complaints.push(`the checkpoint through fill ${row.through_seq} ${books}`);
     }
     inFile = false;
     return newestSeq() >= keep + every ? foldOn(null) : null;
+  };
+
+  /** The books of a checkpoint, or why it does not hold. */
+  const booksOf = (row: CheckpointRow): FoldedBooks | string => {
+    const complaint = complaintAbout(row);
+    if (complaint !== null) return complaint;
+    let books: FoldedBooks;
+    try {
+      books = decodeBooks(row.books);
+    } catch (error) {
+      return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    }
+    return reachesBefore(books, fillsAfter(row.through_seq).fills)
+      ? 'holds fills that were executed after one booked later'
+      : books;
   };
 
   const complaintAbout = (row: CheckpointRow): string | null => {
@@ -140,6 +150,18 @@ export const bookCheckpoints = (
     return found;
   };
 
+  const next = (soon: boolean): PlacedBooks | null => {
+    const base = newest();
+    if (base !== null && !inFile) return base;
+    const fresh = newestSeq() - (base?.throughSeq ?? 0) - keep;
+    if (fresh < (soon ? 1 : every)) return null;
+    const placed = foldOn(base);
+    overtaken = placed === null;
+    if (overtaken)
+      complaints.push('no checkpoint can follow the last one: a fill was booked that belongs before it');
+    return placed;
+  };
+
   return {
     get newest() {
       return newest();
@@ -151,15 +173,13 @@ export const bookCheckpoints = (
     },
     next(soon) {
       if (overtaken) return null;
-      const base = newest();
-      if (base !== null && !inFile) return base;
-      const fresh = newestSeq() - (base?.throughSeq ?? 0) - keep;
-      if (fresh < (soon ? 1 : every)) return null;
-      const placed = foldOn(base);
-      overtaken = placed === null;
-      if (overtaken)
-        complaints.push('no checkpoint can follow the last one: a fill was booked that belongs before it');
-      return placed;
+      try {
+        return next(soon);
+      } catch (error) {
+        // It will not be readable at the next tick either.
+        overtaken = error instanceof LedgerRowError;
+        throw error;
+      }
     },
     write(placed) {
       const row = {
@@ -170,6 +190,8 @@ export const bookCheckpoints = (
         opening_at_ms: openingAt(),
         books: encodeBooks(placed.books),
       };
+      // What stands beyond it was refused, and must not push a good one out.
+      connection().prepare('DELETE FROM book_checkpoints WHERE through_seq > ?').run(placed.throughSeq);
       connection()
         .prepare(
           `INSERT OR REPLACE INTO book_checkpoints

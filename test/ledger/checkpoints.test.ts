@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { copyFileSync } from 'node:fs';
 import SqliteDatabase from 'better-sqlite3';
 import { expect } from 'chai';
@@ -262,6 +263,44 @@ describe('checkpoints in the ledger', () => {
     expect(again.checkpointComplaints()[0]).to.contain('executed after one booked later');
     expect(again.keepBooks()).to.equal(31);
     same(again);
+    again.close();
+  });
+
+  it('that were refused do not push out the earlier one that takes their place', () => {
+    const ledger = filledUp(20);
+    expect(ledger.keepBooks()).to.equal(16);
+    ledger.append([intended(label(20)), nth(20)]);
+    expect(ledger.keepBooks(true)).to.equal(17);
+    ledger.append([intended(label(21)), nth(21, { executedAtMs: AT + 85 })]);
+    ledger.close();
+    const again = open();
+    expect(afterCheckpoint(again).checkpoint?.tradeIds).to.have.length(9);
+    expect(again.checkpointComplaints()).to.have.length(2);
+    expect(again.keepBooks()).to.equal(9);
+    again.close();
+    const third = open();
+    expect(afterCheckpoint(third).checkpoint?.tradeIds).to.have.length(9);
+    expect(third.checkpointComplaints()).to.deep.equal([]);
+    same(third);
+    third.close();
+  });
+
+  it('whose text says nothing to this program are left alone, however whole they are', () => {
+    const ledger = filledUp(20);
+    expect(ledger.keepBooks()).to.equal(16);
+    ledger.close();
+    const db = new SqliteDatabase(dir.file('a.sqlite'));
+    const row = db.prepare('SELECT * FROM book_checkpoints').get() as Record<string, string | number>;
+    const { through_seq, through_trade, format, instance, opening_at_ms } = row;
+    const checksum = createHash('sha256')
+      .update(JSON.stringify([through_seq, through_trade, format, instance, opening_at_ms]))
+      .update('{}')
+      .digest('hex');
+    db.prepare("UPDATE book_checkpoints SET books = '{}', checksum = ?").run(checksum);
+    db.close();
+    const again = open();
+    same(again);
+    expect(again.checkpointComplaints()[0]).to.contain('the checkpoint through fill 16 cannot be read: ');
     again.close();
   });
 
