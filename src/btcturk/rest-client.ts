@@ -59,8 +59,8 @@ export interface RestClientOptions {
   readonly concurrency?: Partial<Readonly<Record<'read' | 'submit' | 'cancel', number>>>;
   readonly onExchange?: (exchange: HttpExchange) => void;
   /**
-   * The pauses of the venue's endpoints, shared with its other clients. A read that a brain plans does not leave for
-   * a paused endpoint; for writes execution's budget sees to it.
+   * The pauses of the venue's endpoints, shared with its other clients. A read of a paused endpoint does not leave;
+   * for writes execution's budget sees to it.
    */
   readonly pauses?: PauseBoard;
   /** Told of every reply 429, with what was asked. */
@@ -106,6 +106,8 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
     submit: createLane(baseUrl, concurrency.submit, limits, now),
     cancel: createLane(baseUrl, concurrency.cancel, limits, now),
   };
+  /** The pauses of reads that no budget counts, monotonic ms: one worker makes them all. */
+  const ownPauses = new Map<BtcturkRead['type'], number>();
   let charts: HttpLane | null = null;
   const chartLane = (): HttpLane => {
     charts ??= createLane(graphUrl, 1, limits, now);
@@ -138,12 +140,12 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
   const read: RestClient['read'] = async call => {
     const startedMonoMs = now().monoMs;
     const bucket = bucketOf(call);
-    const pausedMs = (): number =>
-      bucket === null ? 0 : (options.pauses?.until(bucket) ?? 0) - now().monoMs;
+    const pausedUntil = (): number =>
+      (bucket === null ? ownPauses.get(call.type) : options.pauses?.until(bucket)) ?? 0;
     let waitsMs = 0;
     const guard = {
       beforeBytes: (): string | null => {
-        waitsMs = pausedMs();
+        waitsMs = pausedUntil() - now().monoMs;
         return waitsMs > 0 ? 'the venue wants this endpoint left alone' : null;
       },
     };
@@ -157,11 +159,10 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
       last = await send(request.host === 'graph' ? chartLane() : lanes.read, request, guard);
       replies.push(last.reply);
       if (last.reply.type !== 'response') break;
-      if (last.reply.status === 429 && bucket !== null)
-        options.pauses?.pause(
-          bucket,
-          last.received.monoMs + pauseMs(bucket, retryAfterMs(last.reply.headers, false)),
-        );
+      if (last.reply.status !== 429) continue;
+      const asked = retryAfterMs(last.reply.headers, false);
+      if (bucket === null) ownPauses.set(call.type, last.received.monoMs + asked);
+      else options.pauses?.pause(bucket, last.received.monoMs + pauseMs(bucket, asked));
     }
     const ended = now();
     if (waitsMs > 0 && replies.length === 1)

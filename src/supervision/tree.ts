@@ -116,7 +116,10 @@ export class WorkerTree {
     });
     seat.link = link;
     seat.incarnation = incarnation;
-    if (actor === 'paper-exchange') this.startsOnEmbedded.clear();
+    if (actor === 'paper-exchange') {
+      this.startsOnEmbedded.clear();
+      new Float64Array(this.pauses.embedded).fill(0);
+    }
     this.startsOnEmbedded.set(actor, (this.startsOnEmbedded.get(actor) ?? 0) + 1);
     if (this.control !== null) link.tell(this.control);
     this.connect(seat);

@@ -103,6 +103,20 @@ describe('rest client over a raw socket', () => {
     }
   });
 
+  it('leaves an endpoint alone that no budget counts, too, and asks the others', async () => {
+    const lines: string[] = [];
+    await start((request, socket) => {
+      lines.push(request.split('\r\n', 1)[0] ?? '');
+      socket.write(response(429, '{}', { 'retry-after': '90' }));
+    });
+    const book = { type: 'order-book', symbol: 'BTCTRY', depth: 5 } as const;
+    await client.read(book);
+    const again = await client.read(book);
+    expect(again.ok ? null : again.failure).to.include({ type: 'rate-limited', unsent: true });
+    await client.read({ type: 'public-trades', symbol: 'BTCTRY', count: 5 });
+    expect(lines).to.have.length(2);
+  });
+
   it('tells of a write that was answered with 429, too', async () => {
     const throttled: string[] = [];
     const pauses = openPauseBoard(undefined);
