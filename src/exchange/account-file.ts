@@ -10,16 +10,14 @@ import {
   ftruncateSync,
   openSync,
   readFileSync,
-  renameSync,
   statSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { formatDecimal, type Price, tryParseDecimal } from '../domain/money.js';
 import { makeFolder } from '../runtime/folders.js';
-import { replaceFile } from '../runtime/latch-file.js';
+import { replaceFile } from '../runtime/replace-file.js';
 import { AccountError, type AccountEvent, shorten } from './accounts.js';
 
 /** A file that cannot be used; the message says which, where and why. */
@@ -159,12 +157,6 @@ const readIfThere = (path: string): string => {
   } catch (error) {
     throw new AccountFileError(`the paper account ${path} cannot be used: ${messageOf(error)}`);
   }
-};
-
-/** Writes a text whole or not at all; readable by its owner only. */
-export const writeWhole = (path: string, text: string): void => {
-  writeFileSync(`${path}.new`, text, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
 };
 
 const decimal = z.string().transform((text, context) => {

@@ -242,7 +242,8 @@ const readLine = (text: string, line: number): RecordedEntry | undefined => {
 };
 
 /**
- * The bytes of a recording's files, in pieces of whole lines as they are read; the last line may lack its line feed.
+ * The bytes of a recording's files without their byte order marks, in pieces of whole lines as they are read; the last
+ * line may lack its line feed.
  * @throws RecordingError, or what reading and unpacking throw
  */
 export async function* bytesOfRecording(path: string): AsyncGenerator<Buffer> {
@@ -260,6 +261,7 @@ async function* linesOf(path: string): AsyncGenerator<string> {
 
 const LINE_FEED = 10;
 const PIECE_BYTES = 256 * 1_024;
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
 async function* wholeLinesOf(path: string): AsyncGenerator<Buffer> {
   const zipped = await startsWithGzip(path);
@@ -268,9 +270,12 @@ async function* wholeLinesOf(path: string): AsyncGenerator<Buffer> {
   file.once('error', error => source.destroy(error));
   let rest: Buffer[] = [];
   let restBytes = 0;
+  let begun = false;
   try {
     for await (const chunk of source) {
-      const bytes = chunk as Buffer;
+      const marked = !begun && (chunk as Buffer).indexOf(BYTE_ORDER_MARK) === 0;
+      const bytes = (chunk as Buffer).subarray(marked ? BYTE_ORDER_MARK.length : 0);
+      begun = true;
       const end = bytes.lastIndexOf(LINE_FEED) + 1;
       if (end > 0) {
         yield restBytes === 0 ? bytes.subarray(0, end) : Buffer.concat([...rest, bytes.subarray(0, end)]);

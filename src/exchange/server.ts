@@ -5,7 +5,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Amount, Price } from '../domain/money.js';
 import { monoMs, now } from '../runtime/clock.js';
-import { type AccountFile, openAccountFile, writeWhole } from './account-file.js';
+import { replaceFile } from '../runtime/replace-file.js';
+import { type AccountFile, openAccountFile } from './account-file.js';
 import type { Account, AccountEvent } from './accounts.js';
 import { statementOf } from './admin.js';
 import { type MirrorSource, startMirror } from './mirror.js';
@@ -156,7 +157,7 @@ const serve = async (
   const statement = (): string => `${toJson(statementOf(account()))}\n`;
 
   const writeStatement = (): void => {
-    if (options.statementPath !== undefined && contacted) writeWhole(options.statementPath, statement());
+    if (options.statementPath !== undefined && contacted) replaceFile(options.statementPath, statement());
   };
 
   const finished =

@@ -1,7 +1,7 @@
 /** What an exchange is started with, and which markets that gives. */
 import type { Amount } from '../domain/money.js';
 import type { LogLevel } from '../domain/step.js';
-import type { AccountEvent } from './accounts.js';
+import type { AccountEvent, CarriedOrder } from './accounts.js';
 import type { FaultSpec } from './faults.js';
 import { CATALOGUE, type Listing, listingForMarket } from './instruments.js';
 import type { MarketSource, VenueLatency } from './venue-state.js';
@@ -55,6 +55,12 @@ export interface Followed {
   readonly listings: readonly Listing[];
 }
 
+/** The orders that an event brings into an account. */
+const ordersIn = (event: AccountEvent): readonly Pick<CarriedOrder, 'symbol' | 'price' | 'quantity'>[] => {
+  if (event.type === 'order-accepted') return [event.order];
+  return event.type === 'carried-over' ? event.orders : [];
+};
+
 /** The catalogue, corrected and extended by the market that is followed and by symbols an old account still holds. */
 export const listingsFor = (
   options: ExchangeOptions,
@@ -67,9 +73,8 @@ export const listingsFor = (
   );
   for (const listing of recording?.listings ?? mirror?.listings ?? []) listings.set(listing.symbol, listing);
   for (const events of restored.values())
-    for (const event of events) {
-      if (event.type !== 'order-accepted' || listings.has(event.order.symbol)) continue;
-      const { symbol, price, quantity } = event.order;
+    for (const { symbol, price, quantity } of events.flatMap(ordersIn)) {
+      if (listings.has(symbol)) continue;
       const listing = listingForMarket(symbol, [price], [quantity]);
       if (listing !== undefined) listings.set(symbol, listing);
     }

@@ -1,24 +1,12 @@
 /**
  * The holds that survive a restart, beside the ledger: the ledger may be down or its disk full when a latch falls.
- * Written whole, to a temporary name and renamed, and synced, before the writer goes on.
+ * Written whole, and on disk before the writer goes on.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { HOLD_CAUSES, type Hold, type HoldCause, holdKey } from '../domain/safety.js';
+import { replaceFile } from './replace-file.js';
 
 export const latchPath = (stateDbPath: string): string => `${stateDbPath}.latch`;
-
-/** Writes a file whole, under its owner's eyes alone, and has it on disk before it goes on. @throws when the disk refuses. */
-export const replaceFile = (path: string, text: string): void => {
-  const temporary = `${path}.new`;
-  const file = openSync(temporary, 'w', 0o600);
-  try {
-    writeFileSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(temporary, path);
-};
 
 /** Replaces the file; no holds means no file. @throws when the disk refuses. */
 export const writeLatch = (path: string, holds: readonly Hold[]): void => {

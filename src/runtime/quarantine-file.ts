@@ -5,7 +5,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { ACTOR_NAMES } from '../domain/step.js';
 import type { QuarantinedInput } from '../domain/supervisor.js';
-import { replaceFile } from './latch-file.js';
+import { replaceFile } from './replace-file.js';
 import { parseJsonObject } from './setting-kinds.js';
 
 export const quarantinePath = (stateDbPath: string): string => `${stateDbPath}.quarantine`;

@@ -1,7 +1,8 @@
 /** Where the evidence of a healthy dry run is kept: beside the ledger, so that a live ledger in the same folder finds it. */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { DrillRecord, ReadinessRecord } from '../domain/readiness.js';
+import { replaceFile } from './replace-file.js';
 import { parseJsonObject } from './setting-kinds.js';
 
 export const readinessPath = (stateDbPath: string): string => join(dirname(stateDbPath), 'readiness.json');
@@ -10,8 +11,7 @@ export const drillPath = (stateDbPath: string): string => join(dirname(stateDbPa
 
 /** @throws when the disk refuses. */
 export const writeReadiness = (path: string, record: ReadinessRecord | DrillRecord): void => {
-  writeFileSync(`${path}.new`, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  replaceFile(path, `${JSON.stringify(record, null, 2)}\n`);
 };
 
 /** The object a file holds; null when it holds anything else. */

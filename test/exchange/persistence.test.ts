@@ -22,6 +22,7 @@ import { AccountFileError, openAccountFile } from '#src/exchange/account-file.js
 import { type AccountEvent, shorten } from '#src/exchange/accounts.js';
 import { statementOf } from '#src/exchange/admin.js';
 import { startExchange } from '#src/exchange/server.js';
+import { type ExchangeOptions, listingsFor } from '#src/exchange/setup.js';
 import { toJson } from '#src/exchange/wire.js';
 import { runs } from '../runs.js';
 import { request } from './client.js';
@@ -82,6 +83,17 @@ describe('a paper account that has grown long', () => {
     if (carried?.type !== 'carried-over') throw new Error('nothing was carried over');
     // The one that is open, and the newest, which holds its ids.
     expect(carried.orders.length).to.equal(2);
+  });
+
+  it('still lists the pairs it holds orders of, whatever market is followed now', () => {
+    const events = eventsOf(traded()).map(event =>
+      event.type === 'order-accepted' ? { ...event, order: { ...event.order, symbol: 'ABCTRY' } } : event,
+    );
+    const options = { symbols: [] } as unknown as ExchangeOptions;
+    for (const each of [events, shorten(events)]) {
+      const listings = listingsFor(options, null, null, new Map([[KEY, each]]));
+      expect(listings.map(({ symbol }) => symbol)).to.include('ABCTRY');
+    }
   });
 
   it('gives no id twice, also when everything of late was let go', () => {
