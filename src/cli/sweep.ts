@@ -163,7 +163,11 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
     bar?.stop();
     store.close();
   }
-  const best = outcome.trials[0];
+  // A set that the strategy refuses was never tried.
+  const tried = outcome.trials.filter(
+    ({ candidate }) => checkParameters(definition, { ...config, ...candidate }).ok,
+  );
+  const best = tried[0];
   const report =
     best === undefined || !outcome.finished
       ? null
@@ -179,9 +183,9 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
           }),
           {
             seed,
-            trials: outcome.trials.length,
+            trials: tried.length,
             trialVariance: varianceOf(
-              outcome.trials.flatMap(({ results }) =>
+              tried.flatMap(({ results }) =>
                 results.every(({ sharpe }) => sharpe !== null)
                   ? [results.reduce((sum, { sharpe }) => sum + (sharpe ?? 0), 0) / results.length]
                   : [],
@@ -212,13 +216,14 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
   return outcome.finished ? 0 : 1;
 };
 
-/** Refuses parameters that are wrong whatever is swept: as they are given, and with the first set of a grid. */
+/** Refuses parameters that are wrong whatever is swept: as they are given, and with every set of a grid. */
 const mustAllowSome = (
   definition: StrategyDefinition,
   config: Readonly<Record<string, unknown>>,
   axes: readonly Axis[],
 ): void => {
-  if (!checkParameters(definition, config).ok) studyParameters(definition, { ...config, ...gridOf(axes)[0] });
+  const sets = [{}, ...gridOf(axes)].map(set => ({ ...config, ...set }));
+  if (!sets.some(set => checkParameters(definition, set).ok)) studyParameters(definition, sets[1] ?? config);
 };
 
 /** The market as a file that threads read: candles as they are, a recording in binary form. */

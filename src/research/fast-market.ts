@@ -320,7 +320,7 @@ export const createFastMarket = <Ref>(
         least = 0;
         most = Math.max(most, across);
       }
-      if (least > most && !whole) continue;
+      if (least > most) continue;
       if (whole) {
         const named = new Set<number>();
         for (let at = begin; at < end; at += 2) named.add(numbers[at] ?? 0);
@@ -353,7 +353,7 @@ export const createFastMarket = <Ref>(
     return best;
   };
 
-  /** Takes what is displayed at the limit or better. @returns what found no counterpart */
+  /** Takes what is displayed at the limit or better. */
   const take = (order: FastOrder<Ref>): void => {
     const side = opposite(order.side);
     const levels = side === 'buy' ? book.bids : book.asks;

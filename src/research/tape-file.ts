@@ -46,22 +46,27 @@ export const readTape = async (path: string): Promise<MarketTape> => {
 };
 
 const LINE_FEED = 10;
-const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
 const tapeOfLines = async (path: string, listings: readonly Listing[]): Promise<MarketTape> => {
   const builder = createTapeBuilder(listings);
   let line = 0;
-  for await (const bytes of bytesOfRecording(path))
-    for (let from = line === 0 && bytes.indexOf(BYTE_ORDER_MARK) === 0 ? 3 : 0; from < bytes.length; ) {
-      const feed = bytes.indexOf(LINE_FEED, from);
-      const to = feed === -1 ? bytes.length : feed;
-      line += 1;
-      if (!builder.line(bytes, from, to)) {
-        const problem = takeLine(bytes.toString('utf8', from, to), builder);
-        if (problem !== null) throw new RecordingError(`recording ${path}: ${problem} (line ${line})`);
+  try {
+    for await (const bytes of bytesOfRecording(path))
+      for (let from = 0; from < bytes.length; ) {
+        const feed = bytes.indexOf(LINE_FEED, from);
+        const to = feed === -1 ? bytes.length : feed;
+        line += 1;
+        if (!builder.line(bytes, from, to)) {
+          const problem = takeLine(bytes.toString('utf8', from, to), builder);
+          if (problem !== null) throw new RecordingError(`recording ${path}: ${problem} (line ${line})`);
+        }
+        from = to + 1;
       }
-      from = to + 1;
-    }
+  } catch (error) {
+    if (error instanceof RecordingError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new RecordingError(`recording ${path} is cut off or damaged after line ${line}: ${why}`);
+  }
   return builder.finish();
 };
 

@@ -103,6 +103,20 @@ describe('backtest and sweep on the command line', function () {
     expect(best.run.parameters).to.include({ fast: 5 });
   });
 
+  it('sweep what one set allows, wherever in the grid it stands, and take none for the best that was refused', async () => {
+    const swept = await run([
+      'sweep',
+      ...onCandles(
+        ...['--sweep', 'slow=2,9', '--sweep', 'fast=300,5', '--threads', '1', '--score', 'sharpe'],
+        ...['--db', join(folder, 'some.sqlite')],
+      ),
+    ]);
+    expect(swept.err).to.equal('');
+    const { best, trials } = swept.json<{ best: Report; trials: unknown[] }>();
+    expect(trials).to.have.length(4);
+    expect(best.run.parameters).to.include({ fast: 5, slow: 9 });
+  });
+
   const broken = (): string => {
     const path = join(folder, 'broken.json');
     writeFileSync(path, '[[1');

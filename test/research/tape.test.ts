@@ -1,18 +1,22 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { parseDecimal } from '#src/domain/money.js';
 import { listingForMarket } from '#src/exchange/instruments.js';
 import { RecordingError } from '#src/exchange/recording.js';
 import { createTapeBuilder, type MarketTape } from '#src/research/tape.js';
-import { isTapeFile, readTapeFile, writeTapeFile } from '#src/research/tape-file.js';
+import { isTapeFile, readTape, readTapeFile, writeTapeFile } from '#src/research/tape-file.js';
+import { recordingLines } from '../support/generated-recording.js';
 
 const LISTING = (() => {
   const found = listingForMarket('BTCUSDT', [parseDecimal('0.01')], [parseDecimal('0.00000001')]);
   if (found === undefined) throw new Error('no listing');
   return found;
 })();
+
+const LINES = recordingLines({ seed: 5, seconds: 3, symbol: 'BTCUSDT', midCents: 6_000_000 });
 
 /** A book and a trade of so much. */
 const tapeOf = (amount: string): MarketTape => {
@@ -55,6 +59,33 @@ describe('the binary form of a tape', () => {
     writeFileSync(path, older);
     expect(isTapeFile(path)).to.equal(true);
     expect(() => readTapeFile(path)).to.throw(RecordingError, 'make it again from its recording');
+  });
+
+  it('is made of a recording whose parts begin with byte order marks', async () => {
+    const parts = join(folder, 'parts');
+    mkdirSync(parts);
+    const files = ['1.jsonl', '2.jsonl'].map(file => ({ file }));
+    const manifest = {
+      format: 'btcbot-recording',
+      symbols: [],
+      parts: files,
+      exchangeinfo: { data: { symbols: [] } },
+    };
+    writeFileSync(join(parts, 'manifest.json'), JSON.stringify(manifest));
+    const [head, ...rest] = LINES;
+    writeFileSync(join(parts, '1.jsonl'), `\ufeff${head}\n`);
+    writeFileSync(join(parts, '2.jsonl'), `\ufeff${rest.join('\n')}\n`);
+    const whole = join(folder, 'whole.jsonl');
+    writeFileSync(whole, `${LINES.join('\n')}\n`);
+    expect(await readTape(parts)).to.deep.equal(await readTape(whole));
+  });
+
+  it('is not made of a recording that was cut off, which is told by its line', async () => {
+    const cut = join(folder, 'cut.jsonl.gz');
+    writeFileSync(cut, gzipSync(`${LINES.join('\n')}\n`.repeat(40)).subarray(0, -200));
+    const error = await readTape(cut).catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(RecordingError);
+    expect((error as Error).message).to.match(/is cut off or damaged after line \d+: /);
   });
 
   it('that is cut short is refused', () => {
