@@ -8,10 +8,11 @@ import type { LedgerSnapshot } from '#src/domain/ledger-records.js';
 import { formatDecimal } from '#src/domain/money.js';
 import type { Fill } from '#src/domain/order.js';
 import { initialReconciliation } from '#src/domain/reconciliation.js';
-import type { ReconciliationConfig, ReconciliationState } from '#src/domain/reconciliation-state.js';
+import type { ReconciliationState } from '#src/domain/reconciliation-state.js';
 import { initialPortfolio } from '#src/domain/strategy-portfolio.js';
 import { expectedTotals } from '#src/domain/three-way-proof.js';
 import { type Ledger, openLedger } from '#src/ledger/store.js';
+import { CONFIG } from '../domain/reconciliation/bench.js';
 import { AT, fill, filled, intended, scratch } from './fixtures.js';
 
 const runs = Number(process.env.BTCBOT_RUNS ?? 15);
@@ -31,23 +32,6 @@ const nth = (n: number, changes: Partial<Fill> = {}): ReturnType<typeof filled> 
 
 const opened = (ledger: Ledger): void => {
   ledger.append([{ type: 'balances', atMs: AT - 1, opening: true, balances: [] }]);
-};
-
-const CONFIG: ReconciliationConfig = {
-  incarnation: 1,
-  seed: 1,
-  symbols: ['BTCTRY'],
-  signed: true,
-  coldBudget: false,
-  reads: { baseDelayMs: 400, maxDelayMs: 4_000, maxRetries: 4 },
-  reconcileIntervalMs: 15_000,
-  reconcileMaxLagMs: 60_000,
-  absenceWindowMs: 10_000,
-  openingQuietMs: 300,
-  graceMs: 60_000,
-  balanceLagMs: 30_000,
-  feedMaxDownMs: 30_000,
-  markIntervalMs: 2_000,
 };
 
 const sorted = (entries: Iterable<readonly [string, unknown]>): unknown =>
