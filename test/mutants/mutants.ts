@@ -300,8 +300,8 @@ export const MUTANTS: readonly Mutant[] = [
     'after a 429 the next request leaves when it wants',
     edit(
       'domain/request-budget.ts',
-      '  bucket.pausedUntil = Math.max(bucket.pausedUntil, nowMonoMs + pauseMs(name, retryAfterMs));',
-      '  bucket.pausedUntil = nowMonoMs;',
+      '  pauseUntil(budget, name, nowMonoMs + pauseMs(name, retryAfterMs));',
+      '  pauseUntil(budget, name, nowMonoMs);',
     ),
   ),
   mutant(
