@@ -7,7 +7,7 @@ import { makeReport } from '../research/report.js';
 import { reportHtml } from '../research/report-html.js';
 import { reportText } from '../research/report-text.js';
 import type { RunResult } from '../research/run-result.js';
-import { studyParameters, writeLedger } from '../research/study.js';
+import { soleMember, studyParameters, writeLedger } from '../research/study.js';
 import { marketUntil, runStudy } from '../research/study-market.js';
 import { tapeUntil } from '../research/tape.js';
 import { writeTapeFile } from '../research/tape-file.js';
@@ -113,8 +113,7 @@ const stageFor = async (values: Values, io: VerbIo, fills: FillModel | 'all'): P
   const config = configFrom(textOption(values, 'strategy-config') ?? io.env.STRATEGY_CONFIG);
   const settings = settingsFor(definition, config, market, configInputs(values, io));
   const study = {
-    definition,
-    parameters: studyParameters(definition, config),
+    members: [soleMember(definition, studyParameters(definition, config), settings.symbols)],
     settings,
     opening: settings.paper.balances,
     feeLevel: feeLevelFrom(values),

@@ -9,7 +9,7 @@ import { FILL_MODELS } from '../research/fast-market.js';
 import { makeReport, varianceOf } from '../research/report.js';
 import { reportText } from '../research/report-text.js';
 import { type Axis, gridOf, readAxis } from '../research/search.js';
-import { studyParameters } from '../research/study.js';
+import { soleMember, studyParameters } from '../research/study.js';
 import { runStudy, type StudyMarket, spanOf } from '../research/study-market.js';
 import { METHODS, runSweep, type SweepOutcome, segmentsOf } from '../research/sweep.js';
 import { openSweepStore } from '../research/sweep-store.js';
@@ -173,8 +173,13 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
       ? null
       : makeReport(
           runStudy(market, {
-            definition,
-            parameters: studyParameters(definition, { ...config, ...best.candidate }),
+            members: [
+              soleMember(
+                definition,
+                studyParameters(definition, { ...config, ...best.candidate }),
+                settings.symbols,
+              ),
+            ],
             settings,
             opening: settings.paper.balances,
             fillModel,

@@ -16,7 +16,7 @@ import type { CandleTape } from './candles.js';
 import { createDesk, type DeskVenue } from './desk.js';
 import type { RunOptions } from './fast-run.js';
 import { DEFAULT_RUN_LATENCY } from './latency.js';
-import type { ResultFill, RunResult } from './run-result.js';
+import { type ResultFill, type RunResult, runStrategyOf } from './run-result.js';
 import { instrumentOf } from './tape.js';
 import { createVenueAccount, type VenueOrder } from './venue-account.js';
 
@@ -34,7 +34,7 @@ const INSTANCE = 'backtest';
 /** Shown on each side: more than anybody's order. */
 const SHOWN_LOTS = 2 ** 50;
 
-/** Runs a strategy over candles. @throws Error when the strategy cannot be created */
+/** Runs strategies over candles. @throws Error when the only one cannot be created */
 export const runCandles = (options: CandleRunOptions): RunResult => {
   const { candles, feeLevel, fillModel } = options;
   const instrument = instrumentOf(candles.listing);
@@ -103,8 +103,7 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
     mark: () => BigInt(lastTicks) * tick,
   };
   const desk = createDesk({
-    definition: options.definition,
-    parameters: options.parameters,
+    members: options.members,
     settings: options.settings,
     instruments: [instrument],
     opening: options.opening,
@@ -192,7 +191,9 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
   };
 
   const wanted = new Set(
-    needsOf(options.definition, options.parameters).candles.map(({ interval }) => interval),
+    options.members.flatMap(({ definition, parameters }) =>
+      needsOf(definition, parameters).candles.map(({ interval }) => interval),
+    ),
   );
   const series = [...wanted].map(interval => createSeries(candles, interval, symbol, tick, lot));
   const scale = 10 ** instrument.priceScale;
@@ -220,8 +221,7 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
   return {
     engine: 'candles',
     fillModel,
-    strategy: options.definition.name,
-    parameters: options.parameters,
+    strategies: options.members.map(runStrategyOf),
     instruments: [instrument],
     feeLevel,
     fromMs: firstAtMs,

@@ -1,6 +1,7 @@
 /**
- * The bot's trading brains around one strategy, driven by function calls under a time that its caller sets: the strategy
- * host, execution with its risk gate, order machine and request budget, and accounting are the ones of the live bot.
+ * The bot's trading brains around its strategies, driven by function calls under a time that its caller sets: the hosts of
+ * the strategies, execution with its risk gate, order machine and request budget, and accounting are the ones of the live
+ * bot.
  * What stands in for the rest of the process: the ledger is a list of records, the account is what the fills make of
  * it, and the supervisor is a set of holds. Nothing fails here; the simulator is there for that.
  */
@@ -32,16 +33,13 @@ import type { MarketEvent } from '../domain/market-events.js';
 import { type Amount, max, multiply, type Price, ratio, toNumber } from '../domain/money.js';
 import type { ClientOrderId, Fill } from '../domain/order.js';
 import type { Now } from '../domain/step.js';
-import type { ParameterValues, StrategyDefinition } from '../domain/strategy.js';
 import { needsOf } from '../domain/strategy-definition.js';
 import {
   DEFAULT_INTENT_VALIDITY_MS,
-  initialStrategyHost,
   type StrategyHostEffect,
   type StrategyHostInput,
-  type StrategyHostState,
-  stepStrategyHost,
 } from '../domain/strategy-host.js';
+import { initialPortfolio, type PortfolioMember, stepPortfolio } from '../domain/strategy-portfolio.js';
 import { tradingControl } from '../domain/trading-state.js';
 import { tradingDayStart } from '../domain/valuation.js';
 import type { Balance, CancelOutcome, OrderReport, SubmitOutcome, VenueWrite } from '../domain/venue-port.js';
@@ -49,6 +47,7 @@ import { emptySchedule, nextDueMs, schedule, takeDue } from '../exchange/schedul
 import { TICK_MS } from '../runtime/limits.js';
 import type { Settings } from '../runtime/settings.js';
 import type { RunLatency } from './latency.js';
+import { strategyStop } from './run-result.js';
 
 /** What stands behind the desk: a market with our orders in it. Called when a write has arrived there. */
 export interface DeskVenue {
@@ -63,8 +62,8 @@ export interface DeskVenue {
 }
 
 export interface DeskOptions {
-  readonly definition: StrategyDefinition;
-  readonly parameters: ParameterValues;
+  /** In the order in which each event reaches them. */
+  readonly members: readonly PortfolioMember[];
   readonly settings: Settings;
   readonly instruments: readonly Instrument[];
   readonly opening: ReadonlyMap<string, Amount>;
@@ -200,10 +199,8 @@ export const createDesk = (options: DeskOptions): Desk => {
     { openOrders: [], fills: [], cancelWishes: [], recentOrders: [] },
     now,
   );
-  let host: StrategyHostState = initialStrategyHost({
-    definition: options.definition,
-    parameters: options.parameters,
-    symbols: settings.symbols,
+  const portfolio = initialPortfolio({
+    members: options.members,
     incarnation: 1,
     startedAt: {
       monoMs: firstMs + latency.strategyStartMs,
@@ -213,17 +210,26 @@ export const createDesk = (options: DeskOptions): Desk => {
     maxOpenOrders: settings.risk.maxOpenOrders,
     maxOpenOrdersPerSymbol: settings.risk.maxOpenOrdersPerSymbol,
     feesOf: options.feesOf,
-    restored: { saved: null, openOrders: [] },
+    restored: { strategyStates: new Map(), openOrders: [], fills: [] },
   });
+  const { hosts } = portfolio;
+  const [first] = hosts;
+  // Where it is the only one, there is nothing to run.
+  if (hosts.length === 1 && first !== undefined && first.stopped !== null) throw new Error(first.stopped);
 
   // Nobody asks a run for its status; over candles state is saved after fills and at the end.
-  host.nextStatusMonoMs = Number.POSITIVE_INFINITY;
   execution.statusAt = Number.POSITIVE_INFINITY;
-  if (!options.closesCandles) host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
-  const needs = needsOf(options.definition, options.parameters);
-  const ticksAlways = options.closesCandles && needs.candles.length > 0;
+  for (const host of hosts) {
+    host.nextStatusMonoMs = Number.POSITIVE_INFINITY;
+    if (!options.closesCandles) host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
+  }
+  const wantsCandles = hosts.some(
+    ({ stopped, config }) =>
+      stopped === null && needsOf(config.definition, config.parameters).candles.length > 0,
+  );
+  const ticksAlways = options.closesCandles && wantsCandles;
   const wantsTrades =
-    options.closesCandles && (host.strategy.onTrade !== undefined || needs.candles.length > 0);
+    options.closesCandles && (wantsCandles || hosts.some(({ strategy }) => strategy.onTrade !== undefined));
 
   const append = (request: AppendRequest, answer: boolean): void => {
     for (const record of request.records) records.push(record);
@@ -246,17 +252,15 @@ export const createDesk = (options: DeskOptions): Desk => {
   const tellControl = (): void => {
     epoch += 1;
     const state = control();
-    toHost({ type: 'control', control: state });
+    toHosts({ type: 'control', control: state });
     toExecution({ type: 'control', control: state });
   };
 
-  const toHost = (input: StrategyHostInput): void => {
-    const stepped = stepStrategyHost(host, input, now);
-    host = stepped.state;
-    for (const effect of stepped.effects) performHost(effect);
+  const toHosts = (input: StrategyHostInput): void => {
+    for (const effect of stepPortfolio(portfolio, input, now).effects) performOfHosts(effect);
     planTick();
   };
-  const performHost = (effect: StrategyHostEffect): void => {
+  const performOfHosts = (effect: StrategyHostEffect): void => {
     if (effect.type === 'tell') {
       if (effect.to !== 'execution') return;
       const { message } = effect;
@@ -266,7 +270,7 @@ export const createDesk = (options: DeskOptions): Desk => {
       });
     } else if (effect.type === 'append') append(effect.request, false);
     else if (effect.type === 'log' && effect.event === 'strategy-stopped')
-      stops.push(`strategy stopped: ${String(effect.fields.reason)}`);
+      stops.push(strategyStop(effect.fields, hosts.length));
   };
 
   const pending: ExecutionEffect[] = [];
@@ -291,7 +295,7 @@ export const createDesk = (options: DeskOptions): Desk => {
       case 'tell':
         if (effect.to === 'strategy') {
           const { message } = effect;
-          later(latency.hopMs, () => toHost(message));
+          later(latency.hopMs, () => toHosts(message));
         } else if (effect.message.type === 'evidence-wanted') {
           const { clientOrderId } = effect.message;
           later(latency.hopMs, () => prove(clientOrderId));
@@ -412,7 +416,7 @@ export const createDesk = (options: DeskOptions): Desk => {
       drawdownPct: base <= 0n ? null : toNumber(ratio((peakProfit - profit) * 100n, base, 'up')),
     };
     fromReconciliation(message);
-    toHost(message);
+    toHosts(message);
   };
 
   /** When the brains want a tick: on the grid of 50 ms, and only where something depends on it. */
@@ -426,18 +430,22 @@ export const createDesk = (options: DeskOptions): Desk => {
     if (execution.queue.length > 0) return nowMs;
     for (const { cancelWish, cancel, record } of execution.open.values())
       if (cancelWish !== null && cancel === 'idle' && record.ended === null) return nowMs;
-    const isIdle = host.orders.size === 0 && execution.open.size === 0;
+    let hostsWanted = Number.POSITIVE_INFINITY;
+    let isIdle = execution.open.size === 0;
+    for (const host of hosts) {
+      if (host.orders.size > 0) isIdle = false;
+      hostsWanted = Math.min(hostsWanted, host.nextTimerMonoMs);
+      if (host.strategy.save !== undefined) hostsWanted = Math.min(hostsWanted, host.nextSaveMonoMs);
+    }
     // Between two candles nothing changes: timers go off for a while after a close, and only while orders are open.
     if (!options.closesCandles && (isIdle || nowMs >= restFromMs)) return Number.POSITIVE_INFINITY;
     // Candles are closed by the clock as well as by trades.
     if (ticksAlways) return nowMs;
-    let wanted = host.nextTimerMonoMs;
-    if (host.strategy.save !== undefined) wanted = Math.min(wanted, host.nextSaveMonoMs);
-    return isIdle ? wanted : Math.min(wanted, nowMs + SLOW_TICK_MS);
+    return isIdle ? hostsWanted : Math.min(hostsWanted, nowMs + SLOW_TICK_MS);
   };
   const tick = (): void => {
     tickMs = Number.POSITIVE_INFINITY;
-    toHost({ type: 'tick' });
+    toHosts({ type: 'tick' });
     if (execution.open.size > 0 || execution.queue.length > 0) toExecution({ type: 'tick' });
     planTick();
   };
@@ -493,7 +501,7 @@ export const createDesk = (options: DeskOptions): Desk => {
     const listed: MarketEvent = { type: 'instruments-listed', id, cause: id, instruments };
     const state = control();
     toExecution({ type: 'control', control: state });
-    toHost({ type: 'control', control: state });
+    toHosts({ type: 'control', control: state });
     toExecution({ type: 'message', from: 'market-data', message: listed });
     const proof = nextEventId();
     fromReconciliation({
@@ -505,7 +513,7 @@ export const createDesk = (options: DeskOptions): Desk => {
       completedMonoMs: now.monoMs,
     });
     tellAccount();
-    toHost(listed);
+    toHosts(listed);
   };
   begin();
 
@@ -524,10 +532,10 @@ export const createDesk = (options: DeskOptions): Desk => {
     later,
     market: event => {
       toExecution({ type: 'message', from: 'market-data', message: event });
-      toHost(event as StrategyHostInput);
+      toHosts(event as StrategyHostInput);
       keepAccountFresh();
     },
-    marketForStrategy: event => toHost(event as StrategyHostInput),
+    marketForStrategy: event => toHosts(event as StrategyHostInput),
     book: fill => {
       const pair = bySymbol.get(fill.symbol);
       if (pair === undefined || bookFill(accounting, fill, pair) !== 'booked') return;
@@ -543,13 +551,14 @@ export const createDesk = (options: DeskOptions): Desk => {
     prove,
     afterCandle: () => {
       restFromMs = nowMs + AFTER_CANDLE_MS;
-      if (host.strategy.onTimer !== undefined || host.orders.size > 0) toHost({ type: 'tick' });
-      host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
+      if (hosts.some(({ strategy, orders }) => strategy.onTimer !== undefined || orders.size > 0))
+        toHosts({ type: 'tick' });
+      for (const host of hosts) host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
     },
     stop: () => {
       if (stopping) return;
       stopping = true;
-      toHost({ type: 'stopping' });
+      toHosts({ type: 'stopping' });
       advance(nowMs + STOP_MS);
       toExecution({ type: 'drain' });
       advance(nowMs + STOP_MS);

@@ -12,7 +12,14 @@ import type { WorldRecording } from '../simulation/world.js';
 import { createWorld } from '../simulation/world.js';
 import { createFastMarket } from './fast-market.js';
 import type { RunOptions } from './fast-run.js';
-import { createPriceSampler, type PriceSeries, type ResultFill, type RunResult } from './run-result.js';
+import {
+  createPriceSampler,
+  type PriceSeries,
+  type ResultFill,
+  type RunResult,
+  runStrategyOf,
+  strategyStop,
+} from './run-result.js';
 import { instrumentOf, type MarketTape, TAPE_KINDS } from './tape.js';
 
 export interface ExactRunOptions extends Omit<RunOptions, 'fillModel' | 'tryRates'> {
@@ -41,10 +48,13 @@ export const runExact = (options: ExactRunOptions): ExactRun => {
   const records: LedgerRecord[] = [];
   const stops: string[] = [];
   const rates = new Map<string, Amount>();
+  const [first] = options.members;
+  if (first === undefined) throw new Error('there is no strategy to run');
   const world = createWorld({
     seed: options.seed,
     symbols: settings.symbols,
-    strategy: options.definition,
+    strategy: first.definition,
+    members: options.members,
     settings,
     recording,
     feeLevel: options.feeLevel,
@@ -59,7 +69,7 @@ export const runExact = (options: ExactRunOptions): ExactRun => {
             rates.set(asset, rate);
       },
       onLog: (_actor, _level, event, fields) => {
-        if (event === 'strategy-stopped') stops.push(`strategy stopped: ${String(fields.reason)}`);
+        if (event === 'strategy-stopped') stops.push(strategyStop(fields, options.members.length));
         if (event === 'hold-placed' && fields.cause !== 'starting')
           stops.push(`hold ${String(fields.key)}: ${String(fields.detail)}`);
       },
@@ -82,8 +92,7 @@ export const runExact = (options: ExactRunOptions): ExactRun => {
     result: {
       engine: 'exact',
       fillModel: 'queue',
-      strategy: options.definition.name,
-      parameters: options.parameters,
+      strategies: options.members.map(runStrategyOf),
       instruments: tape.listings.map(instrumentOf),
       feeLevel: options.feeLevel,
       fromMs: tape.atMs[0] ?? 0,

@@ -6,20 +6,20 @@ import { type Instrument, lotSize, tickSize, toTicks } from '../domain/instrumen
 import type { Amount, Price } from '../domain/money.js';
 import type { ClientOrderId } from '../domain/order.js';
 import { bestAskTicks, bestBidTicks, isTwoSided } from '../domain/order-book.js';
-import type { ParameterValues, StrategyDefinition } from '../domain/strategy.js';
+import type { PortfolioMember } from '../domain/strategy-portfolio.js';
 import { ratesOf } from '../exchange/fees.js';
 import type { Settings } from '../runtime/settings.js';
 import { createDesk, type DeskVenue } from './desk.js';
 import { createFastMarket, type FastMarket, type FastOrder, type FillModel } from './fast-market.js';
 import { DEFAULT_RUN_LATENCY, type RunLatency } from './latency.js';
-import { createPriceSampler, type ResultFill, type RunResult } from './run-result.js';
+import { createPriceSampler, type ResultFill, type RunResult, runStrategyOf } from './run-result.js';
 import { instrumentOf, type MarketTape, TAPE_KINDS } from './tape.js';
 import { createVenueAccount, type VenueOrder } from './venue-account.js';
 
 /** What every kind of run is told. */
 export interface RunOptions {
-  readonly definition: StrategyDefinition;
-  readonly parameters: ParameterValues;
+  /** The strategies, in the order of the bot's; see `soleMember` (study.ts) for one. */
+  readonly members: readonly PortfolioMember[];
   readonly settings: Settings;
   readonly opening: ReadonlyMap<string, Amount>;
   readonly fillModel: FillModel;
@@ -81,7 +81,7 @@ interface TapeMarket {
   readonly looks: number[];
 }
 
-/** Runs a strategy over a tape. @throws Error when the strategy cannot be created */
+/** Runs strategies over a tape. @throws Error when the only one cannot be created */
 export const runFast = (options: FastRunOptions): RunResult => {
   const { tape, fillModel, feeLevel } = options;
   const latency = options.latency ?? DEFAULT_RUN_LATENCY;
@@ -215,8 +215,7 @@ export const runFast = (options: FastRunOptions): RunResult => {
     (BigInt(bestBidTicks(market.book) + bestAskTicks(market.book)) * tickSize(instrument)) / 2n;
 
   const desk = createDesk({
-    definition: options.definition,
-    parameters: options.parameters,
+    members: options.members,
     settings: options.settings,
     instruments,
     opening: options.opening,
@@ -347,8 +346,7 @@ export const runFast = (options: FastRunOptions): RunResult => {
   return {
     engine: 'fast',
     fillModel,
-    strategy: options.definition.name,
-    parameters: options.parameters,
+    strategies: options.members.map(runStrategyOf),
     instruments,
     feeLevel,
     fromMs: startMs,

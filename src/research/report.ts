@@ -12,7 +12,15 @@ import { filledQuantity } from '../domain/order.js';
 import { randomStream } from '../exchange/random.js';
 import type { Liquidity } from './fast-market.js';
 import { mean, sampleVariance } from './moments.js';
-import { denialsOf, exactPrice, ordersOf, type PriceSeries, priceAt, type RunResult } from './run-result.js';
+import {
+  denialsOf,
+  exactPrice,
+  ordersOf,
+  type PriceSeries,
+  priceAt,
+  type RunResult,
+  type RunStrategy,
+} from './run-result.js';
 import {
   blockBootstrap,
   cagr,
@@ -307,13 +315,8 @@ export const makeReport = (run: RunResult, options: ReportOptions = {}): Report 
     run: {
       engine: run.engine,
       fillModel: run.fillModel,
-      strategy: run.strategy,
-      parameters: Object.fromEntries(
-        Object.entries(run.parameters).map(([name, value]) => [
-          name,
-          typeof value === 'bigint' ? formatDecimal(value) : value,
-        ]),
-      ),
+      strategy: run.strategies.map(({ name }) => name).join(', '),
+      parameters: run.strategies.length === 1 ? parametersOf(run.strategies[0]) : {},
       symbols: run.instruments.map(({ symbol }) => symbol),
       feeLevel: run.feeLevel,
       from: iso(run.fromMs),
@@ -557,6 +560,14 @@ const periodReturns = (
     returns.push(last === 0 ? 0 : newest / last - 1);
   return { periodMs, returns };
 };
+
+const parametersOf = (strategy: RunStrategy | undefined): Report['run']['parameters'] =>
+  Object.fromEntries(
+    Object.entries(strategy?.parameters ?? {}).map(([name, value]) => [
+      name,
+      typeof value === 'bigint' ? formatDecimal(value) : value,
+    ]),
+  );
 
 const dayOf = (atMs: number): string => new Date(atMs + TURKEY_MS).toISOString().slice(0, 10);
 

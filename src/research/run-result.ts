@@ -4,6 +4,7 @@ import type { LedgerRecord } from '../domain/ledger-records.js';
 import type { Amount, Price } from '../domain/money.js';
 import type { Fill, Order } from '../domain/order.js';
 import type { ParameterValues } from '../domain/strategy.js';
+import type { PortfolioMember } from '../domain/strategy-portfolio.js';
 import type { FillModel, Liquidity } from './fast-market.js';
 
 /** Prices of one market at ascending times; the middle where there are two sides. */
@@ -20,11 +21,21 @@ export interface ResultFill {
   readonly liquidity: Liquidity;
 }
 
+/** A strategy that ran. */
+export interface RunStrategy {
+  /** In ids and in the ledger. */
+  readonly name: string;
+  /** The definition's own name. */
+  readonly kind: string;
+  readonly symbols: readonly string[];
+  readonly parameters: ParameterValues;
+}
+
 export interface RunResult {
   readonly engine: 'exact' | 'fast' | 'candles';
   readonly fillModel: FillModel;
-  readonly strategy: string;
-  readonly parameters: ParameterValues;
+  /** At least one. */
+  readonly strategies: readonly RunStrategy[];
   readonly instruments: readonly Instrument[];
   readonly feeLevel: number;
   /** First and last moment of the market, Unix ms. */
@@ -43,6 +54,17 @@ export interface RunResult {
   /** Reasons why the run stopped trading before its end: holds and faults of the strategy. */
   readonly stops: readonly string[];
 }
+
+export const runStrategyOf = ({ name, definition, symbols, parameters }: PortfolioMember): RunStrategy => ({
+  name,
+  kind: definition.name,
+  symbols,
+  parameters,
+});
+
+/** Why a strategy was stopped, by the fields of its log line: of several, one must be named. */
+export const strategyStop = (fields: Readonly<Record<string, unknown>>, strategies: number): string =>
+  `strategy ${strategies > 1 ? `${String(fields.strategy)} ` : ''}stopped: ${String(fields.reason)}`;
 
 /** An order as its records tell it. */
 export interface ResultOrder {

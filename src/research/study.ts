@@ -2,6 +2,7 @@
 import { type Amount, ONE } from '../domain/money.js';
 import type { ParameterValues, StrategyDefinition } from '../domain/strategy.js';
 import { checkParameters } from '../domain/strategy-parameters.js';
+import type { PortfolioMember } from '../domain/strategy-portfolio.js';
 import { fairPrice, newFairValues } from '../exchange/fair-values.js';
 import { CATALOGUE } from '../exchange/instruments.js';
 import { openLedger } from '../ledger/store.js';
@@ -52,6 +53,20 @@ export const studyParameters = (
   if (!checked.ok) throw new StudyRefused(checked.problems.join('\n'));
   return checked.values;
 };
+
+/** A strategy that runs alone, under its own name. A recording has no tickers for the rules of a universe. */
+export const soleMember = (
+  definition: StrategyDefinition,
+  parameters: ParameterValues,
+  symbols: readonly string[],
+): PortfolioMember => ({
+  name: definition.name,
+  definition,
+  parameters,
+  symbols,
+  universe: null,
+  disabled: null,
+});
 
 /** Lira for one unit of each quote asset: those given, else what the embedded exchange begins with. */
 export const tryRatesFor = (

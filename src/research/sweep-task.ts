@@ -11,6 +11,7 @@ import type { FillModel } from './fast-market.js';
 import { equityCurve, profitOf, returnsOf } from './report.js';
 import type { Candidate } from './search.js';
 import { drawdown, sharpe } from './statistics.js';
+import { soleMember } from './study.js';
 import { marketBetween, runStudy, type StudyMarket } from './study-market.js';
 import type { TrialResult } from './sweep-store.js';
 import { readTapeFile } from './tape-file.js';
@@ -79,8 +80,7 @@ const runTrial = async (task: SweepTask): Promise<TrialResult> => {
   const checked = checkParameters(definition, { ...task.config, ...task.candidate });
   if (!checked.ok) return REFUSED;
   const run = runStudy(marketBetween(marketOf(task), task.fromMs, task.toMs), {
-    definition,
-    parameters: checked.values,
+    members: [soleMember(definition, checked.values, task.settings.symbols)],
     settings: task.settings,
     opening: task.settings.paper.balances,
     fillModel: task.fillModel,

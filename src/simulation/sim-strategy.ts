@@ -5,20 +5,44 @@ import type { ControlState } from '../domain/safety.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { DEFAULT_INTENT_VALIDITY_MS, type StrategyHostInput } from '../domain/strategy-host.js';
 import { checkParameters } from '../domain/strategy-parameters.js';
-import { initialPortfolio, type PortfolioState, stepPortfolio } from '../domain/strategy-portfolio.js';
+import {
+  initialPortfolio,
+  type PortfolioMember,
+  type PortfolioState,
+  stepPortfolio,
+} from '../domain/strategy-portfolio.js';
 import type { FromLedger } from '../messages/ledger.js';
 import { performCommon } from '../runtime/perform.js';
+import type { StrategySetting } from '../runtime/settings.js';
 import type { SimActor } from './worker-tree.js';
 
-/** @param definitions the strategies that the settings may name */
+/**
+ * @param definitions the strategies that the settings may name
+ * @param given what runs, in place of what they name
+ */
 export const simStrategy =
-  (definitions: readonly StrategyDefinition[]): SimActor =>
+  (definitions: readonly StrategyDefinition[], given?: readonly PortfolioMember[]): SimActor =>
   context => {
     const { settings, incarnation } = context.boot;
     let state: PortfolioState | null = null;
     let control: ControlState | null = null;
     let snapshotAsked = false;
     let early: StrategyHostInput[] = [];
+
+    const memberOf = ({ name, strategy, symbols, config, universe }: StrategySetting): PortfolioMember => {
+      const definition = definitions.find(each => each.name === strategy);
+      if (definition === undefined) throw new Error(`there is no strategy ${strategy}`);
+      const checked = checkParameters(definition, config);
+      if (!checked.ok) throw new Error(checked.problems.join('; '));
+      return {
+        name: name ?? definition.name,
+        definition,
+        parameters: checked.values,
+        symbols,
+        universe,
+        disabled: null,
+      };
+    };
 
     const step = (input: StrategyHostInput): void => {
       if (state === null) {
@@ -34,22 +58,8 @@ export const simStrategy =
     };
 
     const begin = (snapshot: LedgerSnapshot): void => {
-      const members = settings.strategies.map(({ name, strategy, symbols, config, universe }) => {
-        const definition = definitions.find(each => each.name === strategy);
-        if (definition === undefined) throw new Error(`there is no strategy ${strategy}`);
-        const checked = checkParameters(definition, config);
-        if (!checked.ok) throw new Error(checked.problems.join('; '));
-        return {
-          name: name ?? definition.name,
-          definition,
-          parameters: checked.values,
-          symbols,
-          universe,
-          disabled: null,
-        };
-      });
       state = initialPortfolio({
-        members,
+        members: given ?? settings.strategies.map(memberOf),
         incarnation,
         startedAt: context.now(),
         intentValidityMs: DEFAULT_INTENT_VALIDITY_MS,

@@ -11,6 +11,7 @@ import type { OrderTerms } from '../domain/order.js';
 import type { Hold } from '../domain/safety.js';
 import type { ActorName, LogLevel, MetricEffect } from '../domain/step.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
+import type { PortfolioMember } from '../domain/strategy-portfolio.js';
 import type { SupervisorInput, SupervisorState } from '../domain/supervisor.js';
 import type { Account } from '../exchange/accounts.js';
 import type { FaultSpec } from '../exchange/faults.js';
@@ -49,6 +50,8 @@ export interface WorldOptions {
   readonly strategyConfig?: Readonly<Record<string, unknown>>;
   /** More strategies that `STRATEGIES` in `env` may name. */
   readonly moreStrategies?: readonly StrategyDefinition[];
+  /** What runs, in place of what the settings name. */
+  readonly members?: readonly PortfolioMember[];
   /** Absent for the generated market. */
   readonly recording?: WorldRecording;
   readonly latencies?: Partial<WorldLatencies>;
@@ -206,7 +209,7 @@ export const createWorld = (options: WorldOptions): World => {
     ['market-data', simMarketData({ rest, socket })],
     ['reconciliation', simReconciliation({ rest, socket }, tempo.markIntervalMs)],
     ['execution', simExecution(rest, watcher.execution)],
-    ['strategy', simStrategy([options.strategy, ...(options.moreStrategies ?? [])])],
+    ['strategy', simStrategy([options.strategy, ...(options.moreStrategies ?? [])], options.members)],
   ]);
   const boot = (
     actor: ActorName,

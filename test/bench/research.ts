@@ -14,7 +14,7 @@ import { runCandles } from '#src/research/candle-run.js';
 import type { CandleTape } from '#src/research/candles.js';
 import { runFast } from '#src/research/fast-run.js';
 import { readAxis } from '#src/research/search.js';
-import { studyParameters, studySettings } from '#src/research/study.js';
+import { soleMember, studyParameters, studySettings } from '#src/research/study.js';
 import { runSweep, segmentsOf } from '#src/research/sweep.js';
 import { openSweepStore } from '#src/research/sweep-store.js';
 import { applyTapeBook, type MarketTape, TAPE_KINDS } from '#src/research/tape.js';
@@ -63,8 +63,7 @@ const studyOn = (
     },
   });
   return {
-    definition,
-    parameters: studyParameters(definition, config),
+    members: [soleMember(definition, studyParameters(definition, config), settings.symbols)],
     settings,
     opening: settings.paper.balances,
     feeLevel: 1,

@@ -8,7 +8,7 @@ import { defineStrategy, type StrategyIntent } from '#src/domain/strategy.js';
 import { runCandles } from '#src/research/candle-run.js';
 import { CandleError, readCandles } from '#src/research/candles.js';
 import type { FillModel } from '#src/research/fast-market.js';
-import { studyParameters, studySettings } from '#src/research/study.js';
+import { soleMember, studyParameters, studySettings } from '#src/research/study.js';
 import { tapeBetween } from '#src/research/tape.js';
 import { readTapeFile, writeTapeFile } from '#src/research/tape-file.js';
 import { generatedMarket } from './studies.js';
@@ -118,8 +118,7 @@ describe('candles from files', () => {
     });
     const run = runCandles({
       candles,
-      definition: bracket,
-      parameters: studyParameters(bracket, {}),
+      members: [soleMember(bracket, studyParameters(bracket, {}), settings.symbols)],
       settings,
       opening: settings.paper.balances,
       fillModel,

@@ -69,8 +69,14 @@ const PRICES = [
 const RUN: RunResult = {
   engine: 'fast',
   fillModel: 'queue',
-  strategy: 'by-hand',
-  parameters: { size: parseDecimal('1.5') },
+  strategies: [
+    {
+      name: 'by-hand',
+      kind: 'by-hand',
+      symbols: ['BTCTRY'],
+      parameters: { size: parseDecimal('1.5') },
+    },
+  ],
   instruments: [INSTRUMENT],
   feeLevel: 1,
   fromMs: START,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { StrategyDefinition } from '#src/domain/strategy.js';
 import { EVERY_TICK } from '#src/research/exact-run.js';
 import { DEFAULT_RUN_LATENCY, type RunLatency } from '#src/research/latency.js';
-import { studyParameters, studySettings } from '#src/research/study.js';
+import { soleMember, studyParameters, studySettings } from '#src/research/study.js';
 import type { MarketTape } from '#src/research/tape.js';
 import { readTape } from '#src/research/tape-file.js';
 import { DEFAULT_LATENCIES, type WorldLatencies } from '#src/simulation/latencies.js';
@@ -60,8 +60,7 @@ export const studyOf = (
     },
   });
   return {
-    definition,
-    parameters: studyParameters(definition, config),
+    members: [soleMember(definition, studyParameters(definition, config), settings.symbols)],
     settings,
     opening: settings.paper.balances,
     feeLevel: 1,
