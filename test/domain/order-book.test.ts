@@ -191,33 +191,54 @@ const venue = (batches: readonly (readonly Move[])[]): { frames: string[]; windo
   return { frames, windows };
 };
 
+/** What a book says, whatever its arrays hold beyond it. */
+const saidBy = ({ bids, asks, ...rest }: OrderBook) => ({
+  ...rest,
+  bids: [...bids.pairs.subarray(0, 2 * bids.count)],
+  asks: [...asks.pairs.subarray(0, 2 * asks.count)],
+});
+
 describe('an order book from pairs', () => {
-  it('is the one that the same changes as triples make, broken at the same place', () => {
-    const change = fc.tuple(
-      fc.constantFrom(0, 1, 3, 3),
-      fc.integer({ min: 80, max: 120 }),
-      fc.oneof({ weight: 40, arbitrary: fc.nat(9) }, fc.constantFrom(-2, 0.5)),
+  const change = fc.tuple(
+    fc.constantFrom(0, 1, 3, 3),
+    fc.integer({ min: 80, max: 120 }),
+    fc.oneof({ weight: 40, arbitrary: fc.nat(9) }, fc.constantFrom(-2, 0.5)),
+  );
+  type Change = readonly [action: number, ticks: number, lots: number];
+  /** Each price once and best first, as the venue has them. */
+  const inOrder = (changes: readonly Change[], sign: 1 | -1): readonly Change[] =>
+    [...new Map(changes.map(each => [each[1], each])).values()].sort(
+      ([, left], [, right]) => sign * (left - right),
     );
-    const frame = fc.record({ bids: fc.array(change), asks: fc.array(change) });
-    fc.assert(
-      fc.property(fc.array(frame, { maxLength: 8 }), frames => {
-        const [triples, pairs] = [synced(), synced()];
-        for (const [index, { bids, asks }] of frames.entries()) {
-          const numbers = Float64Array.from(
-            [...bids, ...asks].flatMap(([action, ticks, lots]) => [
-              ticks,
-              // A deleted level's lots are read, and then not kept.
-              action === 3 && Number.isInteger(lots) && lots >= 0 ? GONE : lots,
-            ]),
-          );
-          const verdict = applyDifference(triples, 11 + index, bids.flat(), asks.flat());
-          expect(applyNextPairs(pairs, numbers, 0, 2 * bids.length, numbers.length)).to.equal(verdict);
-          expect(pairs).to.deep.equal(triples);
-        }
-      }),
-      { numRuns: Math.min(RUNS, 300) },
-    );
-  });
+  const anyFrame = fc.record({ bids: fc.array(change), asks: fc.array(change) });
+  const frames: Readonly<Record<string, typeof anyFrame>> = {
+    'in any order': anyFrame,
+    'in the order of the venue': anyFrame.map(({ bids, asks }) => ({
+      bids: [...inOrder(bids, -1)] as typeof bids,
+      asks: [...inOrder(asks, 1)] as typeof asks,
+    })),
+  };
+  for (const [order, frame] of Object.entries(frames))
+    it(`is the one that the same changes ${order} make as triples, broken at the same place`, () => {
+      fc.assert(
+        fc.property(fc.array(frame, { maxLength: 8 }), all => {
+          const [triples, pairs] = [synced(), synced()];
+          for (const [index, { bids, asks }] of all.entries()) {
+            const numbers = Float64Array.from(
+              [...bids, ...asks].flatMap(([action, ticks, lots]) => [
+                ticks,
+                // A deleted level's lots are read, and then not kept.
+                action === 3 && Number.isInteger(lots) && lots >= 0 ? GONE : lots,
+              ]),
+            );
+            const verdict = applyDifference(triples, 11 + index, bids.flat(), asks.flat());
+            expect(applyNextPairs(pairs, numbers, 0, 2 * bids.length, numbers.length)).to.equal(verdict);
+            expect(saidBy(pairs)).to.deep.equal(saidBy(triples));
+          }
+        }),
+        { numRuns: Math.min(RUNS, 300) },
+      );
+    });
 
   it('knows how deep a price lies, whether it has it or not', () => {
     const book = synced();
