@@ -77,6 +77,14 @@ describe('money', () => {
     ['1.00000000000000010000', ONE + 1n],
     ['9.0000000000000000', 9n * ONE],
     ['123456789012345678901234.5', 123456789012345678901234n * ONE + ONE / 2n],
+    // On both sides of what a double holds.
+    ['90071992547409', 90_071_992_547_409n * ONE],
+    ['999999999999999', 999_999_999_999_999n * ONE],
+    ['-9007199254740993', -9_007_199_254_740_993n * ONE],
+    ['0.99999999999999', ONE - 100n],
+    ['0.9999999999999999', ONE - 1n],
+    ['12345678.87654321', 1_234_567_887_654_321n * 10n ** 8n],
+    [`7.5${'0'.repeat(39)}`, (15n * ONE) / 2n],
   ] as const)
     it(`reads ${text} as it is, and writes it without a digit too many`, () => {
       expect(parseDecimal(text)).to.equal(value);
@@ -96,7 +104,29 @@ describe('money', () => {
       .with.property('name', 'MoneyError');
   });
 
-  for (const text of ['1'.repeat(25), `0.${'0'.repeat(41)}`, '1.', '--1', '1-', '1.2.3', 'a1', '1a'])
+  for (const text of [
+    '1'.repeat(25),
+    `-${'1'.repeat(25)}`,
+    `0.${'0'.repeat(41)}`,
+    `1234567890.${'0'.repeat(16)}1`,
+    ...[
+      '1.',
+      '-',
+      '-.',
+      '.',
+      '-.5',
+      '-1.',
+      '--1',
+      '1-',
+      '1.2.3',
+      '1..2',
+      'a1',
+      '1a',
+      '1/',
+      '1:',
+      '12345678901234567.',
+    ],
+  ])
     it(`refuses ${text.slice(0, 30)}`, () => {
       expect(tryParseDecimal(text)).to.equal(undefined);
     });
@@ -170,6 +200,12 @@ describe('money', () => {
       ['120', 0],
       ['0.1', 1],
       ['-1.25', 2],
+      ['0.00000001', 8],
+      ['0.000000001', 9],
+      ['0.0000000001', 10],
+      ['0.1000000010', 9],
+      // More digits than a double holds.
+      ['0.9999999999999999', 16],
       ['0.0000000000000001', 16],
     ] as const)
       expect(decimalsOf(parseDecimal(text)), text).to.equal(decimals);

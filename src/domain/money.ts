@@ -26,10 +26,15 @@ export class MoneyError extends Error {
   override readonly name = 'MoneyError';
 }
 
-const PLAIN_DECIMAL = /^-?\d{1,24}(?:\.\d{1,40})?$/;
-/** The character code of `0`. */
+/** Digits that a text may have before and after its dot; more are no price or amount of anything. */
+const MOST_WHOLE_DIGITS = 24;
+const MOST_DECIMALS = 40;
+/** Digits that a double holds whatever they are. */
+const SAFE_DIGITS = 15;
+/** Character codes. */
 const ZERO = 48;
 const DOT = 46;
+const MINUS = 45;
 const POWERS = Array.from({ length: DECIMALS + 1 }, (_, exponent) => 10n ** BigInt(exponent));
 
 /**
@@ -38,32 +43,34 @@ const POWERS = Array.from({ length: DECIMALS + 1 }, (_, exponent) => 10n ** BigI
  * @returns the value, or `undefined` when the text is anything else.
  */
 export const tryParseDecimal = (text: string): bigint | undefined => {
-  const short = text.length <= SHORT_LENGTH ? shortDecimal(text) : undefined;
-  if (short !== undefined) return short;
-  if (!PLAIN_DECIMAL.test(text)) return undefined;
-  const dot = text.indexOf('.');
-  if (dot === -1) return BigInt(text) * ONE;
-  const end = dot + 1 + DECIMALS;
-  if (text.length > end && /[1-9]/.test(text.slice(end))) return undefined;
-  const fraction = text.slice(dot + 1, end);
-  return BigInt(text.slice(0, dot) + fraction) * (POWERS[DECIMALS - fraction.length] as bigint);
-};
-
-/** Digits that a double holds whatever they are, and a dot. */
-const SHORT_LENGTH = 16;
-/** A short decimal without a sign, as nearly all are; `undefined` for anything else. */
-const shortDecimal = (text: string): bigint | undefined => {
   const { length } = text;
-  let value = 0;
+  const start = text.charCodeAt(0) === MINUS ? 1 : 0;
   let dot = length;
-  for (let index = 0; index < length; index++) {
+  let digits = 0;
+  for (let index = start; index < length; index++) {
     const digit = text.charCodeAt(index) - ZERO;
-    if (digit >= 0 && digit <= 9) value = value * 10 + digit;
-    else if (digit === DOT - ZERO && dot === length && index > 0 && index < length - 1) dot = index;
+    if (digit >= 0 && digit <= 9) digits = digits * 10 + digit;
+    else if (digit === DOT - ZERO && dot === length) dot = index;
     else return undefined;
   }
-  if (length === 0 || (dot === length && length === SHORT_LENGTH)) return undefined;
-  return BigInt(value) * (POWERS[DECIMALS - Math.max(0, length - 1 - dot)] as bigint);
+  const whole = dot - start;
+  const decimals = Math.max(0, length - 1 - dot);
+  if (whole === 0 || dot === length - 1 || whole > MOST_WHOLE_DIGITS || decimals > MOST_DECIMALS)
+    return undefined;
+  // Nearly every text is short, and a small number becomes a bigint sooner than a text does.
+  const value = whole + decimals <= SAFE_DIGITS ? scaled(digits, decimals) : longDecimal(text, start, dot);
+  return value !== undefined && start === 1 ? -value : value;
+};
+
+const scaled = (digits: number | string, decimals: number): bigint =>
+  BigInt(digits) * (POWERS[DECIMALS - decimals] as bigint);
+
+/** The digits of a plain decimal that a double may not hold, without its sign. */
+const longDecimal = (text: string, start: number, dot: number): bigint | undefined => {
+  const end = dot + 1 + DECIMALS;
+  if (/[1-9]/.test(text.slice(end))) return undefined;
+  const fraction = text.slice(dot + 1, end);
+  return scaled(text.slice(start, dot) + fraction, fraction.length);
 };
 
 /**
@@ -137,7 +144,7 @@ export const partsPerMillion = (value: bigint, ppm: number, rounding: Rounding):
 
 /** `value` with at most `decimals` digits after the dot (0 to 16). */
 export const roundTo = (value: bigint, decimals: number, rounding: Rounding): bigint => {
-  const step = POWERS[DECIMALS - decimals] ?? 10n ** BigInt(DECIMALS - decimals);
+  const step = POWERS[DECIMALS - decimals] as bigint;
   return divide(value, step, rounding) * step;
 };
 

@@ -53,35 +53,32 @@ export type OrderFactType = OrderFact['type'];
 /** What was odd about a fact. */
 export interface OrderFinding {
   readonly kind: 'late' | 'impossible';
-  /** Kebab-case name from a closed set: {@link FINDINGS}. */
   readonly what: FindingName;
   readonly detail: string;
 }
-export const FINDINGS = [
-  'sent-before-journal',
-  'sent-twice',
-  'answer-before-sent',
-  'answer-after-evidence',
-  'answer-after-end',
-  'rejected-order-exists',
-  'denied-order-exists',
-  'denied-after-sent',
-  'absence-of-existing-order',
-  'absence-while-in-flight',
-  'second-venue-order',
-  'cancel-without-order',
-  'fill-repeated',
-  'fill-after-end',
-  'fill-beyond-quantity',
-  'fill-of-another-order',
-  'fill-total-differs',
-  'report-stale',
-  'report-of-another-order',
-  'report-contradicts-itself',
-  'report-below-booked',
-  'ended-order-live',
-] as const;
-export type FindingName = (typeof FINDINGS)[number];
+export type FindingName =
+  | 'sent-before-journal'
+  | 'sent-twice'
+  | 'answer-before-sent'
+  | 'answer-after-evidence'
+  | 'answer-after-end'
+  | 'rejected-order-exists'
+  | 'denied-order-exists'
+  | 'denied-after-sent'
+  | 'absence-of-existing-order'
+  | 'absence-while-in-flight'
+  | 'second-venue-order'
+  | 'cancel-without-order'
+  | 'fill-repeated'
+  | 'fill-after-end'
+  | 'fill-beyond-quantity'
+  | 'fill-of-another-order'
+  | 'fill-total-differs'
+  | 'report-stale'
+  | 'report-of-another-order'
+  | 'report-contradicts-itself'
+  | 'report-below-booked'
+  | 'ended-order-live';
 
 /** An order with what the machine remembers beside its state. Updated in place by {@link applyOrderFact}. */
 export interface OrderRecord {

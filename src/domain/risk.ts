@@ -27,6 +27,8 @@ import {
   decimalsOf,
   divide,
   formatDecimal,
+  max,
+  min,
   multiply,
   notional,
   ONE,
@@ -149,9 +151,8 @@ export const judge = (input: RiskInput): Verdict => {
   const bookAgeMs = now.monoMs - book.receivedMonoMs;
   if (!(bookAgeMs <= input.maxMarketDataAgeMs))
     return deny('book-stale', { ageMs: round(bookAgeMs), limitMs: input.maxMarketDataAgeMs });
-  const decidedOn = receivedAtOfVersion(memory, intent.bookVersion);
-  const decisionAgeMs = decidedOn === undefined ? Number.POSITIVE_INFINITY : now.monoMs - decidedOn;
-  if (!(decisionAgeMs <= input.maxMarketDataAgeMs))
+  const decidedOn = receivedAtOfVersion(memory, intent.bookVersion) ?? Number.NEGATIVE_INFINITY;
+  if (!(now.monoMs - decidedOn <= input.maxMarketDataAgeMs))
     return deny('book-stale', {
       decidedOnVersion: intent.bookVersion,
       bookVersion: book.version,
@@ -167,8 +168,8 @@ export const judge = (input: RiskInput): Verdict => {
     return deny('precision', { field: 'quantity', value: text(terms.quantity), bid: text(bid) });
   const worstPrice = worstPriceOf(terms, bid, ask);
   if (terms.price !== null) {
-    const floor = atLeast(instrument.minPrice, instrument.minLimitPrice);
-    const ceiling = atMost(instrument.maxPrice, instrument.maxLimitPrice);
+    const floor = max(instrument.minPrice, instrument.minLimitPrice ?? instrument.minPrice);
+    const ceiling = min(instrument.maxPrice, instrument.maxLimitPrice ?? instrument.maxPrice);
     if (terms.price < floor || terms.price > ceiling)
       return deny('price-outside-window', {
         price: text(terms.price),
@@ -203,22 +204,21 @@ export const judge = (input: RiskInput): Verdict => {
       quantity: text(terms.quantity),
       limit: text(instrument.maxQuantity),
     });
-  const rate = rateOf(account, instrument.quote);
   if (limits.maxNotionalPerOrderTry === null)
     return deny('notional-exceeds-limit', { notionalTry: 'any', limitTry: 'unset' });
+  const rate = rateOf(account, instrument.quote);
+  if (rate === undefined) return deny('conversion-rate-missing', { asset: instrument.quote });
   const valuation = valuationPrice(terms, mid);
   const orderValue = terms.quoteQuantity ?? multiply(valuation, terms.quantity, 'up');
-  const notionalTry = rate === undefined ? undefined : multiply(orderValue, rate, 'up');
-  if (notionalTry !== undefined && notionalTry > limits.maxNotionalPerOrderTry)
+  const notionalTry = multiply(orderValue, rate, 'up');
+  if (notionalTry > limits.maxNotionalPerOrderTry)
     return deny('notional-exceeds-limit', {
       notionalTry: text(notionalTry),
       limitTry: text(limits.maxNotionalPerOrderTry),
     });
-  if (rate === undefined || notionalTry === undefined)
-    return deny('conversion-rate-missing', { asset: instrument.quote });
 
   // Is it too large, together with everything else?
-  const others = exposureOfOthers(input, terms.symbol);
+  const others = exposureOfOthers(input, account, terms.symbol);
   const position = input.positions.get(terms.symbol) ?? 0n;
   const before = openInterest(input.openOrders, terms.symbol);
   const after =
@@ -353,8 +353,6 @@ const deny = (code: DenialCode, context: Denial['context']): Verdict => ({
 
 const round = (milliseconds: number): number => Math.round(milliseconds * 10) / 10;
 const limitText = (limit: Amount | null): string => (limit === null ? 'unset' : formatDecimal(limit));
-const atLeast = (left: Price, right: Price | null): Price => (right === null || left > right ? left : right);
-const atMost = (left: Price, right: Price | null): Price => (right === null || left < right ? left : right);
 
 const bpsBetween = (price: Price, mid: Price): number =>
   Number(divide((price - mid) * 1_000_000n, mid, 'half-up')) / 100;
@@ -405,12 +403,12 @@ const worstPriceOf = (terms: OrderTerms, bid: Price, ask: Price): Price => {
 const highestPrice = (input: RiskInput, symbol: string, valuation: Price): Price => {
   let highest = valuation;
   for (const { terms } of input.openOrders)
-    if (terms.symbol === symbol && terms.price !== null && terms.price > highest) highest = terms.price;
+    if (terms.symbol === symbol) highest = max(highest, terms.price ?? 0n);
   return highest;
 };
 
 /** Gross exposure in TRY of every symbol but one, or the name of the asset whose rate is missing. */
-const exposureOfOthers = (input: RiskInput, except: string): Amount | string => {
+const exposureOfOthers = (input: RiskInput, account: AccountUpdated, except: string): Amount | string => {
   const symbols = new Set<string>();
   for (const [symbol, quantity] of input.positions) if (quantity !== 0n) symbols.add(symbol);
   for (const { terms } of input.openOrders) symbols.add(terms.symbol);
@@ -419,20 +417,20 @@ const exposureOfOthers = (input: RiskInput, except: string): Amount | string => 
   for (const symbol of symbols) {
     const instrument = input.instruments.get(symbol);
     if (instrument === undefined) return symbol;
-    const rate = input.account === null ? undefined : rateOf(input.account, instrument.quote);
+    const rate = rateOf(account, instrument.quote);
     if (rate === undefined) return instrument.quote;
     const position = input.positions.get(symbol) ?? 0n;
-    const price = highestPrice(input, symbol, lastPrice(input, symbol, instrument));
-    // A position that nothing prices cannot be counted.
-    if (price === 0n && position !== 0n) return symbol;
+    const price = highestPrice(input, symbol, lastPrice(input, account, instrument));
+    // What nothing prices cannot be counted.
+    if (price === 0n) return symbol;
     total += multiply(grossExposure(position, openInterest(input.openOrders, symbol), price), rate, 'up');
   }
   return total;
 };
 
-const lastPrice = (input: RiskInput, symbol: string, instrument: Instrument): Price => {
-  const book = input.books.get(symbol)?.book;
-  const ask = book === undefined ? undefined : bestAsk(book, instrument)?.price;
-  const bid = book === undefined ? undefined : bestBid(book, instrument)?.price;
-  return ask ?? bid ?? input.account?.positions.find(view => view.symbol === symbol)?.averagePrice ?? 0n;
+const lastPrice = ({ books }: RiskInput, account: AccountUpdated, instrument: Instrument): Price => {
+  const { symbol } = instrument;
+  const book = books.get(symbol)?.book;
+  const touch = book && (bestAsk(book, instrument) ?? bestBid(book, instrument));
+  return touch?.price ?? account.positions.find(view => view.symbol === symbol)?.averagePrice ?? 0n;
 };

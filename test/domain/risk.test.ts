@@ -32,6 +32,11 @@ const instrument: Instrument = {
   status: 'TRADING',
 };
 const usdt: Instrument = { ...instrument, symbol: 'BTCUSDT', pairId: 2, quote: 'USDT' };
+const instruments: ReadonlyMap<string, Instrument> = new Map([
+  ['BTCTRY', instrument],
+  ['BTCUSDT', usdt],
+]);
+const withEther = new Map([...instruments, ['ETHTRY', { ...instrument, symbol: 'ETHTRY' }]]);
 
 const book = (bid: number, ask: number, over: Partial<BookView> = {}): BookView => ({
   symbol: 'BTCTRY',
@@ -112,10 +117,7 @@ const input = (over: Partial<RiskInput> = {}): RiskInput => ({
   stopping: false,
   recovered: true,
   symbols: new Set(['BTCTRY', 'BTCUSDT']),
-  instruments: new Map([
-    ['BTCTRY', instrument],
-    ['BTCUSDT', usdt],
-  ]),
+  instruments,
   books: booksOf(book(99.9, 100.1), book(99.9, 100.1, { symbol: 'BTCUSDT' })),
   maxMarketDataAgeMs: 5_000,
   limits,
@@ -132,6 +134,15 @@ const input = (over: Partial<RiskInput> = {}): RiskInput => ({
   ...over,
 });
 
+const bought = (symbol: string, averagePrice: string): AccountUpdated['positions'][number] => ({
+  symbol,
+  quantity: d('1'),
+  averagePrice: d(averagePrice),
+  realized: 0n,
+  fees: 0n,
+  taxes: 0n,
+});
+
 const open = (terms: Partial<OrderTerms>, remaining: string) => ({
   terms: limitTerms(terms),
   remaining: d(remaining),
@@ -146,13 +157,24 @@ interface Row {
   readonly code: DenialCode | 'approved';
   readonly when: string;
   readonly over: Partial<RiskInput>;
+  /** All that a denial says; some of the facts of an approval. */
   readonly context?: Readonly<Record<string, string | number>>;
 }
 
 /** In order of precedence; at least one row for each code that the gate gives. */
 const ROWS: readonly Row[] = [
-  { code: 'writes-forbidden', when: 'before the first control state', over: { control: null } },
-  { code: 'writes-forbidden', when: 'while stopping', over: { stopping: true } },
+  {
+    code: 'writes-forbidden',
+    when: 'before the first control state',
+    over: { control: null },
+    context: { state: 'none', reason: 'no control state yet' },
+  },
+  {
+    code: 'writes-forbidden',
+    when: 'while stopping',
+    over: { stopping: true },
+    context: { state: 'live', reason: 'stopping' },
+  },
   {
     code: 'writes-forbidden',
     when: 'while the control state forbids it',
@@ -163,16 +185,32 @@ const ROWS: readonly Row[] = [
     code: 'writes-forbidden',
     when: 'in a state that never submits, whatever its flag says',
     over: { control: control({ state: 'observe-only' }) },
+    context: { state: 'observe-only', reason: '' },
   },
-  { code: 'not-recovered', when: 'before ledger and venue were proven equal', over: { recovered: false } },
-  { code: 'not-recovered', when: 'before the account is known', over: { account: null } },
+  {
+    code: 'not-recovered',
+    when: 'before ledger and venue were proven equal',
+    over: { recovered: false },
+    context: { state: 'live' },
+  },
+  {
+    code: 'not-recovered',
+    when: 'before the account is known',
+    over: { account: null },
+    context: { state: 'live' },
+  },
   {
     code: 'symbol-not-allowed',
     when: 'on a symbol that is not on the list',
     over: { intent: place({ symbol: 'DOGETRY' }) },
     context: { symbol: 'DOGETRY' },
   },
-  { code: 'instrument-unknown', when: 'without the instrument', over: { instruments: new Map() } },
+  {
+    code: 'instrument-unknown',
+    when: 'without the instrument',
+    over: { instruments: new Map() },
+    context: { symbol: 'BTCTRY' },
+  },
   ...['HALTED', 'not listed', ''].map(status => ({
     code: 'not-trading' as const,
     when: `for a pair that the exchange calls ${JSON.stringify(status)}`,
@@ -189,6 +227,7 @@ const ROWS: readonly Row[] = [
     code: 'method-not-supported',
     when: 'for a stop order, which becomes a second venue order when triggered',
     over: { intent: place({ method: 'stop-limit', stopPrice: d('105') }) },
+    context: { method: 'stop-limit' },
   },
   {
     code: 'intent-expired',
@@ -200,6 +239,7 @@ const ROWS: readonly Row[] = [
     code: 'intent-expired',
     when: 'when the decision has no valid end',
     over: { intent: place({}, { validUntilMonoMs: Number.NaN }) },
+    context: { lateMs: Number.NaN },
   },
   {
     code: 'symbol-blocked',
@@ -213,11 +253,17 @@ const ROWS: readonly Row[] = [
     over: { unknownSymbols: new Set(['BTCTRY']) },
     context: { symbol: 'BTCTRY', by: 'unknown-outcome' },
   },
-  { code: 'book-missing', when: 'without a book', over: { books: new Map() } },
+  {
+    code: 'book-missing',
+    when: 'without a book',
+    over: { books: new Map() },
+    context: { symbol: 'BTCTRY' },
+  },
   {
     code: 'book-untrusted',
     when: 'on a book that is not trusted',
     over: { books: booksOf(book(99.9, 100.1, { trusted: false })) },
+    context: { bookVersion: 50, bid: '99.9', ask: '100.1' },
   },
   {
     code: 'book-untrusted',
@@ -230,6 +276,12 @@ const ROWS: readonly Row[] = [
     when: 'on a one-sided book',
     over: { books: booksOf(book(0, 0, { levels: Float64Array.from([1, 0, 9_990, 10]) })) },
     context: { bookVersion: 50, bid: '99.9', ask: 'none' },
+  },
+  {
+    code: 'book-untrusted',
+    when: 'on a book without bids',
+    over: { books: booksOf(book(0, 0, { levels: Float64Array.from([0, 1, 10_010, 10]) })) },
+    context: { bookVersion: 50, bid: 'none', ask: '100.1' },
   },
   {
     code: 'book-stale',
@@ -253,11 +305,13 @@ const ROWS: readonly Row[] = [
     code: 'book-stale',
     when: 'for a decision made on a book that nobody remembers',
     over: { intent: place({}, { bookVersion: 7 }) },
+    context: { decidedOnVersion: 7, bookVersion: 50, limitMs: 5_000 },
   },
   {
     code: 'book-stale',
     when: 'for a decision made in another run of market-data',
     over: { intent: place({}, { bookVersion: 5_000 }) },
+    context: { decidedOnVersion: 5_000, bookVersion: 50, limitMs: 5_000 },
   },
   {
     code: 'precision',
@@ -271,24 +325,63 @@ const ROWS: readonly Row[] = [
     over: { intent: place({ quantity: d('1.00001') }) },
     context: { field: 'quantity', value: '1.00001', decimals: 4 },
   },
-  { code: 'precision', when: 'without a price', over: { intent: place({ price: null }) } },
-  { code: 'precision', when: 'with a price of nothing', over: { intent: place({ price: 0n }) } },
-  { code: 'precision', when: 'with a quantity below nothing', over: { intent: place({ quantity: -1n }) } },
-  { code: 'precision', when: 'with a stop price', over: { intent: place({ stopPrice: d('1') }) } },
+  {
+    code: 'precision',
+    when: 'without a price',
+    over: { intent: place({ price: null }) },
+    context: { field: 'price', value: 'none' },
+  },
+  {
+    code: 'precision',
+    when: 'with a price of nothing',
+    over: { intent: place({ price: 0n }) },
+    context: { field: 'price', value: '0' },
+  },
+  {
+    code: 'precision',
+    when: 'with a quantity of nothing',
+    over: { intent: place({ quantity: 0n }) },
+    context: { field: 'quantity', value: '0' },
+  },
+  {
+    code: 'precision',
+    when: 'with a quantity below nothing',
+    over: { intent: place({ quantity: d('-1') }) },
+    context: { field: 'quantity', value: '-1' },
+  },
+  {
+    code: 'precision',
+    when: 'with a stop price',
+    over: { intent: place({ stopPrice: d('1') }) },
+    context: { field: 'stopPrice', value: '1' },
+  },
   {
     code: 'precision',
     when: 'with a quote quantity on a limit order',
     over: { intent: place({ quoteQuantity: d('100') }) },
+    context: { field: 'quoteQuantity', value: '100' },
   },
-  {
-    code: 'precision',
-    when: 'for a market buy without its quote quantity',
-    over: { intent: place({ method: 'market', price: null }) },
-  },
+  ...[null, 0n, d('-1')].map(quoteQuantity => ({
+    code: 'precision' as const,
+    when: `for a market buy whose quote quantity is ${quoteQuantity}`,
+    over: { intent: place({ method: 'market', price: null, quoteQuantity }) },
+    context: { field: 'quoteQuantity', value: 'none' },
+  })),
   {
     code: 'precision',
     when: 'for a market buy finer than the venue takes',
     over: { intent: place({ method: 'market', price: null, quoteQuantity: d('100.001') }) },
+    context: { field: 'quoteQuantity', value: '100.001', decimals: 2 },
+  },
+  {
+    code: 'precision',
+    when: 'for a market buy finer than the prices of the pair',
+    over: {
+      intent: place({ method: 'market', price: null, quoteQuantity: d('1000.5') }),
+      instruments: new Map([['BTCTRY', { ...instrument, priceScale: 0 }]]),
+      books: booksOf(book(1, 1.01)),
+    },
+    context: { field: 'quoteQuantity', value: '1000.5', decimals: 0 },
   },
   {
     code: 'precision',
@@ -302,6 +395,7 @@ const ROWS: readonly Row[] = [
     code: 'precision',
     when: 'for a market order with a price',
     over: { intent: place({ method: 'market', side: 'sell' }) },
+    context: { field: 'price', value: '100' },
   },
   {
     code: 'price-outside-window',
@@ -316,6 +410,16 @@ const ROWS: readonly Row[] = [
       intent: place({ price: d('10001') }),
       instruments: new Map([['BTCTRY', { ...instrument, maxLimitPrice: null }]]),
     },
+    context: { price: '10001', least: '10', greatest: '10000' },
+  },
+  {
+    code: 'price-outside-window',
+    when: 'below the fixed window where that is the narrower',
+    over: {
+      intent: place({ price: d('99.99') }),
+      instruments: new Map([['BTCTRY', { ...instrument, minPrice: d('100'), maxPrice: d('101') }]]),
+    },
+    context: { price: '99.99', least: '100', greatest: '101' },
   },
   {
     code: 'price-outside-collar',
@@ -327,6 +431,7 @@ const ROWS: readonly Row[] = [
     code: 'price-outside-collar',
     when: 'below the collar',
     over: { intent: place({ side: 'sell', price: d('97.99') }) },
+    context: { price: '97.99', mid: '100', distanceBps: -201, limitBps: 200 },
   },
   {
     code: 'price-outside-collar',
@@ -336,8 +441,17 @@ const ROWS: readonly Row[] = [
   },
   {
     code: 'price-outside-collar',
-    when: 'for a market order, which may go 5 % from the touch',
+    when: 'for a market sell, which may go 5 % below the best bid',
     over: { intent: place({ method: 'market', side: 'sell', price: null }) },
+    context: { price: '94.905', mid: '100', distanceBps: -509.5, limitBps: 200 },
+  },
+  {
+    code: 'price-outside-collar',
+    when: 'for a market buy, which may go 5 % above the best ask',
+    over: {
+      intent: place({ method: 'market', price: null, quantity: d('10.1'), quoteQuantity: d('1000') }),
+    },
+    context: { price: '105.105', mid: '100', distanceBps: 510.5, limitBps: 200 },
   },
   {
     code: 'price-drifted',
@@ -388,6 +502,7 @@ const ROWS: readonly Row[] = [
     code: 'notional-exceeds-limit',
     when: 'without a limit',
     over: { limits: { ...limits, maxNotionalPerOrderTry: null } },
+    context: { notionalTry: 'any', limitTry: 'unset' },
   },
   {
     code: 'conversion-rate-missing',
@@ -408,6 +523,27 @@ const ROWS: readonly Row[] = [
     context: { asset: 'USDT' },
   },
   {
+    code: 'conversion-rate-missing',
+    when: 'for a position in a pair that nobody describes',
+    over: { positions: new Map([['ETHTRY', d('1')]]) },
+    context: { asset: 'ETHTRY' },
+  },
+  {
+    code: 'conversion-rate-missing',
+    when: 'for a position that nothing prices',
+    over: { positions: new Map([['ETHTRY', d('1')]]), instruments: withEther },
+    context: { asset: 'ETHTRY' },
+  },
+  {
+    code: 'conversion-rate-missing',
+    when: 'for a market order in a pair that nothing prices',
+    over: {
+      openOrders: [open({ symbol: 'BTCUSDT', method: 'market', price: null }, '1')],
+      books: booksOf(book(99.9, 100.1)),
+    },
+    context: { asset: 'BTCUSDT' },
+  },
+  {
     code: 'position-exceeds-limit',
     when: 'when the position with all open buys would be too large',
     over: {
@@ -421,11 +557,13 @@ const ROWS: readonly Row[] = [
     code: 'position-exceeds-limit',
     when: 'when a sell would make too large a short',
     over: { positions: new Map([['BTCTRY', d('-195')]]), intent: place({ side: 'sell', quantity: d('6') }) },
+    context: { positionTry: '20100', limitTry: '20000', position: '-195', openBuys: '0', openSells: '0' },
   },
   {
     code: 'position-exceeds-limit',
     when: 'without a limit',
     over: { limits: { ...limits, maxPositionNotionalTry: null } },
+    context: { positionTry: '1000', limitTry: 'unset', position: '0', openBuys: '0', openSells: '0' },
   },
   {
     code: 'exposure-exceeds-limit',
@@ -440,8 +578,46 @@ const ROWS: readonly Row[] = [
   },
   {
     code: 'exposure-exceeds-limit',
+    when: 'with a position counted at its best bid where nobody offers, and at what it cost where there is no book',
+    over: {
+      positions: new Map([
+        ['BTCUSDT', d('1')],
+        ['ETHTRY', d('2')],
+      ]),
+      instruments: withEther,
+      books: booksOf(
+        book(99.9, 100.1),
+        book(0, 0, { symbol: 'BTCUSDT', levels: Float64Array.from([1, 0, 9_980, 10]) }),
+      ),
+      account: account({
+        positions: [bought('BTCTRY', '7'), bought('ETHTRY', '50')],
+      }),
+      limits: { ...limits, maxGrossExposureTry: d('5091.99') },
+    },
+    // 99.8 USDT at 40 lira, twice 50 lira, and the order.
+    context: { exposureTry: '5092', limitTry: '5091.99' },
+  },
+  {
+    code: 'exposure-exceeds-limit',
+    when: 'with the dearest own order of the pair as the price of all of it',
+    over: {
+      openOrders: [
+        open({ price: d('150') }, '1'),
+        open({ price: d('99') }, '1'),
+        open({ symbol: 'BTCUSDT', price: d('160') }, '1'),
+        open({ symbol: 'BTCUSDT', price: d('99') }, '1'),
+        open({ side: 'sell', method: 'market', price: null }, '1'),
+      ],
+      limits: { ...limits, maxGrossExposureTry: d('14749') },
+    },
+    // 13 at 150 lira, and 2 at 160 USDT and 40 lira.
+    context: { exposureTry: '14750', limitTry: '14749' },
+  },
+  {
+    code: 'exposure-exceeds-limit',
     when: 'without a limit',
     over: { limits: { ...limits, maxGrossExposureTry: null } },
+    context: { exposureTry: '1000', limitTry: 'unset' },
   },
   {
     code: 'open-orders-exceed-limit',
@@ -471,6 +647,7 @@ const ROWS: readonly Row[] = [
     code: 'orders-per-minute-exceed-limit',
     when: 'without a limit',
     over: { limits: { ...limits, maxOrdersPerMinute: null } },
+    context: { lastMinute: 0, limit: 'unset' },
   },
   {
     code: 'repeated-execution',
@@ -482,6 +659,7 @@ const ROWS: readonly Row[] = [
     code: 'repeated-execution',
     when: 'without a limit',
     over: { limits: { ...limits, maxRepeatedExecutions: null } },
+    context: { repeats: 0, limit: 'unset' },
   },
   {
     code: 'loss-limit',
@@ -505,11 +683,19 @@ const ROWS: readonly Row[] = [
     code: 'loss-limit',
     when: 'when the drawdown is not known',
     over: { account: account({ drawdownPct: null }) },
+    context: { drawdownPct: 'unknown', limitPct: 5 },
   },
   {
     code: 'loss-limit',
-    when: 'without limits',
-    over: { limits: { ...limits, maxDailyLossTry: null } },
+    when: 'without a limit on the day’s loss, on a good day too',
+    over: { limits: { ...limits, maxDailyLossTry: null }, account: account({ dayProfitTry: d('5') }) },
+    context: { dayProfitTry: '5', limitTry: 'unset' },
+  },
+  {
+    code: 'loss-limit',
+    when: 'without a limit on the drawdown',
+    over: { limits: { ...limits, maxDrawdownPct: null } },
+    context: { drawdownPct: 0, limitPct: 'unset' },
   },
   {
     code: 'self-trade',
@@ -521,6 +707,17 @@ const ROWS: readonly Row[] = [
     code: 'self-trade',
     when: 'against an own market order',
     over: { openOrders: [open({ side: 'sell', method: 'market', price: null }, '1')] },
+    context: { price: '100', against: 'market' },
+  },
+  {
+    code: 'self-trade',
+    when: 'by a market order against any own one',
+    over: {
+      intent: place({ method: 'market', side: 'sell', price: null }),
+      limits: { ...limits, priceCollarBps: 520 },
+      openOrders: [open({ price: d('90') }, '1')],
+    },
+    context: { price: 'market', against: '90' },
   },
   {
     code: 'insufficient-balance',
@@ -544,17 +741,63 @@ const ROWS: readonly Row[] = [
     over: { intent: place({ side: 'sell' }), account: account({ balances: [] }) },
     context: { asset: 'BTC', needed: '10', free: '0', reserved: '0' },
   },
+  {
+    code: 'insufficient-balance',
+    when: 'without enough of the base, however much there is of the quote',
+    over: {
+      intent: place({ side: 'sell' }),
+      account: account({
+        balances: [
+          { asset: 'TRY', total: d('100000'), free: d('100000'), locked: 0n },
+          { asset: 'BTC', total: d('9.9999'), free: d('9.9999'), locked: 0n },
+        ],
+      }),
+    },
+    context: { asset: 'BTC', needed: '10', free: '9.9999', reserved: '0' },
+  },
   { code: 'approved', when: 'with everything in order', over: {} },
   {
     code: 'approved',
     when: 'at every limit exactly',
     over: {
-      intent: place({ price: d('102'), quantity: d('10') }),
-      limits: { ...limits, maxNotionalPerOrderTry: d('1020'), maxPositionNotionalTry: d('1020') },
+      intent: place({ price: d('102'), quantity: d('10') }, { validUntilMonoMs: 100_000 }),
+      limits: {
+        ...limits,
+        maxOpenOrders: 3,
+        maxNotionalPerOrderTry: d('1020'),
+        maxPositionNotionalTry: d('1224'),
+        maxGrossExposureTry: d('1224'),
+        maxDailyLossTry: d('500.01'),
+      },
+      instruments: new Map([
+        ['BTCTRY', { ...instrument, minNotional: d('1020'), maxLimitPrice: d('102'), maxQuantity: d('10') }],
+      ]),
+      openOrders: [open({}, '1'), open({}, '1')],
+      cancelable: 3,
+      account: account({ dayProfitTry: d('-500'), drawdownPct: 4.9 }),
       books: booksOf(book(99.9, 100.1, { receivedMonoMs: 95_000 })),
       ordersLastMinute: 9,
       repeats: 3,
       reserved: new Map([['TRY', d('98977.552')]]),
+    },
+  },
+  {
+    code: 'approved',
+    when: 'at the least price, for a pair without a greatest quantity',
+    over: {
+      intent: place({ price: d('99') }),
+      instruments: new Map([['BTCTRY', { ...instrument, minLimitPrice: d('99'), maxQuantity: null }]]),
+    },
+  },
+  {
+    code: 'approved',
+    when: 'beside any number of orders on another symbol, and a position there that is closed',
+    over: {
+      positions: new Map([
+        ['ETHTRY', 0n],
+        ['BTCUSDT', 0n],
+      ]),
+      openOrders: Array.from({ length: 4 }, () => open({ symbol: 'BTCUSDT' }, '0.1')),
     },
   },
   {
@@ -574,7 +817,9 @@ const ROWS: readonly Row[] = [
     code: 'approved',
     when: 'for a market buy in quote inside a wide collar',
     over: {
-      intent: place({ method: 'market', price: null, quantity: d('10.1'), quoteQuantity: d('1000') }),
+      // As much as the quantity is worth at the best bid, to the last decimal.
+      intent: place({ method: 'market', price: null, quantity: d('10.0025'), quoteQuantity: d('1000.25') }),
+      books: booksOf(book(100, 100.2)),
       limits: { ...limits, priceCollarBps: 520 },
     },
   },
@@ -593,6 +838,19 @@ const ROWS: readonly Row[] = [
   },
   {
     code: 'approved',
+    when: 'for a sell that makes a position smaller while what is elsewhere has no rate',
+    over: {
+      positions: new Map([
+        ['BTCTRY', d('50')],
+        ['BTCUSDT', d('5')],
+      ]),
+      account: account({ tryRates: new Map() }),
+      intent: place({ side: 'sell' }),
+    },
+    context: { exposureTry: '5000' },
+  },
+  {
+    code: 'approved',
     when: 'for a buy that makes a short smaller which is beyond its limits',
     over: { positions: new Map([['BTCTRY', d('-900')]]), intent: place({ quantity: d('50') }) },
   },
@@ -603,8 +861,8 @@ describe('risk', () => {
     it(`${row.code === 'approved' ? 'approves' : `says ${row.code}`} ${row.when}`, () => {
       const verdict = judge(input(row.over));
       expect(verdict.approved ? 'approved' : verdict.denial.code).to.equal(row.code);
-      if (row.context !== undefined && !verdict.approved)
-        expect(verdict.denial.context).to.deep.equal(row.context);
+      if (verdict.approved) expect(verdict.approval.facts).to.include(row.context ?? {});
+      else expect(verdict.denial.context).to.deep.equal(row.context);
     });
 
   it('has a row for every code that the gate gives, in order of precedence', () => {
@@ -624,6 +882,72 @@ describe('risk', () => {
         if (Object.keys(first.over).some(key => key in second.over)) continue;
         expect(rank(denialOf(both)), `${first.when} and ${second.when}`).to.be.at.most(rank(first.code));
       }
+  });
+
+  it('says on what it approved, for the audit', () => {
+    const verdict = judge(
+      input({
+        intent: place({ price: d('100.5') }, { bookVersion: 49 }),
+        books: booksOf(book(99.9, 100.1, { version: 49 }), book(99.9, 100.1, { receivedMonoMs: 99_900.04 })),
+        positions: new Map([['BTCTRY', d('2')]]),
+        openOrders: [open({}, '1')],
+        reserved: new Map([['TRY', d('100.24')]]),
+        ordersLastMinute: 7,
+        repeats: 2,
+      }),
+    );
+    expect(verdict).to.deep.equal({
+      approved: true,
+      approval: {
+        epoch: 3,
+        validUntilMonoMs: 100_500,
+        mid: d('100'),
+        facts: {
+          bookVersion: 50,
+          decidedOnVersion: 49,
+          bookAgeMs: 100,
+          bid: '99.9',
+          ask: '100.1',
+          distanceBps: 50,
+          limitBps: 200,
+          notionalTry: '1005',
+          positionTry: '1306.5',
+          exposureTry: '1306.5',
+          open: 1,
+          cancelable: 5,
+          ordersLastMinute: 7,
+          repeats: 2,
+          needed: '1007.412',
+          available: '99899.76',
+        },
+      },
+    });
+  });
+
+  it('rounds what counts towards a limit up, to the last unit', () => {
+    const fine: Instrument = { ...usdt, priceScale: 9, quantityScale: 9 };
+    const fineBook = (symbol: string): BookView =>
+      book(0, 0, { symbol, levels: Float64Array.from([1, 1, 99_900_000_001, 1, 100_100_000_001, 1]) });
+    const facts = (over: Partial<RiskInput>): unknown => {
+      const verdict = judge(input(over));
+      return verdict.approved ? verdict.approval.facts : verdict.denial;
+    };
+    const given = {
+      instruments: new Map([...instruments, ['BTCUSDT', fine]]),
+      books: booksOf(book(99.9, 100.1), fineBook('BTCUSDT')),
+      account: account({ tryRates: new Map([['USDT', d('1.0000000000000001')]]) }),
+    };
+    // 100.000000001 times 10.000000001 is 1000.000000110000000001.
+    expect(facts({ ...given, intent: place({ symbol: 'BTCUSDT', quantity: d('10.000000001') }) })).to.include(
+      {
+        notionalTry: '1000.0000001100001002',
+        positionTry: '1000.0000001100001002',
+        exposureTry: '1000.0000001100001001',
+      },
+    );
+    expect(facts({ ...given, openOrders: [open({ symbol: 'BTCUSDT' }, '0.001')] })).to.include({
+      exposureTry: '1000.1001000000010001',
+    });
   });
 
   it('lets an approval live no longer than the book it leans on', () => {

@@ -251,11 +251,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     'order-value-unlimited',
     'the limit on the value of one order is not asked',
-    edit(
-      RISK,
-      '  if (notionalTry !== undefined && notionalTry > limits.maxNotionalPerOrderTry)',
-      '  if (notionalTry === null)',
-    ),
+    edit(RISK, '  if (notionalTry > limits.maxNotionalPerOrderTry)', '  if (notionalTry === null)'),
   ),
   mutant(
     'position-ignores-open-orders',
@@ -288,7 +284,7 @@ export const MUTANTS: readonly Mutant[] = [
     'stale-book-accepted',
     'the age of the book that an order leans on is not asked',
     edit(RISK, '  if (!(bookAgeMs <= input.maxMarketDataAgeMs))', '  if (bookAgeMs === null)'),
-    edit(RISK, '  if (!(decisionAgeMs <= input.maxMarketDataAgeMs))', '  if (decisionAgeMs === null)'),
+    edit(RISK, '  if (!(now.monoMs - decidedOn <= input.maxMarketDataAgeMs))', '  if (decidedOn === null)'),
     edit(
       RISK,
       'Math.min(intent.validUntilMonoMs, book.receivedMonoMs + input.maxMarketDataAgeMs)',
