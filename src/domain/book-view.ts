@@ -23,6 +23,22 @@ export interface BookView {
   readonly levels: BookLevels;
 }
 
+/**
+ * A view with all it says in fields of its own, as one has that came from another thread. Where views are made by the
+ * thousand, most levels are never looked at, and are made when they are: whoever may keep, copy or print one gets this.
+ */
+export const wholeView = (book: BookView): BookView =>
+  Object.hasOwn(book, 'levels')
+    ? book
+    : {
+        symbol: book.symbol,
+        version: book.version,
+        trusted: book.trusted,
+        ...(book.trustScore === undefined ? {} : { trustScore: book.trustScore }),
+        receivedMonoMs: book.receivedMonoMs,
+        levels: book.levels,
+      };
+
 /** One price level, exact. */
 export interface Level {
   readonly price: Price;

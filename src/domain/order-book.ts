@@ -334,6 +334,21 @@ export const depthOf = (book: OrderBook, which: 'bids' | 'asks', ticks: number):
   return count - index - (index < count && pairs[2 * index] === ticks * sign ? 1 : 0);
 };
 
+/** Makes one book what another is. */
+export const copyBook = (target: OrderBook, source: OrderBook): void => {
+  target.state = source.state;
+  target.fault = source.fault;
+  target.changeSet = source.changeSet;
+  target.ignoredInARow = source.ignoredInARow;
+  copySide(target.bids, source.bids);
+  copySide(target.asks, source.asks);
+};
+
+const copySide = (target: BookSide, source: BookSide): void => {
+  target.pairs.set(source.pairs);
+  target.count = source.count;
+};
+
 /** A copy of the window in the layout of book-view.ts. */
 export const levelsOf = ({ bids, asks }: OrderBook): BookLevels => {
   const bidCount = Math.min(bids.count, WINDOW_LEVELS);

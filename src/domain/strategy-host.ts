@@ -18,7 +18,7 @@ import {
   pairFromSymbol,
   positionView,
 } from './accounting.js';
-import type { BookView } from './book-view.js';
+import { type BookView, wholeView } from './book-view.js';
 import type { Candle } from './candles.js';
 import { strategyTag, strategyTagIn } from './client-order-id.js';
 import type { CommonEffect, Tell } from './effects.js';
@@ -484,9 +484,15 @@ const onBook = (turn: Turn, received: BookView, id: EventId): void => {
   const { state } = turn;
   if (!isTraded(state, received.symbol)) return;
   const feed = state.feeds.get(received.symbol);
-  const book = feed === undefined || feed === 'live' ? received : { ...received, trusted: false };
-  state.books.set(received.symbol, book);
+  const believed =
+    feed === undefined || feed === 'live' ? received : { ...wholeView(received), trusted: false };
   state.marketCauses.set(received.symbol, id);
+  if (state.strategy.onBook === undefined) {
+    state.books.set(received.symbol, believed);
+    return;
+  }
+  const book = wholeView(believed);
+  state.books.set(received.symbol, book);
   call(turn, 'onBook', id, (strategy, view) => strategy.onBook?.(view, book));
 };
 
@@ -920,7 +926,13 @@ const createHostView = (tables: ViewTables, startedAt: Now): HostView => {
     },
     symbols: config.symbols,
     instrument: instrumentOf,
-    book: symbol => books.get(symbol),
+    book: symbol => {
+      const book = books.get(symbol);
+      if (book === undefined) return undefined;
+      const whole = wholeView(book);
+      if (whole !== book) books.set(symbol, whole);
+      return whole;
+    },
     candles: (symbol, interval) => seriesOf(tables.candles, symbol, interval)?.closed ?? [],
     formingCandle: (symbol, interval) => forming(tables.candles, symbol, interval),
     get isWarm() {

@@ -13,8 +13,6 @@
 import { type Instrument, lotSize, type Side, tickSize } from '../domain/instrument.js';
 import { divide, min, type Price, type Quantity } from '../domain/money.js';
 import {
-  copyLevels,
-  depthOf,
   GONE,
   initialOrderBook,
   lotsAt,
@@ -22,6 +20,7 @@ import {
   ticksAt,
   WINDOW_LEVELS,
 } from '../domain/order-book.js';
+import { createPictures, NO_OVERLAY, type Overlay, type Picture, type Shown } from './pictures.js';
 import { applyTapeBook, type MarketTape, TAPE_KINDS } from './tape.js';
 
 export const FILL_MODELS = ['touch', 'queue', 'through'] as const;
@@ -51,6 +50,27 @@ interface Stretch<Ref> {
   quantity: Quantity;
 }
 
+/** Prices of a side where we have, or had, something, and what bounds those that a frame may name to concern us. */
+interface Watch {
+  readonly prices: readonly number[];
+  /** What is bid this high, or offered this low, meets one of ours. */
+  readonly across: number;
+  readonly least: number;
+  readonly most: number;
+  /** Our best order of the side itself; null for none. */
+  readonly front: number | null;
+}
+
+/** A level that grows, as the frame found it. */
+interface Raise<Ref> {
+  readonly side: Side;
+  readonly ticks: number;
+  readonly before: Quantity;
+  readonly total: Quantity;
+  /** Our orders that were out of sight before the frame; null for none. */
+  readonly hidden: ReadonlySet<FastOrder<Ref>> | null;
+}
+
 interface Queue<Ref> {
   readonly side: Side;
   readonly ticks: number;
@@ -72,9 +92,11 @@ export interface FastMarket<Ref> {
   readonly orders: readonly FastOrder<Ref>[];
   /**
    * The book as it is shown: what the frames state, less what we took, and our own orders.
-   * @param last an earlier picture, which is given back when nothing has changed since
+   * @param last the newest picture, which comes back when nothing has changed since
    */
-  view(last?: Float64Array): Float64Array;
+  show(last?: Picture): Picture;
+  /** A picture that is out of date: nobody will look at it for the first time any more. */
+  giveBack(picture: Picture): void;
 }
 
 const opposite = (side: Side): Side => (side === 'buy' ? 'sell' : 'buy');
@@ -97,7 +119,11 @@ export const createFastMarket = <Ref>(
   const taken = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
   /** What trades ate of a level since it was last stated, where our orders stood. */
   const traded = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
-  const picture = createPictures();
+  const pictures = createPictures();
+  /** What of ours the next picture shows; null where something of it may have changed. */
+  let overlay: Overlay | null = NO_OVERLAY;
+  /** The newest that was not null. */
+  let lastOverlay = NO_OVERLAY;
   /** Nothing of ours was ever here, so that only the book has to be kept. */
   let untouched = true;
 
@@ -169,6 +195,7 @@ export const createFastMarket = <Ref>(
   };
 
   const lower = (side: Side, ticks: number, before: Quantity, total: Quantity): void => {
+    movedByUs();
     const queue = queueAt(side, ticks);
     const present = presentAt(side, ticks, before);
     const kept = min(present - min(present, before - total), total);
@@ -196,13 +223,8 @@ export const createFastMarket = <Ref>(
   };
 
   /** A level grows: what appears across one of ours trades with it, the rest joins the queue. */
-  const raise = (
-    side: Side,
-    ticks: number,
-    before: Quantity,
-    total: Quantity,
-    hidden: ReadonlySet<FastOrder<Ref>> | null,
-  ): void => {
+  const raise = ({ side, ticks, before, total, hidden }: Raise<Ref>): void => {
+    movedByUs();
     takeTraded(side, ticks);
     const other = opposite(side);
     let left = total - before;
@@ -235,6 +257,7 @@ export const createFastMarket = <Ref>(
   const onTrade = (side: Side, ticks: number, lots: number): void => {
     const front = bestOf(side);
     if (front === null || better(side, ticks, front)) return;
+    movedByUs();
     let left = BigInt(lots) * lot;
     for (const order of inLine(side)) {
       if (left === 0n || !better(side, order.ticks, ticks)) break;
@@ -283,63 +306,61 @@ export const createFastMarket = <Ref>(
     return hidden;
   };
 
-  /** Prices where a frame may concern us: those of the side under way. */
-  const watched: number[] = [];
-  let lowest = 0;
-  let highest = 0;
-  const watch = (ticks: number): void => {
-    if (watched.length === 0 || ticks < lowest) lowest = ticks;
-    if (watched.length === 0 || ticks > highest) highest = ticks;
-    watched.push(ticks);
+  /** Where a frame may concern us on a side; null where something of it may have changed. */
+  const watches: Record<Side, Watch | null> = { buy: null, sell: null };
+  const watchOf = (side: Side): Watch => {
+    const known = watches[side];
+    if (known !== null) return known;
+    const prices: number[] = [];
+    for (const queue of queues) if (queue.side === side) prices.push(queue.ticks);
+    prices.push(...taken[side].keys(), ...traded[side].keys());
+    const across = bestOf(opposite(side));
+    const least = side === 'buy' && across !== null ? Math.min(across, ...prices) : Math.min(...prices);
+    const most = side === 'sell' && across !== null ? Math.max(across, ...prices) : Math.max(...prices);
+    const watch = {
+      prices,
+      across: across ?? (side === 'buy' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY),
+      least: side === 'sell' && across !== null ? Number.NEGATIVE_INFINITY : least,
+      most: side === 'buy' && across !== null ? Number.POSITIVE_INFINITY : most,
+      front: bestOf(side),
+    };
+    watches[side] = watch;
+    return watch;
   };
-  const watchAll = (side: Side): void => {
-    watched.length = 0;
-    for (const queue of queues) if (queue.side === side) watch(queue.ticks);
-    if (taken[side].size > 0) for (const ticks of taken[side].keys()) watch(ticks);
-    if (traded[side].size > 0) for (const ticks of traded[side].keys()) watch(ticks);
+  /** Something of ours in the market, or what we took of it, has changed or is about to. */
+  const movedByUs = (): void => {
+    overlay = null;
+    watches.buy = null;
+    watches.sell = null;
   };
 
   /** What a book frame does where we have, or had, something; the book itself still states what was before. */
-  const aroundUs = (tape: MarketTape, index: number, whole: boolean): (() => void)[] | null => {
-    let raised: (() => void)[] | null = null;
+  const aroundUs = (tape: MarketTape, index: number, whole: boolean): readonly Raise<Ref>[] | null => {
+    let raised: Raise<Ref>[] | null = null;
     let hidden: ReadonlySet<FastOrder<Ref>> | null | undefined;
     const { numbers } = tape;
     const split = tape.splits[index] ?? 0;
     for (const side of SIDES) {
       const begin = side === 'buy' ? (tape.offsets[index] ?? 0) : split;
       const end = side === 'buy' ? split : (tape.offsets[index + 1] ?? 0);
-      watchAll(side);
-      const across = bestOf(opposite(side));
+      const { prices, across, least, most } = watchOf(side);
       // Whatever lies outside of this neither is watched nor crosses one of ours.
-      let least = watched.length === 0 ? Number.POSITIVE_INFINITY : lowest;
-      let most = watched.length === 0 ? 0 : highest;
-      if (across !== null && side === 'buy') {
-        least = Math.min(least, across);
-        most = Number.POSITIVE_INFINITY;
-      } else if (across !== null) {
-        least = 0;
-        most = Math.max(most, across);
-      }
       if (least > most) continue;
-      if (whole) {
-        const named = new Set<number>();
-        for (let at = begin; at < end; at += 2) named.add(numbers[at] ?? 0);
-        for (const ticks of new Set(watched))
-          if (!named.has(ticks)) lower(side, ticks, statedAt(side, ticks), 0n);
-      }
+      if (whole)
+        for (const ticks of new Set(prices))
+          if (!isNamed(numbers, begin, end, ticks)) lower(side, ticks, statedAt(side, ticks), 0n);
       for (let at = begin; at < end; at += 2) {
         const ticks = numbers[at] as number;
         if (ticks < least || ticks > most) continue;
-        const crosses = across !== null && (side === 'buy' ? ticks >= across : ticks <= across);
-        if (!crosses && !watched.includes(ticks)) continue;
+        const crosses = side === 'buy' ? ticks >= across : ticks <= across;
+        if (!crosses && !prices.includes(ticks)) continue;
         const lots = numbers[at + 1] as number;
         const total = lots === GONE ? 0n : BigInt(lots) * lot;
         const before = statedAt(side, ticks);
         if (total > before) {
           hidden ??= hiddenOrders();
-          const ofThem = hidden;
           raised ??= [];
-          raised.push(() => raise(side, ticks, before, total, ofThem));
+          raised.push({ side, ticks, before, total, hidden });
         } else lower(side, ticks, before, total);
       }
     }
@@ -351,6 +372,30 @@ export const createFastMarket = <Ref>(
     for (const order of orders)
       if (order.side === side && (best === null || better(side, order.ticks, best))) best = order.ticks;
     return best;
+  };
+
+  /** What of a side is shown otherwise than the frames state it. */
+  const shownOtherwise = (side: Side): readonly Shown[] => {
+    const shown: Shown[] = [];
+    for (const queue of queues) {
+      if (queue.side !== side) continue;
+      let sum = 0n;
+      for (const { quantity } of queue.stretches) sum += quantity;
+      shown.push([queue.ticks, Number(sum / lot)]);
+    }
+    for (const [ticks, gone] of taken[side]) shown.push([ticks, -Number(gone / lot)]);
+    return shown.sort(([left], [right]) => (left === right ? 0 : better(side, left, right) ? -1 : 1));
+  };
+
+  /** The list of before where it says the same: pictures are told apart by it. */
+  const overlayNow = (): Overlay => {
+    if (untouched) lastOverlay = NO_OVERLAY;
+    else {
+      const made = { buy: shownOtherwise('buy'), sell: shownOtherwise('sell') };
+      if (!isSameShown(made.buy, lastOverlay.buy) || !isSameShown(made.sell, lastOverlay.sell))
+        lastOverlay = made;
+    }
+    return lastOverlay;
   };
 
   /** Takes what is displayed at the limit or better. */
@@ -389,7 +434,7 @@ export const createFastMarket = <Ref>(
     mindsTrade: (tape, index) => {
       if (orders.length === 0) return false;
       const side: Side = tape.kinds[index] === TAPE_KINDS['buy-trade'] ? 'sell' : 'buy';
-      const front = bestOf(side);
+      const { front } = watchOf(side);
       return front !== null && !better(side, tape.numbers[tape.offsets[index] as number] as number, front);
     },
     event: (tape, index) => {
@@ -411,12 +456,13 @@ export const createFastMarket = <Ref>(
       }
       const raised = aroundUs(tape, index, whole);
       applyTapeBook(book, tape, index);
-      if (raised !== null) for (const each of raised) each();
+      if (raised !== null) for (const each of raised) raise(each);
       untouched =
         queues.length === 0 && taken.buy.size + taken.sell.size + traded.buy.size + traded.sell.size === 0;
     },
     enter: order => {
       untouched = false;
+      movedByUs();
       take(order);
       if (order.remaining === 0n) return;
       let queue = queueAt(order.side, order.ticks);
@@ -436,6 +482,7 @@ export const createFastMarket = <Ref>(
     withdraw: order => {
       const queue = queueAt(order.side, order.ticks);
       if (queue === undefined || !orders.includes(order)) return;
+      movedByUs();
       queue.stretches.splice(
         queue.stretches.findIndex(each => each.order === order),
         1,
@@ -443,105 +490,22 @@ export const createFastMarket = <Ref>(
       forget(order);
       settleQueue(queue);
     },
-    view: last => picture(book, untouched ? null : { queues, taken, lot }, last),
+    show: last => {
+      overlay ??= overlayNow();
+      return pictures.take(book, overlay, last);
+    },
+    giveBack: pictures.giveBack,
   };
 };
 
 const SIDES = ['buy', 'sell'] as const;
 const NOBODY: readonly never[] = [];
 
-interface Overlay<Ref> {
-  readonly queues: readonly Queue<Ref>[];
-  readonly taken: Readonly<Record<Side, ReadonlyMap<number, Quantity>>>;
-  readonly lot: Quantity;
-}
-
-/** Where a level is shown otherwise than stated: so many lots, or so many fewer than stated when negative. */
-type Shown = readonly [ticks: number, lots: number];
-
-const shownOtherwise = <Ref>({ queues, taken, lot }: Overlay<Ref>, side: Side): readonly Shown[] => {
-  const shown: Shown[] = [];
-  for (const queue of queues) {
-    if (queue.side !== side) continue;
-    let sum = 0n;
-    for (const { quantity } of queue.stretches) sum += quantity;
-    shown.push([queue.ticks, Number(sum / lot)]);
-  }
-  for (const [ticks, gone] of taken[side]) shown.push([ticks, -Number(gone / lot)]);
-  return shown.length < 2
-    ? shown
-    : shown.sort(([left], [right]) => (left === right ? 0 : better(side, left, right) ? -1 : 1));
+const isNamed = (numbers: MarketTape['numbers'], begin: number, end: number, ticks: number): boolean => {
+  for (let at = begin; at < end; at += 2) if (numbers[at] === ticks) return true;
+  return false;
 };
 
-/** Numbers taken from the runtime at a time: an array of its own for each picture would cost more than filling it. */
-const SLAB = 32_768;
-const PICTURE_MAX = 2 + 4 * WINDOW_LEVELS;
-
-/** Makes pictures of a book in the layout of book-view.ts, with ours put in and what we took left out. */
-const createPictures = () => {
-  let slab = new Float64Array(SLAB);
-  let used = 0;
-  return <Ref>(book: OrderBook, overlay: Overlay<Ref> | null, last?: Float64Array): Float64Array => {
-    if (used + PICTURE_MAX > SLAB) {
-      slab = new Float64Array(SLAB);
-      used = 0;
-    }
-    const begin = used;
-    let to = begin + 2;
-    for (const side of SIDES) {
-      const levels = side === 'buy' ? book.bids : book.asks;
-      const from = to;
-      const shown = overlay === null ? NOBODY : shownOtherwise(overlay, side);
-      if (shown.length === 0) {
-        const most = Math.min(levels.count, WINDOW_LEVELS);
-        copyLevels(levels, 0, most, slab, to);
-        to += 2 * most;
-      } else to = overlaid(book, side, shown, slab, to);
-      slab[side === 'buy' ? begin : begin + 1] = (to - from) / 2;
-    }
-    if (last !== undefined && isSame(slab, begin, to, last)) return last;
-    used = to;
-    return slab.subarray(begin, to);
-  };
-};
-
-const isSame = (slab: Float64Array, begin: number, end: number, last: Float64Array): boolean => {
-  if (end - begin !== last.length) return false;
-  for (let index = 0; index < last.length; index++) if (slab[begin + index] !== last[index]) return false;
-  return true;
-};
-
-/** Writes the levels of a side with what is shown otherwise in its place. @returns the end of what was written */
-const overlaid = (
-  book: OrderBook,
-  side: Side,
-  shown: readonly Shown[],
-  target: Float64Array,
-  begin: number,
-): number => {
-  const which = sideName(side);
-  const count = Math.min(book[which].count, WINDOW_LEVELS);
-  const most = begin + 2 * WINDOW_LEVELS;
-  let to = begin;
-  let depth = 0;
-  /** Copies what is stated down to a depth, as far as there is room. */
-  const copyTo = (until: number): void => {
-    const end = Math.min(until, depth + (most - to) / 2);
-    copyLevels(book[which], depth, end, target, to);
-    to += 2 * (end - depth);
-    depth = until;
-  };
-  for (const [ticks, lots] of shown) {
-    const place = Math.min(depthOf(book, which, ticks), count);
-    if (place > depth) copyTo(place);
-    const isStated = place === depth && place < count && ticksAt(book, which, place) === ticks;
-    const stated = isStated ? lotsAt(book, which, ticks) : 0;
-    if (isStated) depth += 1;
-    const left = lots > 0 ? lots : stated + lots;
-    if (left <= 0 || to === most) continue;
-    target[to++] = ticks;
-    target[to++] = left;
-  }
-  copyTo(count);
-  return to;
-};
+const isSameShown = (left: readonly Shown[], right: readonly Shown[]): boolean =>
+  left.length === right.length &&
+  left.every(([ticks, lots], index) => ticks === right[index]?.[0] && lots === right[index]?.[1]);

@@ -2,6 +2,7 @@
  * A backtest over a tape at full speed: the market in flat arrays (fast-market.ts), the bot's brains at the desk
  * (desk.ts), and our account by the venue's arithmetic between them. No thread, no socket, no text.
  */
+import type { BookView } from '../domain/book-view.js';
 import { type Instrument, lotSize, tickSize, toTicks } from '../domain/instrument.js';
 import type { Amount, Price } from '../domain/money.js';
 import type { ClientOrderId } from '../domain/order.js';
@@ -12,6 +13,7 @@ import type { Settings } from '../runtime/settings.js';
 import { createDesk, type DeskVenue } from './desk.js';
 import { createFastMarket, type FastMarket, type FastOrder, type FillModel } from './fast-market.js';
 import { DEFAULT_RUN_LATENCY, type RunLatency } from './latency.js';
+import type { Picture } from './pictures.js';
 import { createPriceSampler, type ResultFill, type RunResult, runStrategyOf } from './run-result.js';
 import { instrumentOf, type MarketTape, TAPE_KINDS } from './tape.js';
 import { createVenueAccount, type VenueOrder } from './venue-account.js';
@@ -54,14 +56,35 @@ interface Delivery {
   from: number;
   to: number;
   /** The books that changed, as they were shown. */
-  books: readonly Picture[];
+  books: readonly ShownBook[];
 }
 
 /** A book as it was shown. */
-interface Picture {
+interface ShownBook {
   readonly market: TapeMarket;
-  readonly levels: Float64Array;
+  readonly picture: Picture;
   readonly trusted: boolean;
+}
+
+/** A book as strategy and execution have it, who seldom look further than at its version and its age. */
+class PicturedBook implements BookView {
+  readonly symbol: string;
+  readonly version: number;
+  readonly trusted: boolean;
+  readonly receivedMonoMs: number;
+  readonly #picture: Picture;
+
+  constructor({ market, picture, trusted }: ShownBook, version: number, receivedMonoMs: number) {
+    this.symbol = market.instrument.symbol;
+    this.version = version;
+    this.trusted = trusted;
+    this.receivedMonoMs = receivedMonoMs;
+    this.#picture = picture;
+  }
+
+  get levels(): Float64Array {
+    return this.#picture.levels;
+  }
 }
 
 interface TapeMarket {
@@ -75,8 +98,10 @@ interface TapeMarket {
   shownMs: number;
   dirty: boolean;
   showDue: boolean;
-  shown: Float64Array;
+  shown: Picture | undefined;
   trusted: boolean;
+  /** The newest that strategy and execution have. */
+  delivered: Picture | undefined;
   /** When frames have the exchange look again whether there is something to show. */
   readonly looks: number[];
 }
@@ -102,8 +127,9 @@ export const runFast = (options: FastRunOptions): RunResult => {
       dirty: false,
       showDue: false,
       looks: [],
-      shown: new Float64Array(2),
+      shown: undefined,
       trusted: false,
+      delivered: undefined,
       market: createFastMarket<VenueOrder>(instrument, fillModel, (order, price, quantity, liquidity) => {
         const fill = account.fill(order.ref, price, quantity, liquidity, desk.now.wallMs);
         fills.push({ fill, liquidity });
@@ -113,6 +139,8 @@ export const runFast = (options: FastRunOptions): RunResult => {
       }),
     }),
   );
+  // A book that stays empty is nothing new.
+  for (const market of markets) market.shown = market.market.show();
   const bySymbol = new Map(markets.map(each => [each.instrument.symbol, each]));
 
   /** What our orders change of a book is shown soon (exchange/book-feed.ts), unless a frame comes first. */
@@ -136,18 +164,18 @@ export const runFast = (options: FastRunOptions): RunResult => {
   /** Sends what the frames of a moment say on its way to strategy and execution. */
   const show = (shown: readonly TapeMarket[], from: number, to: number): void => {
     const dueMs = desk.nowMs + latency.marketMs;
-    const books: Picture[] = [];
+    const books: ShownBook[] = [];
     for (const market of shown) {
       const { book } = market.market;
       market.shownMs = desk.nowMs;
       market.dirty = false;
-      const levels = market.market.view(market.shown);
+      const picture = market.market.show(market.shown);
       const trusted = book.state === 'synced' && isTwoSided(book);
       // A picture like the last one is not sent.
-      if (trusted === market.trusted && levels === market.shown) continue;
-      market.shown = levels;
+      if (trusted === market.trusted && picture === market.shown) continue;
+      market.shown = picture;
       market.trusted = trusted;
-      books.push({ market, levels, trusted });
+      books.push({ market, picture, trusted });
     }
     if (books.length === 0 && !(to > from && desk.wantsTrades)) return;
     // What arrives in one moment is one picture.
@@ -251,20 +279,14 @@ export const runFast = (options: FastRunOptions): RunResult => {
           tradedAtMs: tape.atMs[event] ?? 0,
         });
       }
-    for (const { market, levels, trusted } of books) {
+    for (const shown of books) {
+      const { market, picture } = shown;
       const id = desk.nextEventId();
-      desk.market({
-        type: 'book-updated',
-        id,
-        cause: id,
-        book: {
-          symbol: market.instrument.symbol,
-          version: ++market.version,
-          trusted,
-          receivedMonoMs: desk.now.monoMs,
-          levels,
-        },
-      });
+      const book = new PicturedBook(shown, ++market.version, desk.now.monoMs);
+      desk.market({ type: 'book-updated', id, cause: id, book });
+      if (market.delivered !== undefined && market.delivered !== picture)
+        market.market.giveBack(market.delivered);
+      market.delivered = picture;
     }
   };
 

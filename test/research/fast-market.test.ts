@@ -181,7 +181,7 @@ const inFastMarket = (events: readonly Happening[], model: FillModel): Outcome =
       orders.set(number, order);
       market.enter(order);
     }
-    const levels = [...market.view()];
+    const levels = [...market.show().levels];
     shown.push(levels.map(String));
   }
   return {

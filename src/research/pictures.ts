@@ -1,0 +1,209 @@
+/**
+ * Pictures of a market's book as it is shown, with ours in it. Most of them nobody looks at before the next one comes,
+ * so a picture is a plain copy of the book's arrays; its levels are laid out when they are first looked at.
+ */
+import type { Side } from '../domain/instrument.js';
+import {
+  copyBook,
+  copyLevels,
+  depthOf,
+  initialOrderBook,
+  lotsAt,
+  type OrderBook,
+  ticksAt,
+  WINDOW_LEVELS,
+} from '../domain/order-book.js';
+
+/** Where a level is shown otherwise than stated: so many lots, or so many fewer than stated when negative. */
+export type Shown = readonly [ticks: number, lots: number];
+
+/** By side, best first; a price may stand there twice. */
+export type Overlay = Readonly<Record<Side, readonly Shown[]>>;
+
+export interface Picture {
+  /** In the layout of book-view.ts. @throws Error when it was given back before anybody looked */
+  readonly levels: Float64Array;
+}
+
+export interface Pictures {
+  /**
+   * The book as it is shown now.
+   * @param last the newest picture, which comes back when this one would be no different
+   */
+  take(book: OrderBook, overlay: Overlay, last?: Picture): Picture;
+  /** Nobody will look at a picture for the first time any more; its levels, if they were made, stay as they are. */
+  giveBack(picture: Picture): void;
+}
+
+type LayOut = (book: OrderBook, overlay: Overlay) => Float64Array;
+
+class LazyPicture implements Picture {
+  /** As the frames state it; null once it was given back. */
+  book: OrderBook | null;
+  readonly overlay: Overlay;
+  readonly #layOut: LayOut;
+  #levels: Float64Array | null = null;
+
+  constructor(book: OrderBook, overlay: Overlay, layOut: LayOut) {
+    this.book = book;
+    this.overlay = overlay;
+    this.#layOut = layOut;
+  }
+
+  get levels(): Float64Array {
+    if (this.#levels !== null) return this.#levels;
+    if (this.book === null)
+      throw new Error('this picture of a book was replaced by a newer one before anybody looked at it');
+    this.#levels = this.#layOut(this.book, this.overlay);
+    return this.#levels;
+  }
+}
+
+/** Numbers taken from the runtime at a time: an array of its own for each picture would cost more than filling it. */
+const SLAB = 32_768;
+const PICTURE_MAX = 2 + 4 * WINDOW_LEVELS;
+const NOTHING: readonly Shown[] = [];
+
+export const createPictures = (): Pictures => {
+  /** Copies that are not needed any more. */
+  const copies: OrderBook[] = [];
+  let slab = new Float64Array(0);
+  let used = 0;
+
+  const layOut: LayOut = (book, overlay) => {
+    if (used + PICTURE_MAX > slab.length) {
+      slab = new Float64Array(SLAB);
+      used = 0;
+    }
+    const begin = used;
+    used = begin + 2;
+    for (const side of SIDES) {
+      const from = used;
+      const shown = overlay[side];
+      if (shown.length > 0) used = overlaid(book, side, shown, slab, from);
+      else {
+        const which = sideName(side);
+        const most = Math.min(book[which].count, WINDOW_LEVELS);
+        copyLevels(book[which], 0, most, slab, from);
+        used = from + 2 * most;
+      }
+      slab[side === 'buy' ? begin : begin + 1] = (used - from) / 2;
+    }
+    return slab.subarray(begin, used);
+  };
+
+  const giveBack = (picture: Picture): void => {
+    if (!(picture instanceof LazyPicture) || picture.book === null) return;
+    copies.push(picture.book);
+    picture.book = null;
+  };
+
+  return {
+    take: (book, overlay, last) => {
+      const before = last instanceof LazyPicture ? last : undefined;
+      const stated = before?.book ?? null;
+      // What is shown otherwise is the same list, or a new one.
+      const likeness =
+        before === undefined || stated === null || before.overlay !== overlay
+          ? 'unknown'
+          : likenessOf(stated, book, overlay);
+      if (before !== undefined && likeness === 'same') return before;
+      const copy = copies.pop() ?? initialOrderBook();
+      copyBook(copy, book);
+      const picture = new LazyPicture(copy, overlay, layOut);
+      if (last === undefined || likeness === 'different' || !isSame(picture.levels, last.levels))
+        return picture;
+      giveBack(picture);
+      return last;
+    },
+    giveBack,
+  };
+};
+
+/** Whether two books with the same overlay are shown alike; `unknown` where the overlay has a part in it. */
+const likenessOf = (
+  left: OrderBook,
+  right: OrderBook,
+  overlay: Overlay,
+): 'same' | 'different' | 'unknown' => {
+  let likeness: 'same' | 'unknown' = 'same';
+  for (const side of SIDES) {
+    const which = sideName(side);
+    const shown = overlay[side];
+    const depth = firstDifference(left, right, which);
+    if (depth === -1) continue;
+    const first = ticksAt(left, which, depth);
+    const second = ticksAt(right, which, depth);
+    // What is put in before it may push it out of sight.
+    if (depth + shown.length < WINDOW_LEVELS && !isAmong(shown, first) && !isAmong(shown, second))
+      return 'different';
+    likeness = 'unknown';
+  }
+  return likeness;
+};
+
+const isAmong = (shown: readonly Shown[], ticks: number): boolean => {
+  for (const [each] of shown) if (each === ticks) return true;
+  return false;
+};
+
+/** The depth of the first level in sight in which two books differ; -1 for none. */
+const firstDifference = (left: OrderBook, right: OrderBook, which: 'bids' | 'asks'): number => {
+  const { pairs, count } = left[which];
+  const { pairs: others, count: otherCount } = right[which];
+  const shared = Math.min(count, otherCount, WINDOW_LEVELS);
+  let at = 2 * count - 1;
+  let other = 2 * otherCount - 1;
+  for (let depth = 0; depth < shared; depth++) {
+    if (pairs[at] !== others[other] || pairs[at - 1] !== others[other - 1]) return depth;
+    at -= 2;
+    other -= 2;
+  }
+  return shared < WINDOW_LEVELS && count !== otherCount ? shared : -1;
+};
+
+const isSame = (left: Float64Array, right: Float64Array): boolean => {
+  if (left.length !== right.length) return false;
+  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
+  return true;
+};
+
+/** Writes the levels of a side with what is shown otherwise in its place. @returns the end of what was written */
+const overlaid = (
+  book: OrderBook,
+  side: Side,
+  shown: readonly Shown[],
+  target: Float64Array,
+  begin: number,
+): number => {
+  const which = sideName(side);
+  const count = Math.min(book[which].count, WINDOW_LEVELS);
+  const most = begin + 2 * WINDOW_LEVELS;
+  let to = begin;
+  let depth = 0;
+  /** Copies what is stated down to a depth, as far as there is room. */
+  const copyTo = (until: number): void => {
+    const end = Math.min(until, depth + (most - to) / 2);
+    copyLevels(book[which], depth, end, target, to);
+    to += 2 * (end - depth);
+    depth = until;
+  };
+  for (const [ticks, lots] of shown) {
+    const place = Math.min(depthOf(book, which, ticks), count);
+    if (place > depth) copyTo(place);
+    const isStated = place === depth && place < count && ticksAt(book, which, place) === ticks;
+    const stated = isStated ? lotsAt(book, which, ticks) : 0;
+    if (isStated) depth += 1;
+    const left = lots > 0 ? lots : stated + lots;
+    if (left <= 0 || to === most) continue;
+    target[to++] = ticks;
+    target[to++] = left;
+  }
+  copyTo(count);
+  return to;
+};
+
+export const NO_OVERLAY: Overlay = { buy: NOTHING, sell: NOTHING };
+
+const SIDES = ['buy', 'sell'] as const;
+const sideName = (side: Side): 'bids' | 'asks' => (side === 'buy' ? 'bids' : 'asks');
