@@ -1,5 +1,6 @@
 /** `btcbot backtest`: what a strategy would have done on a recording or on candles. */
 import { writeFileSync } from 'node:fs';
+import type { PortfolioMember } from '../domain/strategy-portfolio.js';
 import { runExact } from '../research/exact-run.js';
 import { FILL_MODELS, type FillModel } from '../research/fast-market.js';
 import { checkLookahead, type LookaheadResult } from '../research/lookahead.js';
@@ -7,15 +8,18 @@ import { makeReport } from '../research/report.js';
 import { reportHtml } from '../research/report-html.js';
 import { reportText } from '../research/report-text.js';
 import type { RunResult } from '../research/run-result.js';
-import { soleMember, studyParameters, writeLedger } from '../research/study.js';
-import { marketUntil, runStudy } from '../research/study-market.js';
+import { portfolioMembers, soleMember, studyParameters, writeLedger } from '../research/study.js';
+import { marketUntil, runStudy, type StudyMarket } from '../research/study-market.js';
 import { tapeUntil } from '../research/tape.js';
 import { writeTapeFile } from '../research/tape-file.js';
+import type { ConfigInputs } from '../runtime/config.js';
+import type { Settings } from '../runtime/settings.js';
 import { loadRecording } from '../simulation/load-recording.js';
 import { countOption, noPositionals, textOption } from './books.js';
 import { mustBeNew, writeNew } from './new-file.js';
 import { CliRefused } from './refused.js';
 import {
+  asksForSeveral,
   configFrom,
   configInputs,
   feeLevelFrom,
@@ -27,6 +31,7 @@ import {
   oneOf,
   refusing,
   settingsFor,
+  settingsOfSeveral,
   strategyFrom,
   type Values,
 } from './research-options.js';
@@ -35,11 +40,13 @@ import type { Verb, VerbIo } from './verb.js';
 
 export const verb: Verb = {
   name: 'backtest',
-  usage: `backtest ${MARKET_USAGE} [--strategy NAME|FILE] [--strategy-config JSON|FILE] [--engine fast|exact] [--fills queue|touch|through|all] [--fee-level 1..8] [--try-rate USDT=48.57] [--html FILE] [--ledger FILE] [--binary FILE] [--check-lookahead] [--seed N] [--config FILE] [--json]`,
+  usage: `backtest ${MARKET_USAGE} [--strategy NAME|FILE] [--strategy-config JSON|FILE] [--strategies JSON|FILE] [--engine fast|exact] [--fills queue|touch|through|all] [--fee-level 1..8] [--try-rate USDT=48.57] [--html FILE] [--ledger FILE] [--binary FILE] [--check-lookahead] [--seed N] [--config FILE] [--json]`,
   about: `Runs a strategy over a recorded market or candles and reports what it would have earned: the same strategy file,
 risk gate, order machine and accounting as live, on the limits and balances of a paper run (environment and --config).
 
 ${MARKET_ABOUT}
+--strategies LIST  several strategies at once under the one risk gate, in the form of the setting STRATEGIES; that setting
+                   counts where neither this nor --strategy is given. The report has a table of them beside the totals
 --engine           fast (default): the brains alone over flat arrays. exact: the whole bot and the embedded exchange
                    under virtual time, to the last byte of the ledger; fills as the paper exchange makes them (queue)
 --fills            when a resting order fills: touch (hopeful), queue (default; displayed quantity ahead trades first),
@@ -50,11 +57,12 @@ ${MARKET_ABOUT}
 --binary FILE      writes the market in binary form: later runs read it instead of the recording, many times faster
 --check-lookahead  runs again on data that end earlier, at eight times: every decision before the end must be the same.
                    Exit code 1 when one is not
-JSON: the report, with lookahead: { cuts, compared, findings: [] } when it was asked for.`,
+JSON: the report (strategies: [] with several), with lookahead: { cuts, compared, findings: [] } when it was asked for.`,
   options: {
     ...MARKET_OPTIONS,
     strategy: { type: 'string' },
     'strategy-config': { type: 'string' },
+    strategies: { type: 'string' },
     engine: { type: 'string' },
     fills: { type: 'string' },
     'fee-level': { type: 'string' },
@@ -102,18 +110,58 @@ const backtest = async (values: Values, io: VerbIo): Promise<number> => {
   return lookahead !== null && lookahead.findings.length > 0 ? 1 : 0;
 };
 
-const stageFor = async (values: Values, io: VerbIo, fills: FillModel | 'all'): Promise<Stage> => {
-  const engine = oneOf(values, 'engine', ['fast', 'exact'] as const, 'fast');
-  if (engine === 'exact' && (fills !== 'queue' || textOption(values, 'candles') !== undefined))
-    throw new CliRefused(
+/** Refuses options that contradict each other, all of them at once. */
+const mustFit = (
+  values: Values,
+  engine: 'fast' | 'exact',
+  fills: FillModel | 'all',
+  several: boolean,
+): void => {
+  const given = (name: string): boolean => textOption(values, name) !== undefined;
+  const problems: string[] = [];
+  if (engine === 'exact' && (fills !== 'queue' || given('candles')))
+    problems.push(
       '--engine exact runs on a recording and fills as the paper exchange does: leave --fills out',
     );
-  const { path, market } = await marketFrom(values, verb.usage);
+  if (given('binary') && given('candles'))
+    problems.push('--binary writes a recording in binary form, and candles have none: leave --binary out');
+  if (given('strategies') && given('strategy'))
+    problems.push('--strategies names all that run: leave --strategy out');
+  if (several && given('strategy-config'))
+    problems.push(
+      '--strategy-config belongs to --strategy: each entry of STRATEGIES has a config of its own',
+    );
+  if (problems.length > 0) throw new CliRefused(problems.join('\n'));
+};
+
+/** What runs, and its settings. */
+const castOf = async (
+  values: Values,
+  io: VerbIo,
+  market: StudyMarket,
+  inputs: ConfigInputs,
+): Promise<{ readonly settings: Settings; readonly members: readonly PortfolioMember[] }> => {
+  if (asksForSeveral(values, inputs)) {
+    const settings = settingsOfSeveral(market, inputs);
+    return { settings, members: await portfolioMembers(settings, inputs.cwd) };
+  }
   const definition = await strategyFrom(textOption(values, 'strategy') ?? io.env.STRATEGY ?? 'observe');
   const config = configFrom(textOption(values, 'strategy-config') ?? io.env.STRATEGY_CONFIG);
-  const settings = settingsFor(definition, config, market, configInputs(values, io));
-  const study = {
+  const settings = settingsFor(definition, config, market, inputs);
+  return {
+    settings,
     members: [soleMember(definition, studyParameters(definition, config), settings.symbols)],
+  };
+};
+
+const stageFor = async (values: Values, io: VerbIo, fills: FillModel | 'all'): Promise<Stage> => {
+  const engine = oneOf(values, 'engine', ['fast', 'exact'] as const, 'fast');
+  const inputs = configInputs(values, io);
+  mustFit(values, engine, fills, asksForSeveral(values, inputs));
+  const { path, market } = await marketFrom(values, verb.usage);
+  const { settings, members } = await castOf(values, io, market, inputs);
+  const study = {
+    members,
     settings,
     opening: settings.paper.balances,
     feeLevel: feeLevelFrom(values),

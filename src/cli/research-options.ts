@@ -6,12 +6,13 @@ import { RecordingError } from '../exchange/recording.js';
 import { LedgerRefused } from '../messages/ledger-refusal.js';
 import { CandleError, readCandles } from '../research/candles.js';
 import { SearchError } from '../research/search.js';
-import { StudyRefused, studySettings, tryRatesFor } from '../research/study.js';
+import { portfolioSettings, StudyRefused, studySettings, tryRatesFor } from '../research/study.js';
 import { listingsIn, type StudyMarket } from '../research/study-market.js';
 import { readTape } from '../research/tape-file.js';
 import { wallMs } from '../runtime/clock.js';
-import type { ConfigInputs } from '../runtime/config.js';
+import { type ConfigInputs, givesSetting } from '../runtime/config.js';
 import type { Settings } from '../runtime/settings.js';
+import { MembersRefused } from '../runtime/strategy-members.js';
 import { importStrategy, isModulePath, StrategyModuleError } from '../runtime/strategy-module.js';
 import { findStrategy, STRATEGIES } from '../strategies/catalogue.js';
 import { countOption, textOption } from './books.js';
@@ -28,6 +29,7 @@ const REFUSALS = [
   SearchError,
   LedgerRefused,
   StrategyModuleError,
+  MembersRefused,
 ] as const;
 
 /** Runs a study; what it refuses is said as a refusal of the command line. */
@@ -40,6 +42,23 @@ export const refusing = async <T>(study: () => Promise<T>): Promise<T> => {
     throw error;
   }
 };
+
+/** The study's own configuration: what `--strategies` gives stands in place of what the operator has. */
+export const configInputs = (values: Values, io: VerbIo): ConfigInputs => {
+  const given = textOption(values, 'strategies');
+  return {
+    env: given === undefined ? io.env : { ...io.env, STRATEGIES: given },
+    ...(given === undefined ? {} : { leftOut: ['STRATEGY', 'STRATEGY_CONFIG'] }),
+    configFile: textOption(values, 'config'),
+    cwd: process.cwd(),
+    readFile: file => readFileSync(file, 'utf8'),
+    nowMs: wallMs(),
+  };
+};
+
+/** Whether several strategies are asked for: by `--strategies`, or by the operator's `STRATEGIES` where no other is named. */
+export const asksForSeveral = (values: Values, inputs: ConfigInputs): boolean =>
+  textOption(values, 'strategy') === undefined && givesSetting(inputs, 'STRATEGIES');
 
 /** The options that name a market. */
 export const MARKET_OPTIONS = {
@@ -72,23 +91,19 @@ export const marketFrom = async (
   return { path: candles, market: { type: 'candles', candles: readCandles(candles, named) } };
 };
 
-/** The operator's own configuration, as the bot would read it. */
-export const configInputs = (values: Values, io: VerbIo): ConfigInputs => ({
-  env: io.env,
-  configFile: textOption(values, 'config'),
-  cwd: process.cwd(),
-  readFile: file => readFileSync(file, 'utf8'),
-  nowMs: wallMs(),
-});
-
 /** Settings of a paper run of a strategy on all of a market. @throws StudyRefused */
 export const settingsFor = (
   definition: StrategyDefinition,
   config: Readonly<Record<string, unknown>>,
   market: StudyMarket,
   inputs: ConfigInputs,
-): Settings =>
-  studySettings({ definition, config, symbols: listingsIn(market).map(({ symbol }) => symbol), inputs });
+): Settings => studySettings({ definition, config, symbols: symbolsIn(market), inputs });
+
+/** As {@link settingsFor}, of the several strategies that the operator's `STRATEGIES` names. @throws StudyRefused */
+export const settingsOfSeveral = (market: StudyMarket, inputs: ConfigInputs): Settings =>
+  portfolioSettings({ symbols: symbolsIn(market), inputs });
+
+const symbolsIn = (market: StudyMarket): readonly string[] => listingsIn(market).map(({ symbol }) => symbol);
 
 /** Lira for the quote assets of a market. @throws StudyRefused */
 export const marketRates = (market: StudyMarket, values: Values): ReadonlyMap<string, Amount> =>

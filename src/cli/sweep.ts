@@ -20,6 +20,7 @@ import { isModulePath } from '../runtime/strategy-module.js';
 import { countOption, noPositionals, textOption } from './books.js';
 import { CliRefused } from './refused.js';
 import {
+  asksForSeveral,
   configFrom,
   configInputs,
   feeLevelFrom,
@@ -83,6 +84,11 @@ trainScore, testScore }], finished, ran, known, best: <report> | null }. Exit co
 const DEFAULT_TRIALS = 50;
 
 const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<number> => {
+  const inputs = configInputs(values, io);
+  if (asksForSeveral(values, inputs))
+    throw new CliRefused(
+      'a sweep tries the parameters of one strategy, and STRATEGIES names several: give --strategy',
+    );
   const strategy = textOption(values, 'strategy') ?? io.env.STRATEGY;
   const given = values.sweep;
   const axesGiven = Array.isArray(given) ? (given as readonly string[]) : [];
@@ -99,7 +105,7 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
   const count = countOption(values, 'segments') ?? 1;
   const feeLevel = feeLevelFrom(values);
   const { path, market } = await marketFrom(values, verb.usage);
-  const settings = settingsFor(definition, config, market, configInputs(values, io));
+  const settings = settingsFor(definition, config, market, inputs);
   const tryRates = marketRates(market, values);
   const [fromMs, toMs] = spanOf(market);
   const segments = segmentsOf(fromMs, toMs, count);

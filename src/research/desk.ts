@@ -15,6 +15,7 @@ import {
   realized,
   unrealized,
 } from '../domain/accounting.js';
+import { THROTTLED_STORM } from '../domain/breaker.js';
 import {
   type ExecutionEffect,
   type ExecutionInput,
@@ -146,6 +147,9 @@ export const createDesk = (options: DeskOptions): Desk => {
   let epoch = 1;
   let ids = 0;
   let tickMs = Number.POSITIVE_INFINITY;
+  /** Of execution alone, where it does not tick in the same moment. */
+  let executionTickMs = Number.POSITIVE_INFINITY;
+  const ticksApart = latency.executionTickMs !== latency.strategyTickMs;
   let accountToldMs = Number.NEGATIVE_INFINITY;
   let accountDueMs = Number.POSITIVE_INFINITY;
   let dayStartMs = tradingDayStart(startAtMs);
@@ -341,9 +345,14 @@ export const createDesk = (options: DeskOptions): Desk => {
 
   const fromReconciliation = (message: AccountReport): void =>
     toExecution({ type: 'message', from: 'reconciliation', message });
-  /** Asks the venue about an order: on reconciliation's next tick, with the time that a read takes. */
+  /** From when on each of the reads that may be under way at once may leave. */
+  const readsFreeMs = new Array<number>(THROTTLED_STORM).fill(0);
+  /** Asks the venue about an order: on reconciliation's next tick, or when one of its reads has ended, with the time of a read. */
   const prove = (clientOrderId: ClientOrderId): void => {
-    const waitMs = nextOnGrid(nowMs, firstMs + latency.reconciliationTickMs) - nowMs;
+    const line = readsFreeMs.indexOf(Math.min(...readsFreeMs));
+    const fromMs = nextOnGrid(nowMs, firstMs + latency.reconciliationTickMs);
+    const waitMs = Math.max(fromMs, readsFreeMs[line] ?? 0) - nowMs;
+    readsFreeMs[line] = nowMs + waitMs + latency.departMs + latency.toVenueMs + latency.fromVenueMs;
     const asOfMonoMs = now.monoMs + waitMs;
     later(waitMs + latency.departMs + latency.toVenueMs, () => {
       const report = venue.report(clientOrderId);
@@ -423,7 +432,10 @@ export const createDesk = (options: DeskOptions): Desk => {
   const planTick = (): void => {
     const wanted = tickWanted();
     if (wanted === Number.POSITIVE_INFINITY) return;
-    tickMs = Math.min(tickMs, nextOnGrid(Math.max(wanted, nowMs), firstMs + latency.strategyTickMs));
+    const fromMs = Math.max(wanted, nowMs);
+    tickMs = Math.min(tickMs, nextOnGrid(fromMs, firstMs + latency.strategyTickMs));
+    if (ticksApart)
+      executionTickMs = Math.min(executionTickMs, nextOnGrid(fromMs, firstMs + latency.executionTickMs));
   };
   const tickWanted = (): number => {
     // What waits for the request budget is looked at every tick.
@@ -446,8 +458,12 @@ export const createDesk = (options: DeskOptions): Desk => {
   const tick = (): void => {
     tickMs = Number.POSITIVE_INFINITY;
     toHosts({ type: 'tick' });
-    if (execution.open.size > 0 || execution.queue.length > 0) toExecution({ type: 'tick' });
+    if (!ticksApart) tickExecution();
     planTick();
+  };
+  const tickExecution = (): void => {
+    executionTickMs = Number.POSITIVE_INFINITY;
+    if (execution.open.size > 0 || execution.queue.length > 0) toExecution({ type: 'tick' });
   };
 
   /** The first tick after now that is not before a time. */
@@ -456,7 +472,8 @@ export const createDesk = (options: DeskOptions): Desk => {
     return at > nowMs + 1e-6 ? at : at + TICK_MS;
   };
 
-  const dueMs = (): number => Math.min(nextDueMs(agenda) ?? Number.POSITIVE_INFINITY, tickMs, accountDueMs);
+  const dueMs = (): number =>
+    Math.min(nextDueMs(agenda) ?? Number.POSITIVE_INFINITY, tickMs, executionTickMs, accountDueMs);
   const advance = (toMs: number): void => {
     for (;;) {
       const due = dueMs();
@@ -465,7 +482,8 @@ export const createDesk = (options: DeskOptions): Desk => {
       const item = takeDue(agenda, due);
       if (item !== undefined) item.item();
       else if (accountDueMs <= due) tellAccount();
-      else tick();
+      else if (tickMs <= due) tick();
+      else tickExecution();
     }
     if (toMs > nowMs) setNow(toMs);
   };

@@ -22,10 +22,12 @@ export interface RunLatency {
   readonly leadMs: number;
   /**
    * When the strategy begins, and where ticks fall within 50 ms, from the market's first moment. Timers go off on the
-   * strategy's ticks; what the private feed hints at is proven by a read that leaves on reconciliation's ticks.
+   * strategy's ticks; what waits for the request budget is looked at on execution's; what the private feed hints at is
+   * proven by a read that leaves on reconciliation's.
    */
   readonly strategyStartMs: number;
   readonly strategyTickMs: number;
+  readonly executionTickMs: number;
   readonly reconciliationTickMs: number;
   /** Where the venue's slower pictures of the whole book fall within 750 ms: what has changed is shown before them. */
   readonly fullBookMs: number;
@@ -52,6 +54,7 @@ export const DEFAULT_RUN_LATENCY: RunLatency = {
   leadMs: 0,
   strategyStartMs: 0,
   strategyTickMs: 0,
+  executionTickMs: 0,
   reconciliationTickMs: 0,
   fullBookMs: 0,
 };

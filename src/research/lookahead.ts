@@ -3,7 +3,7 @@
  * must have been decided in the same way. What differs was decided by something that had not happened yet.
  */
 import { formatDecimal } from '../domain/money.js';
-import type { RunResult } from './run-result.js';
+import { askedBy, type RunResult } from './run-result.js';
 
 /** One decision that was made otherwise when the future was missing. */
 export interface LookaheadFinding {
@@ -59,25 +59,33 @@ interface Decision {
   readonly words: string;
 }
 
-/** What a strategy asked for, in order: orders, whether let through or not, and cancels. */
-const decisionsOf = (run: RunResult): readonly Decision[] =>
-  run.records.flatMap((record): readonly Decision[] => {
+/** What strategies asked for, in order: orders, whether let through or not, and cancels. Of several each is named. */
+const decisionsOf = (run: RunResult): readonly Decision[] => {
+  const by = (name: string): string => (run.strategies.length > 1 ? `${name}: ` : '');
+  return run.records.flatMap((record): readonly Decision[] => {
     if (record.type === 'order-intended') {
       const { terms, intendedAtMs } = record.order;
       const price = terms.price === null ? 'market' : formatDecimal(terms.price);
       return [
-        decision(intendedAtMs, `${terms.side} ${formatDecimal(terms.quantity)} ${terms.symbol} at ${price}`),
+        decision(
+          intendedAtMs,
+          `${by(record.order.strategy)}${terms.side} ${formatDecimal(terms.quantity)} ${terms.symbol} at ${price}`,
+        ),
       ];
     }
     if (record.type !== 'audit') return [];
     if (record.event === 'intent-denied')
       return [
-        decision(record.atMs, `denied ${record.facts.side} ${record.facts.symbol}: ${record.facts.code}`),
+        decision(
+          record.atMs,
+          `${by(askedBy(record.facts.intentId))}denied ${record.facts.side} ${record.facts.symbol}: ${record.facts.code}`,
+        ),
       ];
     if (record.event === 'cancel-wanted')
       return [decision(record.atMs, `cancel ${record.facts.clientOrderId}`)];
     return [];
   });
+};
 
 const decision = (atMs: number, words: string): Decision => ({
   atMs,

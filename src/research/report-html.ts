@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Report } from './report.js';
-import { reportText } from './report-text.js';
+import type { Report, StrategyRow } from './report.js';
+import { reportText, STRATEGY_COLUMNS } from './report-text.js';
 
 /** Renders a report as a page. */
 export const reportHtml = (report: Report): string => {
@@ -25,7 +25,7 @@ ${STYLE}</style>
 <body>
 <h1>Backtest of ${escaped(title)}</h1>
 <p>${escaped(`${report.run.from} to ${report.run.to}, ${report.run.engine} engine, ${report.run.fillModel} fills`)}</p>
-<section id="figures"></section>
+<section id="figures"></section>${strategies(report.strategies ?? [])}
 <h2>Equity (TRY)</h2><div class="plot" id="equity"></div>
 <h2>Drawdown</h2><div class="plot" id="drawdown"></div>
 ${report.series.markets.map(({ symbol }, index) => `<h2>${escaped(symbol)}: trades on price</h2><div class="plot" id="price-${index}"></div>\n<h2>${escaped(symbol)}: inventory</h2><div class="plot" id="inventory-${index}"></div>`).join('\n')}
@@ -38,6 +38,26 @@ ${report.fillModels.length === 0 ? '' : '<h2>Equity under each fill model (TRY)<
 </body>
 </html>
 `;
+};
+
+/** Where there are several: beside the totals. */
+const strategies = (rows: readonly StrategyRow[]): string => {
+  if (rows.length === 0) return '';
+  const line = (tag: 'th' | 'td', cells: readonly string[]): string =>
+    `<tr>${cells.map(cell => `<${tag}>${escaped(cell)}</${tag}>`).join('')}</tr>`;
+  const lines = [
+    line(
+      'th',
+      STRATEGY_COLUMNS.map(([title]) => title),
+    ),
+    ...rows.map(row =>
+      line(
+        'td',
+        STRATEGY_COLUMNS.map(([, cell]) => cell(row)),
+      ),
+    ),
+  ];
+  return `\n<h2>Strategies</h2><table id="strategies">${lines.join('')}</table>`;
 };
 
 const escaped = (text: string): string => text.replace(/[&<>"]/g, sign => `&#${sign.charCodeAt(0)};`);

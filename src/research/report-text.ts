@@ -1,6 +1,6 @@
 /** The report as text for a terminal: the numbers a trader looks for, in the order in which freqtrade shows them. */
 import { parseDecimal, toNumber } from '../domain/money.js';
-import type { Report, TradeGroup } from './report.js';
+import type { Report, StrategyRow, TradeGroup } from './report.js';
 
 type Line = readonly [string, string];
 
@@ -14,12 +14,14 @@ export const reportText = (report: Report): string => {
       [
         ['From, to', `${run.from} .. ${run.to} (${duration(run.spanMs)})`],
         ['Engine, fills', `${run.engine}, ${run.fillModel}; ${run.events} events`],
-        [
-          'Parameters',
-          Object.entries(run.parameters)
-            .map(([name, value]) => `${name}=${value}`)
-            .join(' '),
-        ],
+        ...(report.strategies ?? [{ ...run, name: '' }]).map(
+          ({ name, parameters }): Line => [
+            `Parameters ${name}`.trimEnd(),
+            Object.entries(parameters)
+              .map(([parameter, value]) => `${parameter}=${value}`)
+              .join(' '),
+          ],
+        ),
         [
           'Lira for one unit',
           Object.entries(run.tryRates)
@@ -134,6 +136,7 @@ export const reportText = (report: Report): string => {
     [title, ...lines.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`)].join('\n'),
   );
   const groups = [
+    strategyTable(report.strategies ?? []),
     groupTable('By pair', trades.byPair),
     groupTable('By entry reason', trades.byEntryReason),
     groupTable('By exit reason', trades.byExitReason),
@@ -151,6 +154,37 @@ export const reportText = (report: Report): string => {
           ].join('\n'),
         ];
   return `${[...blocks, ...groups.filter(text => text !== ''), ...band].join('\n\n')}\n`;
+};
+
+/** The columns of the table of strategies, in text and on the page. */
+export const STRATEGY_COLUMNS: readonly (readonly [string, (row: StrategyRow) => string])[] = [
+  ['Strategy', row => row.name],
+  ['of', row => row.kind],
+  ['on', row => row.symbols.join(' ')],
+  ['profit TRY', row => lira(row.profitTry)],
+  ['realised', row => lira(row.realizedTry)],
+  ['fees', row => lira(row.feesTry)],
+  ['tax', row => lira(row.taxesTry)],
+  ['drawdown', row => number(row.drawdownTry)],
+  ['orders', row => String(row.orders)],
+  ['denied', row => String(row.denied)],
+  ['fills', row => String(row.fills)],
+  ['trades', row => String(row.trades.trades)],
+  ['won', row => percentOr(row.trades.winRate)],
+];
+/** The first so many are words. */
+const WORDS = 3;
+
+const strategyTable = (rows: readonly StrategyRow[]): string => {
+  if (rows.length === 0) return '';
+  const lines = [STRATEGY_COLUMNS.map(([title]) => title)];
+  for (const row of rows) lines.push(STRATEGY_COLUMNS.map(([, cell]) => cell(row)));
+  const widths = STRATEGY_COLUMNS.map((_, column) =>
+    Math.max(...lines.map(line => (line[column] ?? '').length)),
+  );
+  const padded = (cell: string, column: number): string =>
+    column < WORDS ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+  return ['By strategy', ...lines.map(line => `  ${line.map(padded).join('  ')}`)].join('\n');
 };
 
 const groupTable = (title: string, groups: readonly TradeGroup[]): string =>

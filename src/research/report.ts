@@ -5,14 +5,18 @@
  * Equity is the account's opening balances of the traded assets at the first prices, plus what the bot's own trading
  * earned since at the newest prices, net of fees and tax; what prices did to the opening balances is not the strategy's.
  * It is counted in lira, at the one rate given for each quote asset.
+ *
+ * Of several strategies each has its own lots: what one sells closes nothing of what another bought. So their trades and
+ * their realised profits add up to those of the run.
  */
 import { bookFill, initialAccounting, realizedFifo, unrealizedFifo } from '../domain/accounting.js';
 import { type Amount, formatDecimal, multiply, notional, toNumber } from '../domain/money.js';
-import { filledQuantity } from '../domain/order.js';
+import { type Fill, filledQuantity } from '../domain/order.js';
 import { randomStream } from '../exchange/random.js';
 import type { Liquidity } from './fast-market.js';
 import { mean, sampleVariance } from './moments.js';
 import {
+  denialsByStrategy,
   denialsOf,
   exactPrice,
   ordersOf,
@@ -20,6 +24,7 @@ import {
   priceAt,
   type RunResult,
   type RunStrategy,
+  runsByStrategy,
 } from './run-result.js';
 import {
   blockBootstrap,
@@ -65,6 +70,30 @@ export interface LiquidityGroup {
    * without fills that have a price so much later.
    */
   readonly markoutBps: Readonly<Record<'1s' | '10s' | '60s', number | null>>;
+}
+
+/** What one of several strategies came to, by the fills of its own orders. Money in lira. */
+export interface StrategyRow {
+  /** Its name in the run, and in the label of its orders. */
+  readonly name: string;
+  /** The definition's own name. */
+  readonly kind: string;
+  readonly symbols: readonly string[];
+  readonly parameters: Report['run']['parameters'];
+  /** Net profit: of what was closed, and of the rest at the last prices. */
+  readonly profitTry: string;
+  readonly realizedTry: string;
+  readonly unrealizedTry: string;
+  readonly volumeTry: string;
+  readonly feesTry: string;
+  readonly taxesTry: string;
+  /** Greatest fall of its own profit from its highest. No fraction: the account is everybody's. */
+  readonly drawdownTry: number;
+  readonly orders: number;
+  readonly fills: number;
+  /** Its intents that the gate refused, for limits that count all strategies among other reasons. */
+  readonly denied: number;
+  readonly trades: TradeGroup;
 }
 
 export interface DayRow {
@@ -193,6 +222,8 @@ export interface Report {
     readonly bySymbol: Readonly<Record<string, number>>;
     readonly mean: number | null;
   };
+  /** Of several strategies, in their order; absent with one. */
+  readonly strategies?: readonly StrategyRow[];
   /** What the plots are drawn from. Times are Unix ms. */
   readonly series: {
     readonly atMs: readonly number[];
@@ -251,19 +282,21 @@ export const makeReport = (run: RunResult, options: ReportOptions = {}): Report 
   const orders = ordersOf(run.records);
   const tags = new Map(orders.map(({ order }) => [order.clientOrderId, order.tag]));
   const fills = run.fills.map(({ fill }) => fill);
-  const { trades, open } = closedTrades(fills, run.instruments, id => tags.get(id));
-  const books = booksOf(run);
+  const parts = runsByStrategy(run).map(part => ({
+    ...part,
+    ...closedTrades(
+      part.run.fills.map(({ fill }) => fill),
+      run.instruments,
+      id => tags.get(id),
+    ),
+    ...resultOf(part.run),
+  }));
+  const trades = parts.flatMap(part => part.trades);
+  if (parts.length > 1) trades.sort((left, right) => left.closedAtMs - right.closedAtMs);
+  const openLots = parts.reduce((sum, { open }) => sum + open.length, 0);
   const start = startTry(run);
-  const realizedTry = [...books.positions.values()].reduce(
-    (sum, position) => sum + inTry(position.pair.symbol, realizedFifo(position)),
-    0n as bigint,
-  );
-  const unrealizedTry = [...books.positions.values()].reduce((sum, position) => {
-    const last = run.prices.find(({ symbol }) => symbol === position.pair.symbol)?.prices.at(-1);
-    return last === undefined
-      ? sum
-      : sum + inTry(position.pair.symbol, unrealizedFifo(position, exactPrice(last)));
-  }, 0n as bigint);
+  const realizedTry = parts.reduce((sum, part) => sum + part.realizedTry, 0n as bigint);
+  const unrealizedTry = parts.reduce((sum, part) => sum + part.unrealizedTry, 0n as bigint);
   const profit = realizedTry + unrealizedTry;
   const curve = equityCurve(run, toNumber(start));
   const profits = trades.map(trade => toNumber(inTry(trade.symbol, trade.profit)));
@@ -294,12 +327,35 @@ export const makeReport = (run: RunResult, options: ReportOptions = {}): Report 
     const last = prices.at(-1);
     return first === undefined || last === undefined ? [] : [[symbol, last / first - 1] as const];
   });
-  const totalOf = (pick: (fill: (typeof fills)[number]) => bigint): Amount =>
-    fills.reduce((sum, fill) => sum + inTry(fill.symbol, pick(fill)), 0n as bigint);
-  const volume = totalOf(fill => notional(fill.price, fill.quantity));
+  const totalOf = (pick: (fill: Fill) => bigint, some: readonly Fill[] = fills): Amount =>
+    some.reduce((sum, fill) => sum + inTry(fill.symbol, pick(fill)), 0n as bigint);
+  const volume = totalOf(worthOf);
   const statuses = (wanted: readonly string[]): number =>
     orders.filter(({ state }) => wanted.includes(state.status)).length;
   const denials = denialsOf(run.records);
+  const denied = denialsByStrategy(run.records);
+  const rowOf = (part: (typeof parts)[number]): StrategyRow => {
+    const { name, kind, symbols } = part.strategy;
+    const own = part.run.fills.map(({ fill }) => fill);
+    const gained = equityCurve(part.run, 0);
+    return {
+      name,
+      kind,
+      symbols,
+      parameters: parametersOf(part.strategy),
+      profitTry: formatDecimal(part.realizedTry + part.unrealizedTry),
+      realizedTry: formatDecimal(part.realizedTry),
+      unrealizedTry: formatDecimal(part.unrealizedTry),
+      volumeTry: formatDecimal(totalOf(worthOf, own)),
+      feesTry: formatDecimal(totalOf(({ fee }) => fee, own)),
+      taxesTry: formatDecimal(totalOf(({ tax }) => tax, own)),
+      drawdownTry: drawdown(gained.atMs, gained.values).amount,
+      orders: orders.filter(({ order }) => order.strategy === name).length,
+      fills: own.length,
+      denied: denied.get(name) ?? 0,
+      trades: group(name, part.trades),
+    };
+  };
   const liquidity = { maker: liquidityOf(run, 'maker', inTry), taker: liquidityOf(run, 'taker', inTry) };
   const asked = orders.reduce(
     (sum, { order }) => sum + toNumber(order.terms.quantity) * toNumber(order.terms.price ?? 0n),
@@ -338,8 +394,8 @@ export const makeReport = (run: RunResult, options: ReportOptions = {}): Report 
       maxTry: curve.values.reduce((most, value) => Math.max(most, value), toNumber(start)),
     },
     costs: {
-      feesTry: formatDecimal(totalOf(fill => fill.fee as bigint)),
-      taxesTry: formatDecimal(totalOf(fill => fill.tax as bigint)),
+      feesTry: formatDecimal(totalOf(({ fee }) => fee)),
+      taxesTry: formatDecimal(totalOf(({ tax }) => tax)),
       ...spreads(run),
     },
     ratios: {
@@ -396,7 +452,7 @@ export const makeReport = (run: RunResult, options: ReportOptions = {}): Report 
       ),
       winStreak: runs.wins,
       lossStreak: runs.losses,
-      openLots: open.length,
+      openLots,
       byPair,
       byEntryReason: groupedBy(trade => trade.entryReason),
       byExitReason: groupedBy(trade => trade.exitReason),
@@ -430,6 +486,7 @@ export const makeReport = (run: RunResult, options: ReportOptions = {}): Report 
       bySymbol: Object.fromEntries(changes),
       mean: meanOf(changes.map(([, change]) => change)),
     },
+    ...(parts.length > 1 ? { strategies: parts.map(rowOf) } : {}),
     series: {
       ...thinned(curve.atMs, { equityTry: curve.values, drawdownFraction: fallOf(curve.values) }),
       markets: run.prices.map(series => marketSeries(run, series)),
@@ -450,16 +507,25 @@ export const makeReport = (run: RunResult, options: ReportOptions = {}): Report 
 
 /** Net profit of a run in lira, exact: realised and at the last prices. */
 export const profitOf = (run: RunResult): Amount => {
-  const books = booksOf(run);
-  let total: bigint = 0n;
-  for (const position of books.positions.values()) {
-    const last = run.prices.find(({ symbol }) => symbol === position.pair.symbol)?.prices.at(-1);
-    const quote =
-      realizedFifo(position) + (last === undefined ? 0n : unrealizedFifo(position, exactPrice(last)));
-    total += multiply(quote, run.tryRates.get(position.pair.quote) ?? 0n, 'half-up');
-  }
-  return total;
+  const { realizedTry, unrealizedTry } = resultOf(run);
+  return realizedTry + unrealizedTry;
 };
+
+/** What a run's fills brought in lira, exact: of what was closed, and of the rest at the last prices. */
+const resultOf = (run: RunResult): { readonly realizedTry: bigint; readonly unrealizedTry: bigint } => {
+  let realizedTry: bigint = 0n;
+  let unrealizedTry: bigint = 0n;
+  for (const position of booksOf(run).positions.values()) {
+    const rate = run.tryRates.get(position.pair.quote) ?? 0n;
+    const last = run.prices.find(({ symbol }) => symbol === position.pair.symbol)?.prices.at(-1);
+    realizedTry += multiply(realizedFifo(position), rate, 'half-up');
+    if (last !== undefined)
+      unrealizedTry += multiply(unrealizedFifo(position, exactPrice(last)), rate, 'half-up');
+  }
+  return { realizedTry, unrealizedTry };
+};
+
+const worthOf = ({ price, quantity }: Fill): bigint => notional(price, quantity);
 
 /** Returns of a run by period, with the period's length: the material of its ratios. */
 export const returnsOf = (

@@ -93,6 +93,42 @@ export const ordersOf = (records: readonly LedgerRecord[]): readonly ResultOrder
   return [...orders.values()];
 };
 
+/**
+ * The run as each of its strategies had it, in their order: the fills of its own orders. A fill of an order that no record
+ * knows is the first one's.
+ */
+export const runsByStrategy = (
+  run: RunResult,
+): readonly { readonly strategy: RunStrategy; readonly run: RunResult }[] => {
+  const [first] = run.strategies;
+  if (run.strategies.length === 1 && first !== undefined) return [{ strategy: first, run }];
+  const owners = new Map(ordersOf(run.records).map(({ order }) => [order.clientOrderId, order.strategy]));
+  return run.strategies.map(strategy => ({
+    strategy,
+    run: {
+      ...run,
+      strategies: [strategy],
+      fills: run.fills.filter(
+        ({ fill }) => (owners.get(fill.clientOrderId ?? '') ?? first?.name) === strategy.name,
+      ),
+    },
+  }));
+};
+
+/** Whose intent a denial refused: intent ids begin with it (domain/strategy-host.ts). */
+export const askedBy = (intentId: unknown): string => String(intentId).split(':')[0] ?? '';
+
+/** How often intents of each strategy were refused. */
+export const denialsByStrategy = (records: readonly LedgerRecord[]): ReadonlyMap<string, number> => {
+  const denials = new Map<string, number>();
+  for (const record of records)
+    if (record.type === 'audit' && record.event === 'intent-denied') {
+      const name = askedBy(record.facts.intentId);
+      denials.set(name, (denials.get(name) ?? 0) + 1);
+    }
+  return denials;
+};
+
 /** How often each reason refused an intent. */
 export const denialsOf = (records: readonly LedgerRecord[]): ReadonlyMap<string, number> => {
   const denials = new Map<string, number>();

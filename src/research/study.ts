@@ -8,6 +8,9 @@ import { CATALOGUE } from '../exchange/instruments.js';
 import { openLedger } from '../ledger/store.js';
 import { type ConfigInputs, loadSettings, renderProblem } from '../runtime/config.js';
 import type { Settings } from '../runtime/settings.js';
+import { findMembers } from '../runtime/strategy-members.js';
+import { openStrategyRecord } from '../runtime/strategy-record.js';
+import { findStrategy, STRATEGIES } from '../strategies/catalogue.js';
 import { exactPrice, type RunResult } from './run-result.js';
 
 /** A study that cannot be made as it was asked for; the message says all that is wrong. */
@@ -15,27 +18,24 @@ export class StudyRefused extends Error {
   override readonly name = 'StudyRefused';
 }
 
-export interface StudyInputs {
-  readonly definition: StrategyDefinition;
-  readonly config: Readonly<Record<string, unknown>>;
+export interface PortfolioInputs {
   readonly symbols: readonly string[];
   /** The operator's environment and configuration file: limits, balances and rates of a paper run come from them. */
   readonly inputs: ConfigInputs;
+}
+
+export interface StudyInputs extends PortfolioInputs {
+  readonly definition: StrategyDefinition;
+  readonly config: Readonly<Record<string, unknown>>;
 }
 
 /** Settings of a paper run of this strategy, whatever the operator's mode. @throws StudyRefused */
 export const studySettings = ({ definition, config, symbols, inputs }: StudyInputs): Settings => {
   const loaded = loadSettings({
     ...inputs,
+    leftOut: ['STRATEGIES'],
     env: {
-      MAX_OPEN_ORDERS_PER_SYMBOL: '2',
-      ...inputs.env,
-      VENUE: 'paper',
-      SAFE_MODE: 'false',
-      KILL_SWITCH: 'false',
-      DRY_RUN: 'false',
-      LIVE_TRADING: 'false',
-      SYMBOLS: symbols.join(','),
+      ...paperEnv(inputs, symbols),
       STRATEGY: definition.name,
       STRATEGY_CONFIG: JSON.stringify(config),
     },
@@ -43,6 +43,27 @@ export const studySettings = ({ definition, config, symbols, inputs }: StudyInpu
   if (!loaded.ok) throw new StudyRefused(loaded.problems.map(renderProblem).join('\n'));
   return loaded.settings;
 };
+
+/** Settings of a paper run of the strategies that the operator's `STRATEGIES` names. @throws StudyRefused */
+export const portfolioSettings = ({ symbols, inputs }: PortfolioInputs): Settings => {
+  const loaded = loadSettings({ ...inputs, env: paperEnv(inputs, symbols) });
+  if (loaded.ok) return loaded.settings;
+  const lines = loaded.problems.map(renderProblem);
+  if (loaded.problems.some(({ name }) => name === 'STRATEGIES'))
+    lines.push(`SYMBOLS of a study are those of its market: ${symbols.join(', ')}`);
+  throw new StudyRefused(lines.join('\n'));
+};
+
+const paperEnv = (inputs: ConfigInputs, symbols: readonly string[]): ConfigInputs['env'] => ({
+  MAX_OPEN_ORDERS_PER_SYMBOL: '2',
+  ...inputs.env,
+  VENUE: 'paper',
+  SAFE_MODE: 'false',
+  KILL_SWITCH: 'false',
+  DRY_RUN: 'false',
+  LIVE_TRADING: 'false',
+  SYMBOLS: symbols.join(','),
+});
 
 /** Checked parameters. @throws StudyRefused with every problem */
 export const studyParameters = (
@@ -67,6 +88,20 @@ export const soleMember = (
   universe: null,
   disabled: null,
 });
+
+/** The strategies of {@link portfolioSettings}, with checked parameters. @throws MembersRefused with every problem */
+export const portfolioMembers = async (
+  { strategies }: Settings,
+  cwd: string,
+): Promise<readonly PortfolioMember[]> => {
+  const members = await findMembers(strategies, {
+    find: findStrategy,
+    names: STRATEGIES.map(({ name }) => name),
+    cwd,
+    record: openStrategyRecord(undefined),
+  });
+  return members.map(member => ({ ...member, universe: null }));
+};
 
 /** Lira for one unit of each quote asset: those given, else what the embedded exchange begins with. */
 export const tryRatesFor = (

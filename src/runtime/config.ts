@@ -48,6 +48,8 @@ export interface ConfigInputs {
   /** Text of a file. @throws when it cannot be read. */
   readFile(path: string): string;
   readonly nowMs: number;
+  /** Settings that count as not given, wherever they stand. */
+  readonly leftOut?: readonly SettingName[];
   /**
    * Why the evidence of a healthy dry run does not cover this configuration (design: safety state); empty when it does.
    * Absent means that there is none.
@@ -152,6 +154,7 @@ const gather = (inputs: ConfigInputs, problems: ConfigProblem[]): Map<SettingNam
     if (isSettingName(name)) found.set(name, { raw: text, where: 'environment', fromFile: null });
     else if (isMistyped(name)) problems.push(unknownName(name, 'environment'));
   }
+  for (const name of inputs.leftOut ?? []) found.delete(name);
   return found;
 };
 
@@ -205,6 +208,10 @@ const isGiven = (found: ReadonlyMap<SettingName, Found>, name: SettingName): boo
   const entry = found.get(name);
   return entry !== undefined && !(entry.raw === '' && specOf(name).fallback === null);
 };
+
+/** Whether the operator gives a setting, whatever it says. */
+export const givesSetting = (inputs: ConfigInputs, name: SettingName): boolean =>
+  isGiven(gather(inputs, []), name);
 
 const parseAll = (found: ReadonlyMap<SettingName, Found>, problems: ConfigProblem[]): SettingValues => {
   const values: Record<string, unknown> = {};

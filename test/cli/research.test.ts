@@ -155,6 +155,95 @@ describe('backtest and sweep on the command line', function () {
       expect(said[1]).to.equal(said[0]);
     });
 
+  const LIST = [
+    { name: 'quotes', strategy: 'maker', config: { minHalfSpreadBps: 1 } },
+    { name: 'beat', strategy: 'pulse', symbols: ['BTCUSDT'], config: { intervalMs: 300, offsetBps: -20 } },
+  ];
+  const several = (...more: readonly string[]): readonly string[] => [
+    'backtest',
+    ...['--recording', recording, '--json', ...more],
+  ];
+
+  it('run the strategies that the bot would run, from the option, the environment or the configuration', async () => {
+    const text = JSON.stringify(LIST);
+    const config = join(folder, 'several.json');
+    writeFileSync(config, JSON.stringify({ SYMBOLS: 'BTCTRY', STRATEGIES: LIST }));
+    const db = join(folder, 'several.sqlite');
+    const asked = await run(
+      several(
+        '--strategies',
+        text,
+        '--check-lookahead',
+        '--ledger',
+        db,
+        '--html',
+        join(folder, 'several.html'),
+      ),
+    );
+    expect(asked.err).to.equal('');
+    const { lookahead, ...report } = asked.json<Report & { lookahead: { findings: unknown[] } }>();
+    expect(lookahead.findings).to.deep.equal([]);
+    expect(report.run.strategy).to.equal('quotes, beat');
+    expect(report.strategies?.map(({ name, fills }) => [name, fills > 0])).to.deep.equal([
+      ['quotes', true],
+      ['beat', true],
+    ]);
+    expect((await run(several(), { STRATEGIES: text })).json()).to.deep.equal(report);
+    expect((await run(several('--config', config))).json()).to.deep.equal(report);
+    // One that is named on the command line runs alone.
+    const alone = await run(several('--strategy', 'observe'), { STRATEGIES: text });
+    expect(alone.json<Report>().run.strategy).to.equal('observe');
+    const { orders } = (await run(['orders', '--db', db, '--json'])).json<{
+      orders: { clientOrderId: string }[];
+    }>();
+    expect(new Set(orders.map(({ clientOrderId }) => clientOrderId.split('-')[3]))).to.deep.equal(
+      new Set(['quotes', 'beat']),
+    );
+  });
+
+  it('say everything that is wrong with several strategies, and with options that do not fit together', async () => {
+    const text = JSON.stringify(LIST);
+    const elsewhere = JSON.stringify([
+      { ...LIST[0], symbols: ['ETHTRY'] },
+      { ...LIST[1], config: { offsetBps: 'x' } },
+    ]);
+    for (const [words, env, says] of [
+      [['--strategies', elsewhere], {}, ['quotes trades ETHTRY', 'those of its market: BTCUSDT']],
+      [
+        [
+          '--strategies',
+          JSON.stringify([
+            { name: 'a', strategy: 'nobody' },
+            { ...LIST[1], config: { offsetBps: 'x' } },
+          ]),
+        ],
+        {},
+        ['nobody is not a strategy', 'offsetBps'],
+      ],
+      [['--strategies', text, '--strategy', 'maker'], {}, ['leave --strategy out']],
+      [['--strategy-config', '{}'], { STRATEGIES: text }, ['--strategy-config belongs to --strategy']],
+      [[], { STRATEGIES: text, STRATEGY: 'maker' }, ['is given together with STRATEGY']],
+    ] as const) {
+      const refused = await run(several(...words), env);
+      expect(refused).to.include({ code: 2, out: '' });
+      for (const each of says) expect(refused.err).to.contain(each);
+    }
+    const both = await run([
+      'backtest',
+      '--candles',
+      file,
+      '--engine',
+      'exact',
+      '--binary',
+      join(folder, 'no.tape'),
+    ]);
+    expect(both).to.include({ code: 2, out: '' });
+    expect(both.err).to.contain('--engine exact runs on a recording').and.to.contain('candles have none');
+    const swept = await run(['sweep', '--recording', recording, '--sweep', 'fast=5'], { STRATEGIES: text });
+    expect(swept).to.include({ code: 2, out: '' });
+    expect(swept.err).to.contain('STRATEGIES names several: give --strategy');
+  });
+
   it('leave a ledger that fills, orders and pnl read as the bot’s own', async () => {
     const db = join(folder, 'backtest.sqlite');
     const words = ['backtest', '--recording', recording, '--strategy', 'pulse', '--ledger', db, '--json'];

@@ -1,9 +1,10 @@
 import { expect } from 'chai';
+import { parseClientOrderId } from '#src/domain/client-order-id.js';
 import type { Fill } from '#src/domain/order.js';
 import type { Strategy, StrategyDefinition } from '#src/domain/strategy.js';
 import { EVERY_TICK, runExact } from '#src/research/exact-run.js';
 import { runFast } from '#src/research/fast-run.js';
-import { ordersOf, type RunResult } from '#src/research/run-result.js';
+import { denialsByStrategy, ordersOf, type RunResult } from '#src/research/run-result.js';
 import type { MarketTape } from '#src/research/tape.js';
 import { tapeUntil } from '#src/research/tape.js';
 import { readTape } from '#src/research/tape-file.js';
@@ -16,6 +17,7 @@ import {
   type GeneratedMarket,
   generatedMarket,
   phasesOf,
+  portfolioOf,
   STEADY_LATENCIES,
   sharedRecording,
   studyOf,
@@ -37,10 +39,13 @@ const sleepy = (definition: StrategyDefinition): StrategyDefinition => ({
   },
 });
 
-/** Both engines' orders and fills, without what only names or dates them. */
+/** Both engines' orders, refusals and fills, without what only names or dates them. */
 const traded = (run: RunResult, shiftMs: number) => ({
   orders: ordersOf(run.records)
     .map(({ order, state }) => ({
+      strategy: order.strategy,
+      label: parseClientOrderId(order.clientOrderId)?.strategy,
+      symbol: order.terms.symbol,
       side: order.terms.side,
       price: order.terms.price,
       quantity: order.terms.quantity,
@@ -49,13 +54,16 @@ const traded = (run: RunResult, shiftMs: number) => ({
       intendedAtMs: order.intendedAtMs - shiftMs,
     }))
     // Two reads that leave in one moment may answer in either order.
-    .sort((left, right) => left.intendedAtMs - right.intendedAtMs || (left.side < right.side ? -1 : 1)),
+    .sort((left, right) => left.intendedAtMs - right.intendedAtMs || (keyOf(left) < keyOf(right) ? -1 : 1)),
+  denials: [...denialsByStrategy(run.records)],
   fills: run.fills.map(({ fill, liquidity }) => ({
     ...without(fill),
     executedAtMs: fill.executedAtMs - shiftMs,
     liquidity,
   })),
 });
+const keyOf = ({ strategy, symbol, side }: Readonly<Record<'strategy' | 'symbol' | 'side', string>>) =>
+  `${strategy} ${symbol} ${side}`;
 const without = ({ side, price, quantity, fee, tax, feeAsset, symbol }: Fill) => ({
   side,
   price,
@@ -66,14 +74,30 @@ const without = ({ side, price, quantity, fee, tax, feeAsset, symbol }: Fill) =>
   symbol,
 });
 
+/** Who had fills, and where. */
+const filledBy = (run: RunResult): readonly string[] => {
+  const strategies = new Map(ordersOf(run.records).map(({ order }) => [order.clientOrderId, order.strategy]));
+  return [
+    ...new Set(run.fills.map(({ fill }) => `${strategies.get(fill.clientOrderId ?? '')} ${fill.symbol}`)),
+  ].sort();
+};
+
 const compareOn = (
   definition: StrategyDefinition,
   config: Readonly<Record<string, unknown>>,
   tape: MarketTape,
   recording: WorldRecording,
 ): RunResult => {
-  const study = studyOf(sleepy(definition), tape, config);
-  const { latency } = phasesOf(observeOnly(definition), recording);
+  return compared(studyOf(definition, tape, config), recording);
+};
+
+/** Both engines over the same study, their orders and fills compared; the fast one's run. */
+const compared = (given: Awaited<ReturnType<typeof portfolioOf>>, recording: WorldRecording): RunResult => {
+  const study = {
+    ...given,
+    members: given.members.map(each => ({ ...each, definition: sleepy(each.definition) })),
+  };
+  const { latency } = phasesOf(observeOnly(given.members[0]?.definition ?? maker), recording);
   const exact = runExact({ ...study, seed: 1, recording, latencies: STEADY_LATENCIES });
   const fast = runFast({ ...study, fillModel: 'queue', tryRates: exact.result.tryRates, latency });
   expect(traded(fast, 0)).to.deep.equal(traded(exact.result, latency.leadMs));
@@ -110,6 +134,43 @@ describe('the engines of a backtest', function () {
       market.recording,
     );
     expect(run.fills.some(({ liquidity }) => liquidity === 'taker')).to.equal(true);
+  });
+
+  const PAIR = [
+    { name: 'quotes', strategy: 'maker', config: { minHalfSpreadBps: 1 } },
+    { name: 'beat', strategy: 'pulse', config: { intervalMs: 1_100, offsetBps: -2, notional: '300' } },
+  ];
+  const AMPLE = {
+    MAX_OPEN_ORDERS: '20',
+    MAX_OPEN_ORDERS_PER_SYMBOL: '10',
+    MAX_ORDERS_PER_MINUTE: '1000',
+    PAPER_BALANCES: 'TRY=100000,USDT=100000,BTC=2,ETH=2',
+  };
+
+  it('give the same orders and fills with two strategies on one symbol', async () => {
+    const run = compared(await portfolioOf(market.tape, PAIR, AMPLE), market.recording);
+    expect(filledBy(run)).to.deep.equal(['beat BTCUSDT', 'quotes BTCUSDT']);
+  });
+
+  it('give the same where one strategy is refused what the other has used up', async () => {
+    const limits = { ...AMPLE, MAX_ORDERS_PER_MINUTE: '12' };
+    const run = compared(await portfolioOf(market.tape, PAIR, limits), market.recording);
+    expect([...denialsByStrategy(run.records).keys()].sort()).to.deep.equal(['beat', 'quotes']);
+  });
+
+  it('give the same with two strategies on two symbols, whose frames come in the same moments', async () => {
+    const two = await generatedMarket(20, 11, ['BTCUSDT', 'ETHUSDT']);
+    try {
+      const [quotes, beat] = PAIR;
+      const list = [
+        { ...quotes, symbols: ['ETHUSDT'] },
+        { ...beat, symbols: ['BTCUSDT', 'ETHUSDT'] },
+      ];
+      const run = compared(await portfolioOf(two.tape, list, AMPLE), two.recording);
+      expect(filledBy(run)).to.deep.equal(['beat BTCUSDT', 'beat ETHUSDT', 'quotes ETHUSDT']);
+    } finally {
+      two.remove();
+    }
   });
 
   it('give the same on the shared recording', async function () {

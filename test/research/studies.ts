@@ -1,18 +1,27 @@
 /** What the tests of research are made over: tapes of generated recordings, settings of a paper run, a world's phases. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import type { StrategyDefinition } from '#src/domain/strategy.js';
 import { EVERY_TICK } from '#src/research/exact-run.js';
 import { DEFAULT_RUN_LATENCY, type RunLatency } from '#src/research/latency.js';
-import { soleMember, studyParameters, studySettings } from '#src/research/study.js';
+import {
+  portfolioMembers,
+  portfolioSettings,
+  soleMember,
+  studyParameters,
+  studySettings,
+} from '#src/research/study.js';
 import type { MarketTape } from '#src/research/tape.js';
 import { readTape } from '#src/research/tape-file.js';
+import type { ConfigInputs } from '#src/runtime/config.js';
+import type { Settings } from '#src/runtime/settings.js';
 import { DEFAULT_LATENCIES, type WorldLatencies } from '#src/simulation/latencies.js';
 import { loadRecording } from '#src/simulation/load-recording.js';
 import { START_MONO_MS } from '#src/simulation/virtual-time.js';
 import { createWorld, type WorldRecording } from '#src/simulation/world.js';
-import { writeRecording } from '../support/generated-recording.js';
+import { recordingLines } from '../support/generated-recording.js';
 
 /** The shared recording, or null where it is not there. */
 export const sharedRecording = (): string | null => {
@@ -27,10 +36,22 @@ export interface GeneratedMarket {
   remove(): void;
 }
 
-export const generatedMarket = async (seconds: number, seed = 7): Promise<GeneratedMarket> => {
+/** Of several symbols the frames come at the same times. */
+export const generatedMarket = async (
+  seconds: number,
+  seed = 7,
+  symbols: readonly string[] = ['BTCUSDT'],
+): Promise<GeneratedMarket> => {
   const folder = mkdtempSync(join(tmpdir(), 'btcbot-research-'));
   const path = join(folder, 'market.jsonl.gz');
-  writeRecording(path, { seed, seconds, symbol: 'BTCUSDT', midCents: 6_000_000 });
+  const lines = symbols.flatMap((symbol, index) =>
+    recordingLines({ seed: seed + index, seconds, symbol, midCents: 6_000_000 }).map(line => ({
+      line,
+      atMs: (JSON.parse(line) as { readonly at: number }).at,
+    })),
+  );
+  lines.sort((left, right) => left.atMs - right.atMs);
+  writeFileSync(path, gzipSync(`${lines.map(({ line }) => line).join('\n')}\n`));
   return {
     path,
     tape: await readTape(path),
@@ -50,23 +71,41 @@ export const studyOf = (
     definition,
     config,
     symbols: tape.listings.map(({ symbol }) => symbol),
-    inputs: {
-      env,
-      cwd: '/',
-      readFile: path => {
-        throw new Error(`nothing is read here, and ${path} was asked for`);
-      },
-      nowMs: tape.atMs[0] ?? 0,
-    },
+    inputs: { ...inputsAt(tape), env },
   });
   return {
+    ...studyFor(settings, tape),
     members: [soleMember(definition, studyParameters(definition, config), settings.symbols)],
-    settings,
-    opening: settings.paper.balances,
-    feeLevel: 1,
-    tape,
   };
 };
+
+/** What every run of several strategies on a tape is told, as `STRATEGIES` of the environment has them. */
+export const portfolioOf = async (
+  tape: MarketTape,
+  strategies: readonly object[],
+  env: Readonly<Record<string, string>> = {},
+) => {
+  const settings = portfolioSettings({
+    symbols: tape.listings.map(({ symbol }) => symbol),
+    inputs: { ...inputsAt(tape), env: { ...env, STRATEGIES: JSON.stringify(strategies) } },
+  });
+  return { ...studyFor(settings, tape), members: await portfolioMembers(settings, '/') };
+};
+
+const inputsAt = (tape: MarketTape): Omit<ConfigInputs, 'env'> => ({
+  cwd: '/',
+  readFile: path => {
+    throw new Error(`nothing is read here, and ${path} was asked for`);
+  },
+  nowMs: tape.atMs[0] ?? 0,
+});
+
+const studyFor = (settings: Settings, tape: MarketTape) => ({
+  settings,
+  opening: settings.paper.balances,
+  feeLevel: 1,
+  tape,
+});
 
 const steady = ({ leastMs, meanExtraMs }: { readonly leastMs: number; readonly meanExtraMs: number }) => ({
   leastMs: leastMs + meanExtraMs,
@@ -124,6 +163,7 @@ export const phasesOf = (
       leadMs: first - START_MONO_MS,
       strategyStartMs: at('ledger>strategy snapshot-given') - first,
       strategyTickMs: at('strategy tick') - first,
+      executionTickMs: at('execution tick') - first,
       reconciliationTickMs: at('reconciliation tick') - first,
       fullBookMs: Math.ceil(subscribed * 64) / 64 - first,
     },
