@@ -262,8 +262,8 @@ export const writerFor = (db: Database, run: number): Writer => {
       fill.executedAtMs,
       bookedAtMs,
     );
-    const state =
-      fill.clientOrderId === null ? undefined : (stateBy.get(fill.clientOrderId) as StateRow | undefined);
+    // Of a fill that is nobody's order here there is none: null equals nothing in SQL.
+    const state = stateBy.get(fill.clientOrderId) as StateRow | undefined;
     if (state !== undefined) {
       const booked = parseDecimal(state.booked) + fill.quantity;
       putState.run(
@@ -322,7 +322,7 @@ export const writerFor = (db: Database, run: number): Writer => {
   };
 
   /** A batch that is handed in again, because nobody heard that it was written, says nothing new. */
-  const writeAudit = (record: RecordOf<'audit'>): void => {
+  const writeAudit = (record: Omit<RecordOf<'audit'>, 'type'>): void => {
     const { atMs, actor, event, id, cause, facts } = record;
     if (auditKnown.get(run, run - 1, id, actor, event, atMs) !== undefined) return;
     const { clientOrderId, intentId } = facts;
@@ -365,7 +365,6 @@ export const writerFor = (db: Database, run: number): Writer => {
       case 'cancel-all-ordered': {
         const { atMs, reason, id } = record;
         writeAudit({
-          type: 'audit',
           atMs,
           actor: 'supervisor',
           event: record.type,

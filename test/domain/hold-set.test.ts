@@ -57,14 +57,23 @@ describe('the table of causes', () => {
     ]);
   });
 
-  it('pulls resting orders for stale data, untrusted books, reconnect storms and losses', () => {
-    for (const cause of ['stale-data', 'book-untrusted', 'ws-reconnect', 'loss-limit'] as const)
-      expect(CAUSES[cause].restingOrders, cause).to.equal('pulled');
-  });
-
-  it('pulls nothing where cancelling is not allowed', () => {
-    for (const cause of HOLD_CAUSES)
-      if (CAUSES[cause].level === 'observe-only') expect(CAUSES[cause].restingOrders, cause).to.equal('left');
+  it('pulls resting orders where they rest on what is not known, and nothing where cancelling is not allowed', () => {
+    const pulled = HOLD_CAUSES.filter(cause => CAUSES[cause].restingOrders === 'pulled');
+    expect(pulled).to.have.members([
+      'ws-reconnect',
+      'stale-data',
+      'book-untrusted',
+      'reconcile-lag',
+      'unknown-outcome',
+      'reject-storm',
+      'repeat-execution',
+      'loss-limit',
+    ]);
+    for (const cause of HOLD_CAUSES) {
+      const { level, restingOrders } = CAUSES[cause];
+      if (!pulled.includes(cause)) expect(restingOrders, cause).to.equal('left');
+      if (level === 'observe-only') expect(pulled, cause).not.to.include(cause);
+    }
   });
 
   it('keeps across restarts exactly what only an operator may release', () => {
@@ -176,6 +185,26 @@ describe('a hold', () => {
     expect(lengths).to.deep.equal([2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, MAX_TRIAL_MS]);
   });
 
+  it('ends at the last moment of its trial, and not before', () => {
+    const set = emptyHolds();
+    place(set, 'stale-data', 'BTCTRY');
+    place(set, 'stale-data', 'ETHTRY');
+    clearHold(set, 'stale-data', 'BTCTRY', 10_000);
+    expect(passTrials(set, 11_999)).to.deep.equal([]);
+    expect(passTrials(set, 12_000).map(change => change.type)).to.deep.equal(['released']);
+    expect(holdsOf(set).map(({ key }) => key)).to.deep.equal(['stale-data:ETHTRY']);
+  });
+
+  it('says who may end it to whoever may not', () => {
+    const set = emptyHolds();
+    for (const cause of ['loss-limit', 'worker-down', 'ledger'] as const) place(set, cause);
+    const why = (change: HoldChange): string => (change.type === 'refused' ? change.why : change.type);
+    expect(why(clearHold(set, 'loss-limit', '', 0))).to.equal('only an operator may release it');
+    expect(why(clearHold(set, 'worker-down', '', 0))).to.equal('only the supervisor releases it');
+    expect(why(releaseHold(set, 'ledger', 'operator'))).to.equal('the operator may not release it');
+    expect(why(releaseHold(set, 'loss-limit', 'supervisor'))).to.equal('the supervisor may not release it');
+  });
+
   it('comes back as it was', () => {
     const set = emptyHolds();
     const hold = {
@@ -217,6 +246,8 @@ describe('a hold', () => {
     expect(states.get('stale-data')).to.equal('open');
     clearHold(set, 'stale-data', 'ETHTRY', 0);
     expect(circuitStates(set).get('stale-data')).to.equal('half-open');
+    place(set, 'stale-data', 'BTCTRY');
+    expect(circuitStates(set).get('stale-data'), 'whichever is open').to.equal('open');
     expect(states.get('loss-limit')).to.equal('latched');
     expect(states.get('ledger')).to.equal('closed');
     expect(

@@ -556,4 +556,53 @@ describe('order machine', () => {
     expect(apply(record, FACTS['submit-denied'])).to.equal('unknown ~denied-after-sent ?');
     expect(apply(record, FACTS['submit-denied'])).to.equal('unknown ~denied-after-sent');
   });
+
+  it('says why an order is unknown', () => {
+    for (const [type, cause] of [
+      ['submit-unknown', 'timeout'],
+      ['submit-denied', 'unrecognised'],
+      ['process-ended', 'process-ended'],
+    ] as const) {
+      const record = recordIn('in-flight');
+      apply(record, FACTS[type]);
+      expect(record.order.state, type).to.include({ status: 'unknown', cause, sinceMs: now.wallMs });
+    }
+  });
+
+  it('takes bytes that leave after the deadline for the first, and is loud about the second', () => {
+    const record = recordIn('unknown');
+    expect(apply(record, FACTS.sent)).to.equal('unknown');
+    expect(record.order.sentAtMs).to.equal(now.wallMs);
+    expect(apply(record, FACTS.sent)).to.equal('unknown !sent-twice');
+  });
+
+  it('does not believe that an order with fills never was', () => {
+    const record = orderRecord(orderIn({ status: 'unknown', sinceMs: 1, cause: 'timeout', filled: d('4') }), [
+      fillOf('4'),
+    ]);
+    expect(apply(record, FACTS['absence-proven'])).to.equal('unknown !absence-of-existing-order');
+  });
+
+  describe('a finding', () => {
+    const detailsOf = (record: OrderRecord, fact: OrderFact): readonly string[] =>
+      applyOrderFact(record, fact, now).findings.map(({ detail }) => detail);
+
+    it('says what the fact said', () => {
+      expect(detailsOf(recordIn('working'), FACTS['submit-rejected'])).to.deep.equal(['FAILED_LIMIT_ORDER']);
+      expect(detailsOf(recordIn('working'), FACTS['submit-denied'])).to.deep.equal(['fenced']);
+      expect(detailsOf(recordIn('working'), FACTS['absence-proven'])).to.deep.equal([
+        'nowhere for six minutes',
+      ]);
+      expect(detailsOf(recordIn('rejected'), FACTS['hint-inserted'])).to.deep.equal(['V1']);
+      expect(detailsOf(recordIn('working'), { type: 'hint-inserted', venueOrderId: 'V2' })).to.deep.equal([
+        'V1 and V2',
+      ]);
+    });
+
+    it('is of one second order however often that shows', () => {
+      const record = recordIn('working');
+      for (let times = 0; times < 2; times++) apply(record, { type: 'hint-inserted', venueOrderId: 'V2' });
+      expect(record.strays).to.deep.equal(['V2']);
+    });
+  });
 });

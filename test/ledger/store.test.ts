@@ -208,6 +208,12 @@ describe('ledger store', () => {
         },
       ]);
       expect(kinds.map(({ type }) => type)).to.deep.equal(['intent-repeated', 'move-repeated']);
+      expect(rowsOf(ledger, 'SELECT status, cause, detail FROM order_events ORDER BY seq')).to.deep.equal([
+        { status: 'intended', cause: 'market-data:1:7', detail: '' },
+        { status: 'in-flight', cause: 'execution:1:3', detail: '' },
+        { status: 'working', cause: 'execution:1:4', detail: '' },
+      ]);
+      expect(rowsOf(ledger, 'SELECT event FROM audit')).to.deep.equal([{ event: 'order-in-flight' }]);
       expect(ledger.snapshot().openOrders[0]?.state.status).to.equal('working');
       ledger.close();
     });
@@ -254,10 +260,63 @@ describe('ledger store', () => {
         { type: 'intent-repeated', subject: 'c1' },
         { type: 'fill-repeated', subject: 't1' },
       ]);
-      expect(ledger.append([filled('t1', { quantity: 1n })])).to.deep.equal([
-        { type: 'fill-contradicted', subject: 't1' },
-      ]);
       expect(ledger.snapshot().fills).to.deep.equal([fill('t1')]);
+      const movement = {
+        movementId: 'w1',
+        kind: 'withdrawal',
+        asset: 'TRY',
+        amount: -10n,
+        fee: 3n,
+        tax: 1n,
+        atMs: AT,
+      } as const;
+      expect(ledger.append([{ type: 'cash-movement', movement }])).to.deep.equal([]);
+      // The venue's list gives a movement a time of its own once it is settled.
+      expect(
+        ledger.append([{ type: 'cash-movement', movement: { ...movement, atMs: AT + 1 } }]),
+      ).to.deep.equal([{ type: 'movement-repeated', subject: 'w1' }]);
+      for (const other of [
+        { kind: 'deposit' as const },
+        { asset: 'BTC' },
+        { amount: -9n },
+        { fee: 2n },
+        { tax: 0n },
+      ])
+        expect(
+          ledger.append([{ type: 'cash-movement', movement: { ...movement, ...other } }]),
+          Object.keys(other)[0],
+        ).to.deep.equal([{ type: 'movement-contradicted', subject: 'w1' }]);
+      expect(ledger.snapshot().cashMovements).to.deep.equal([movement]);
+    });
+
+    it('a fill with one other number or name contradicts the first, which stands', () => {
+      const ledger = inMemory();
+      ledger.append([intended('c1'), filled('t1')]);
+      for (const other of [
+        { symbol: 'ETHTRY' },
+        { side: 'sell' as const },
+        { price: 1n },
+        { quantity: 1n },
+        { fee: 0n },
+        { tax: 1n },
+        { feeAsset: 'BTC' },
+      ])
+        expect(ledger.append([filled('t1', other)]), Object.keys(other)[0]).to.deep.equal([
+          { type: 'fill-contradicted', subject: 't1' },
+        ]);
+      expect(ledger.snapshot().fills).to.deep.equal([fill('t1')]);
+    });
+
+    it('balances are in the history when one of their amounts changed, and only then', () => {
+      const ledger = inMemory();
+      const shown = { asset: 'TRY', total: 3n, free: 2n, locked: 1n };
+      const inTurn = [shown, shown, { ...shown, total: 4n }, { ...shown, total: 4n, free: 3n }];
+      for (const [index, balance] of [...inTurn, { ...shown, total: 4n, free: 3n, locked: 0n }].entries())
+        ledger.append([{ type: 'balances', atMs: AT + index, opening: false, balances: [balance] }]);
+      expect(rowsOf(ledger, `SELECT at_ms - ${AT} AS after FROM balance_changes`)).to.deep.equal(
+        [0, 2, 3, 4].map(after => ({ after })),
+      );
+      expect(ledger.snapshot()).to.include({ openingAtMs: null });
     });
 
     it('a second opening does not move the first', () => {
@@ -277,6 +336,41 @@ describe('ledger store', () => {
       expect(ledger.snapshot().openingBalances).to.deep.equal([]);
     });
 
+    it('an audit names its order and intent in columns of their own, where it has them', () => {
+      const ledger = inMemory();
+      ledger.append([
+        audited('execution:1:1', 'x', 'sent', { clientOrderId: 'c1', intentId: 'maker:1:c1' }),
+        audited('execution:1:2', 'x', 'counted', { clientOrderId: 1, intentId: 2 }),
+        { type: 'cancel-all-ordered', atMs: AT, reason: 'the end of the day', id: 'supervisor:1:9' },
+        { type: 'mark', symbol: 'BTCTRY', price: parseDecimal('99.5'), atMs: AT },
+      ]);
+      const columns = 'actor, event, event_id, cause, client_order_id, intent_id, facts';
+      expect(rowsOf(ledger, `SELECT ${columns} FROM audit ORDER BY seq`).map(Object.values)).to.deep.equal([
+        [
+          'execution',
+          'sent',
+          'execution:1:1',
+          'x',
+          'c1',
+          'maker:1:c1',
+          '{"clientOrderId":"c1","intentId":"maker:1:c1"}',
+        ],
+        ['execution', 'counted', 'execution:1:2', 'x', null, null, '{"clientOrderId":1,"intentId":2}'],
+        [
+          'supervisor',
+          'cancel-all-ordered',
+          'supervisor:1:9',
+          'operator',
+          null,
+          null,
+          '{"reason":"the end of the day"}',
+        ],
+      ]);
+      expect(rowsOf(ledger, 'SELECT * FROM marks')).to.deep.equal([
+        { symbol: 'BTCTRY', price: '99.5', at_ms: AT },
+      ]);
+    });
+
     it('a transition without an intent is kept and said so', () => {
       const ledger = inMemory();
       expect(ledger.append([moved('c9', { status: 'denied', reason: 'fenced' })])).to.deep.equal([
@@ -291,7 +385,17 @@ describe('ledger store', () => {
       const ledger = inMemory();
       ledger.append([intended('c1')]);
       const other = intended('c1', { intentId: 'maker:1:other' });
-      expect(() => ledger.append([intended('c2'), other])).to.throw(LedgerRecordError, 'c1 was used before');
+      const { terms } = order('c1');
+      for (const reused of [
+        other,
+        intended('c1', { terms: { ...terms, symbol: 'ETHTRY' } }),
+        intended('c1', { terms: { ...terms, side: 'sell' } }),
+        intended('c1', { terms: { ...terms, price: null } }),
+        intended('c1', { terms: { ...terms, quantity: 1n } }),
+      ])
+        expect(() => ledger.append([intended('c2'), reused]))
+          .to.throw(LedgerRecordError, 'c1 was used before')
+          .with.property('name', 'LedgerRecordError');
       const outcomes = ledger.appendGroup([[intended('c3')], [intended('c4'), other], [intended('c5')]]);
       expect(outcomes.map(outcome => outcome.ok)).to.deep.equal([true, false, true]);
       expect(ledger.snapshot().openOrders.map(each => each.clientOrderId)).to.deep.equal(['c1', 'c3', 'c5']);
@@ -547,6 +651,20 @@ describe('ledger store', () => {
         .and.to.match(/^[0-9a-f]{8}$/);
       expect(second.snapshot().lastRecordAtMs).to.equal(AT + 40);
       second.close();
+    });
+
+    it('take an audit for known that this run or the one before wrote, and no older one: ids begin anew', () => {
+      const counts = [1, 2, 3].map(() => {
+        const ledger = open();
+        const record = audited('execution:1:1', 'x', 'seen');
+        ledger.append([record, record]);
+        ledger.close();
+        const db = new SqliteDatabase(dir.file('a.sqlite'), { readonly: true });
+        const count = db.prepare('SELECT count(*) FROM audit').pluck().get();
+        db.close();
+        return count;
+      });
+      expect(counts).to.deep.equal([1, 1, 2]);
     });
 
     it('give no epoch twice, also when an older backup is put back', async () => {

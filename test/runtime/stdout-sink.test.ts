@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { expect } from 'chai';
+import { type SinonFakeTimers, useFakeTimers } from 'sinon';
 import { streamSink, type WaitingStream } from '#src/runtime/stdout-sink.js';
 
 /** A reader that takes texts when it is told to, or never. */
@@ -23,6 +24,14 @@ class SlowReader extends EventEmitter implements WaitingStream {
 }
 
 describe('standard output', () => {
+  let clock: SinonFakeTimers;
+  beforeEach(() => {
+    clock = useFakeTimers();
+  });
+  afterEach(() => {
+    clock.restore();
+  });
+
   it('drops and counts what a stopped reader leaves no room for, and never grows', () => {
     const reader = new SlowReader();
     const sink = streamSink(reader, 1_000);
@@ -51,6 +60,7 @@ describe('standard output', () => {
     reader.take();
     await flushed;
     expect(reader.taken).to.deep.equal(['a', 'b']);
+    expect(clock.countTimers(), 'nothing keeps the process').to.equal(0);
   });
 
   it('does not wait for a reader that is gone', async () => {
@@ -68,7 +78,14 @@ describe('standard output', () => {
     const reader = new SlowReader();
     const sink = streamSink(reader, 100);
     sink.write('a');
-    await sink.flush(1);
+    let over = false;
+    const flushed = sink.flush(2_000).then(() => {
+      over = true;
+    });
+    await clock.tickAsync(1_999);
+    expect(over).to.equal(false);
+    clock.tick(1);
+    await flushed;
     expect(reader.taken).to.deep.equal([]);
   });
 });
