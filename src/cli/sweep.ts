@@ -53,7 +53,7 @@ ${MARKET_ABOUT}
               it is given again
 The report of the best set follows, with the Sharpe ratio deflated by the number of sets that were tried.
 JSON: { trials: [{ parameters, score, scores, profitTry, sharpe, fills, trades }], walkForward: [{ segment, parameters,
-trainScore, testScore }], finished, ran, known, best: <report> | null }. Exit code 1 when it was broken off.`,
+trainScore, testScore }] (nulls where no set has a score before), finished, ran, known, best: <report> | null }. Exit code 1 when it was broken off.`,
   options: {
     ...MARKET_OPTIONS,
     strategy: { type: 'string' },
@@ -254,21 +254,23 @@ const marketFile = (
 };
 
 const SHOWN = 10;
+const scoreText = (score: number | null): string =>
+  score === null || !Number.isFinite(score) ? 'no score' : score.toFixed(4);
 const outcomeText = ({ trials, walk, finished, ran, known }: SweepOutcome): string =>
   [
     `${trials.length} sets of parameters, ${ran} runs now, ${known} known from before`,
     ...(finished ? [] : ['Broken off: give the same command again to go on.']),
-    ...trials.slice(0, SHOWN).map(
-      ({ candidate, scores }) =>
-        `  ${scores
-          .reduce((sum, each) => sum + each, 0)
-          .toFixed(4)
-          .padStart(14)}  ${JSON.stringify(candidate)}`,
-    ),
+    ...trials
+      .slice(0, SHOWN)
+      .map(
+        ({ candidate, scores }) =>
+          `  ${scoreText(scores.reduce((sum, each) => sum + each, 0)).padStart(14)}  ${JSON.stringify(candidate)}`,
+      ),
     ...(walk.length === 0 ? [] : ['Walk forward: chosen before a part, and what it came to there']),
-    ...walk.map(
-      ({ segment, chosen, trainScore, testScore }) =>
-        `  part ${segment + 1}: ${trainScore.toFixed(4)} -> ${testScore.toFixed(4)}  ${JSON.stringify(chosen)}`,
+    ...walk.map(({ segment, chosen, trainScore, testScore }) =>
+      chosen === null
+        ? `  part ${segment + 1}: none, since no set has a score on the parts before`
+        : `  part ${segment + 1}: ${scoreText(trainScore)} -> ${scoreText(testScore)}  ${JSON.stringify(chosen)}`,
     ),
     '',
   ].join('\n');

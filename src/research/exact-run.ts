@@ -113,7 +113,7 @@ export const runExact = (options: ExactRunOptions): ExactRun => {
 };
 
 /** The middles of each market as its frames state them. */
-export const pricesOf = (tape: MarketTape, everyMs: number): readonly PriceSeries[] => {
+const pricesOf = (tape: MarketTape, everyMs: number): readonly PriceSeries[] => {
   const markets = tape.listings.map(listing => {
     const instrument = instrumentOf(listing);
     return {

@@ -124,18 +124,20 @@ export interface Scored {
 export interface WalkStep {
   /** The segment it is judged on; it was chosen on those before. */
   readonly segment: number;
-  readonly chosen: Candidate;
-  readonly trainScore: number;
-  readonly testScore: number;
+  /** Null where no set has a score on all of them: it was refused there, or nothing could be scored. */
+  readonly chosen: Candidate | null;
+  readonly trainScore: number | null;
+  readonly testScore: number | null;
 }
 
-/** Walks forward: for each segment after the first, the set that was best on all segments before it. */
+/** Walks forward: for each segment after the first, the set that was best on all segments before it, or none. */
 export const walkForward = (trials: readonly Scored[], segments: number): readonly WalkStep[] => {
   const steps: WalkStep[] = [];
   for (let segment = 1; segment < segments; segment++) {
     let best: { readonly trial: Scored; readonly score: number } | null = null;
     for (const trial of trials) {
       const score = trial.scores.slice(0, segment).reduce((sum, each) => sum + each, 0) / segment;
+      if (score === Number.NEGATIVE_INFINITY) continue;
       if (
         best === null ||
         score > best.score ||
@@ -143,12 +145,11 @@ export const walkForward = (trials: readonly Scored[], segments: number): readon
       )
         best = { trial, score };
     }
-    if (best === null) continue;
     steps.push({
       segment,
-      chosen: best.trial.candidate,
-      trainScore: best.score,
-      testScore: best.trial.scores[segment] ?? Number.NaN,
+      chosen: best?.trial.candidate ?? null,
+      trainScore: best?.score ?? null,
+      testScore: best?.trial.scores[segment] ?? null,
     });
   }
   return steps;

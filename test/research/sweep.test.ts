@@ -58,6 +58,25 @@ describe('the search for parameters', () => {
       { segment: 2, chosen: { a: 2 }, trainScore: 1.5, testScore: 3 },
     ]);
   });
+
+  it('chooses none where no set has a score before, and never one that was refused', () => {
+    const none = Number.NEGATIVE_INFINITY;
+    const trials = [
+      { candidate: { a: 1 }, scores: [none, none, none] },
+      { candidate: { a: 2 }, scores: [none, -7, 4] },
+      { candidate: { a: 3 }, scores: [none, none, 9] },
+    ];
+    const nothing = { chosen: null, trainScore: null, testScore: null };
+    expect(walkForward(trials, 3)).to.deep.equal([
+      { segment: 1, ...nothing },
+      { segment: 2, ...nothing },
+    ]);
+    const scored = [...trials, { candidate: { a: 4 }, scores: [-3, none, 1] }];
+    expect(walkForward(scored, 3)).to.deep.equal([
+      { segment: 1, chosen: { a: 4 }, trainScore: -3, testScore: none },
+      { segment: 2, ...nothing },
+    ]);
+  });
 });
 
 describe('a sweep', function () {
