@@ -187,19 +187,36 @@ describe('the engines of a backtest', function () {
   });
 
   it('leave a ledger that is the paper run of the same recording, byte for byte', () => {
-    const study = studyOf(maker, market.tape);
-    const { ledger } = runExact({ ...study, seed: 3, recording: market.recording });
-    const paper = createWorld({
-      seed: 3,
-      symbols: study.settings.symbols,
-      strategy: maker,
-      settings: study.settings,
-      recording: market.recording,
-      latencies: EVERY_TICK,
-    });
-    paper.start();
-    expect(paper.runToEnd()).to.equal(0);
-    expect(ledger.equals(paper.ledger.bytes())).to.equal(true);
-    expect(paper.exchangeAccount().trades.length).to.be.greaterThan(0);
+    expectPaperLedger(studyOf(maker, market.tape), market.recording);
+  });
+
+  it('leave it with several strategies too, as the settings name them', async () => {
+    const short = await generatedMarket(8, 3);
+    try {
+      expectPaperLedger(await portfolioOf(short.tape, PAIR, AMPLE), short.recording);
+    } finally {
+      short.remove();
+    }
   });
 });
+
+/** An exact run leaves the bytes that a paper run on the same settings does. */
+const expectPaperLedger = (
+  study: Awaited<ReturnType<typeof portfolioOf>>,
+  recording: WorldRecording,
+): void => {
+  const { ledger } = runExact({ ...study, seed: 3, recording });
+  const paper = createWorld({
+    seed: 3,
+    symbols: study.settings.symbols,
+    strategy: maker,
+    moreStrategies: [pulse],
+    settings: study.settings,
+    recording,
+    latencies: EVERY_TICK,
+  });
+  paper.start();
+  expect(paper.runToEnd()).to.equal(0);
+  expect(ledger.equals(paper.ledger.bytes())).to.equal(true);
+  expect(paper.exchangeAccount().trades.length).to.be.greaterThan(0);
+};
