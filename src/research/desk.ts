@@ -261,8 +261,11 @@ export const createDesk = (options: DeskOptions): Desk => {
   };
 
   const toHosts = (input: StrategyHostInput): void => {
-    for (const effect of stepPortfolio(portfolio, input, now).effects) performOfHosts(effect);
+    stepHosts(input);
     planTick();
+  };
+  const stepHosts = (input: StrategyHostInput): void => {
+    for (const effect of stepPortfolio(portfolio, input, now).effects) performOfHosts(effect);
   };
   const performOfHosts = (effect: StrategyHostEffect): void => {
     if (effect.type === 'tell') {
@@ -280,19 +283,22 @@ export const createDesk = (options: DeskOptions): Desk => {
   const pending: ExecutionEffect[] = [];
   let performing = false;
   const toExecution = (input: ExecutionInput): void => {
+    runExecution(input);
+    planTick();
+  };
+  const runExecution = (input: ExecutionInput): void => {
     const stepped = stepExecution(execution, input, now);
     execution = stepped.state;
+    if (stepped.effects.length === 0) return;
     for (const effect of stepped.effects) pending.push(effect);
-    if (!performing) {
-      performing = true;
-      try {
-        for (let effect = pending.shift(); effect !== undefined; effect = pending.shift())
-          performExecution(effect);
-      } finally {
-        performing = false;
-      }
+    if (performing) return;
+    performing = true;
+    try {
+      for (let effect = pending.shift(); effect !== undefined; effect = pending.shift())
+        performExecution(effect);
+    } finally {
+      performing = false;
     }
-    planTick();
   };
   const performExecution = (effect: ExecutionEffect): void => {
     switch (effect.type) {
@@ -549,7 +555,7 @@ export const createDesk = (options: DeskOptions): Desk => {
     advance,
     later,
     market: event => {
-      toExecution({ type: 'message', from: 'market-data', message: event });
+      runExecution({ type: 'message', from: 'market-data', message: event });
       toHosts(event as StrategyHostInput);
       keepAccountFresh();
     },

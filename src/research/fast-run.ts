@@ -48,6 +48,7 @@ const DEFAULT_SAMPLE_MS = 1_000;
 const BOOK_INTERVAL_MS = 100;
 /** Pace of the whole book on the socket. */
 const FULL_BOOK_MS = 750;
+const LOOKS_KEPT = 5;
 const INSTANCE = 'backtest';
 
 /** What is on its way from the venue to strategy and execution: the events `from` to `to` of the tape. */
@@ -102,9 +103,19 @@ interface TapeMarket {
   trusted: boolean;
   /** The newest that strategy and execution have. */
   delivered: Picture | undefined;
-  /** When frames have the exchange look again whether there is something to show. */
-  readonly looks: number[];
+  /** When the newest frames have the exchange look again whether there is something to show: a ring, and how many. */
+  readonly looks: Float64Array;
+  looked: number;
 }
+
+const NO_BOOKS: readonly ShownBook[] = [];
+
+/** Books on their way, with newer ones in the place of those that are shown again. */
+const withNewer = (
+  books: readonly ShownBook[],
+  shown: readonly TapeMarket[],
+  newer: readonly ShownBook[],
+): readonly ShownBook[] => [...books.filter(({ market }) => !shown.includes(market)), ...newer];
 
 /** Runs strategies over a tape. @throws Error when the only one cannot be created */
 export const runFast = (options: FastRunOptions): RunResult => {
@@ -126,7 +137,8 @@ export const runFast = (options: FastRunOptions): RunResult => {
       shownMs: Number.NEGATIVE_INFINITY,
       dirty: false,
       showDue: false,
-      looks: [],
+      looks: new Float64Array(LOOKS_KEPT),
+      looked: 0,
       shown: undefined,
       trusted: false,
       delivered: undefined,
@@ -148,8 +160,11 @@ export const runFast = (options: FastRunOptions): RunResult => {
     const market = bySymbol.get(symbol);
     if (market === undefined) return;
     market.dirty = true;
-    for (const dueMs of market.looks.splice(0))
+    for (let look = Math.max(0, market.looked - LOOKS_KEPT); look < market.looked; look++) {
+      const dueMs = market.looks[look % LOOKS_KEPT] ?? 0;
       if (dueMs >= desk.nowMs) desk.later(dueMs - desk.nowMs, () => showIfChanged(market));
+    }
+    market.looked = 0;
     const slowMs = startMs - desk.originAtMs + latency.fullBookMs;
     const slowDueMs = slowMs + Math.ceil((desk.nowMs - slowMs) / FULL_BOOK_MS) * FULL_BOOK_MS;
     desk.later(slowDueMs - desk.nowMs, () => showIfChanged(market));
@@ -164,7 +179,7 @@ export const runFast = (options: FastRunOptions): RunResult => {
   /** Sends what the frames of a moment say on its way to strategy and execution. */
   const show = (shown: readonly TapeMarket[], from: number, to: number): void => {
     const dueMs = desk.nowMs + latency.marketMs;
-    const books: ShownBook[] = [];
+    let books: readonly ShownBook[] = NO_BOOKS;
     for (const market of shown) {
       const { book } = market.market;
       market.shownMs = desk.nowMs;
@@ -175,17 +190,18 @@ export const runFast = (options: FastRunOptions): RunResult => {
       if (trusted === market.trusted && picture === market.shown) continue;
       market.shown = picture;
       market.trusted = trusted;
-      books.push({ market, picture, trusted });
+      const one = { market, picture, trusted };
+      books = books.length === 0 ? [one] : [...books, one];
     }
     if (books.length === 0 && !(to > from && desk.wantsTrades)) return;
     // What arrives in one moment is one picture.
     const last = onTheWay.at(-1);
     if (last !== undefined && last.dueMs === dueMs && to === 0 && onTheWay.length > delivered)
-      last.books = [...last.books.filter(({ market }) => !shown.includes(market)), ...books];
+      last.books = withNewer(last.books, shown, books);
     else if (last !== undefined && last.dueMs === dueMs && last.to === 0 && onTheWay.length > delivered) {
       last.from = from;
       last.to = to;
-      last.books = [...last.books.filter(({ market }) => !shown.includes(market)), ...books];
+      last.books = withNewer(last.books, shown, books);
     } else onTheWay.push({ dueMs, from, to, books });
   };
   /** Has something done at the venue, whose times lie on a grid of 1/64 ms. */
@@ -314,23 +330,27 @@ export const runFast = (options: FastRunOptions): RunResult => {
     desk.advance(toMs);
   };
 
-  let event = 0;
   /** Nothing is due at the desk, and nothing arrives there, before this. */
   let quietUntilMs = Number.NEGATIVE_INFINITY;
   /** Most trades concern nobody: where nothing happens before them either, not even the clock has to be set. */
-  const isPassedOver = (atMs: number): boolean => {
-    if (desk.wantsTrades || atMs - desk.originAtMs >= quietUntilMs) return false;
-    if ((tape.kinds[event] as number) <= TAPE_KINDS.difference) return false;
-    return markets[tape.symbols[event] as number]?.market.mindsTrade(tape, event) !== true;
-  };
-  while (event < tape.length) {
-    const atMs = tape.atMs[event] ?? 0;
-    if (isPassedOver(atMs)) {
+  const passOver = (from: number): number => {
+    if (desk.wantsTrades) return from;
+    const { atMs, kinds, symbols, length } = tape;
+    const untilMs = quietUntilMs + desk.originAtMs;
+    let event = from;
+    while (
+      event < length &&
+      (kinds[event] as number) > TAPE_KINDS.difference &&
+      (atMs[event] as number) < untilMs &&
+      markets[symbols[event] as number]?.market.mindsTrade(tape, event) !== true
+    )
       event += 1;
-      continue;
-    }
-    until(atMs - desk.originAtMs);
-    const from = event;
+    return event;
+  };
+  /** Has everything of one moment happen in the market. @returns the first event of the next one */
+  const happen = (from: number): number => {
+    const atMs = tape.atMs[from] ?? 0;
+    let event = from;
     do {
       const market = markets[tape.symbols[event] ?? 0];
       if (market !== undefined) {
@@ -342,25 +362,31 @@ export const runFast = (options: FastRunOptions): RunResult => {
       }
       event += 1;
     } while (event < tape.length && tape.atMs[event] === atMs);
-    if (changed.length === 0 && !desk.wantsTrades) {
-      quietUntilMs = nextMs();
-      continue;
-    }
+    return event;
+  };
+  const showChanged = (atMs: number, from: number, to: number): void => {
     for (const market of changed) {
       const { book } = market.market;
       market.changed = false;
-      if (!market.showDue) {
-        if (market.looks.length > 4) market.looks.splice(0, market.looks.length - 4);
-        market.looks.push(Math.max(desk.nowMs, market.shownMs + BOOK_INTERVAL_MS));
-      }
+      if (!market.showDue)
+        market.looks[market.looked++ % LOOKS_KEPT] = Math.max(desk.nowMs, market.shownMs + BOOK_INTERVAL_MS);
       market.showDue = false;
       if (isTwoSided(book))
         samplers[market.symbolIndex]?.sample(atMs, (bestBidTicks(book) + bestAskTicks(book)) / 2);
     }
-    show(changed, from, event);
-    changed.length = 0;
+    show(changed, from, to);
+    while (changed.length > 0) changed.pop();
+  };
+  // One call for each moment: a function that runs as long as the tape is compiled anew in every run.
+  const moment = (from: number): number => {
+    const atMs = tape.atMs[from] ?? 0;
+    until(atMs - desk.originAtMs);
+    const to = happen(from);
+    if (changed.length > 0 || desk.wantsTrades) showChanged(atMs, from, to);
     quietUntilMs = nextMs();
-  }
+    return passOver(to);
+  };
+  for (let event = 0; event < tape.length; ) event = moment(event);
   const endMs = tape.length === 0 ? startMs : (tape.atMs[tape.length - 1] ?? startMs);
   until(endMs - desk.originAtMs + AFTER_TAPE_MS);
   desk.stop();
