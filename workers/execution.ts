@@ -61,6 +61,11 @@ hostActor('execution', context => {
   const departures = new Set<Departure>();
   const connected = new Set<ActorName>();
   const pending: ExecutionEffect[] = [];
+  /**
+   * What strategy and reconciliation are still to hear, in order. Who is told wakes up, and where cores are few an order
+   * on its way would wait for that: to the ledger and back, and until its first byte is out (measured: 0.3 ms of 1.9).
+   */
+  const untold: (() => void)[] = [];
   let performing = false;
   let state: ExecutionState | null = null;
   let snapshot: LedgerSnapshot | null = null;
@@ -94,15 +99,31 @@ hostActor('execution', context => {
     } finally {
       performing = false;
     }
+    if (!isHurried()) tellUntold();
+  };
+
+  /** A write has still to become durable, or to leave. */
+  const isHurried = (): boolean => {
+    if (state !== null && awaitsLedger(state)) return true;
+    for (const { sent, endedBecause } of departures) if (!sent && endedBecause === null) return true;
+    return false;
+  };
+
+  const tellUntold = (): void => {
+    for (const tell of untold.splice(0)) tell();
   };
 
   const perform = (effect: ExecutionEffect): void => {
     switch (effect.type) {
       case 'tell':
-        if (effect.to === 'strategy') {
+        untold.push(() => {
+          if (effect.to !== 'strategy') {
+            context.send('reconciliation', effect.message);
+            return;
+          }
           context.send('strategy', effect.message);
           if (effect.message.type === 'order-updated') context.sendTogether('twin', effect.message);
-        } else context.send('reconciliation', effect.message);
+        });
         return;
       case 'append':
         if (!context.send('ledger', effect.request) && effect.request.durable)
@@ -189,6 +210,13 @@ hostActor('execution', context => {
       departure.endedBecause = obstacle(departure);
       if (departure.endedBecause !== null) departure.controller.abort();
     }
+  };
+
+  const tick = (): void => {
+    step({ type: 'tick' });
+    abortForbidden();
+    // Nobody waits longer than a tick for news, however many writes are under way.
+    tellUntold();
   };
 
   const begin = (): void => {
@@ -303,8 +331,7 @@ hostActor('execution', context => {
         context.send('ledger', { type: 'epoch-wanted', request: 2 });
         return;
       }
-      step({ type: 'tick' });
-      abortForbidden();
+      tick();
     },
     async drain() {
       const now = (): number => context.now().monoMs;
@@ -314,8 +341,7 @@ hostActor('execution', context => {
         abortForbidden();
         while (!isDrained(state) && now() < until) {
           await pause(TICK_MS);
-          step({ type: 'tick' });
-          abortForbidden();
+          tick();
         }
         step({ type: 'drain-deadline' });
       }
@@ -324,8 +350,9 @@ hostActor('execution', context => {
       while (state !== null && awaitsLedger(state) && now() < until + JOURNAL_MARGIN_MS / 2) {
         await pause(TICK_MS);
         // What the ledger refused is handed over again on ticks, and what came after it waits for that.
-        step({ type: 'tick' });
+        tick();
       }
+      tellUntold();
     },
     snapshot: () =>
       state === null

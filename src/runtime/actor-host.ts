@@ -139,6 +139,8 @@ export const hostActor = <Self extends ActorName>(
   let leaseUntilMonoMs = 0;
   let started = false;
   let turnScheduled = false;
+  /** In this round of the event loop a message was handled without waiting for its end. */
+  let tookTurn = false;
 
   const routeOf = (peer: ActorName): { rule: MailboxRule; limit: number } => {
     for (const route of ROUTES) {
@@ -305,7 +307,7 @@ export const hostActor = <Self extends ActorName>(
     if (inbox.size > 0) scheduleTurn();
     port.on('message', message => {
       receive(name, peer, message);
-      scheduleTurn();
+      takeTurn();
     });
   };
 
@@ -313,6 +315,18 @@ export const hostActor = <Self extends ActorName>(
     if (turnScheduled) return;
     turnScheduled = true;
     setImmediate(turn);
+  };
+
+  /** The first message that wakes the thread is handled at once; what comes after it in the same round waits its turn. */
+  const takeTurn = (): void => {
+    if (tookTurn || turnScheduled) scheduleTurn();
+    else {
+      tookTurn = true;
+      setImmediate(() => {
+        tookTurn = false;
+      });
+      turn();
+    }
   };
 
   function* inboxes(): Generator<readonly [ActorName, Mailbox<unknown>]> {
