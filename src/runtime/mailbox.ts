@@ -26,9 +26,18 @@ const isSuperseding = (message: unknown): boolean => {
 /** A cancel only ever lessens what we have at stake; there are no more of them than orders. */
 const isCancel = (message: unknown): boolean => (message as Keyed).type === 'cancel-order';
 
-/** Whether a message whose sender has ended is heard all the same: a dead strategy's wish to trade is not. */
+/** What is for people and asks for nothing. */
+const isObservation = (message: unknown): boolean => {
+  const { type } = message as Keyed;
+  return type === 'log' || type === 'metric';
+};
+
+/**
+ * Whether a message whose sender has ended is heard all the same: a dead strategy's wish to trade is not, the last words
+ * of a thread are.
+ */
 export const outlivesSender = (rule: MailboxRule, message: unknown): boolean =>
-  rule === 'hold' || (rule === 'refuse' && isCancel(message));
+  rule === 'hold' || (rule === 'refuse' && isCancel(message)) || isObservation(message);
 
 const supersessionKey = (message: unknown): string => {
   const keyed = message as Keyed;

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { createMailbox, type Mailbox } from '#src/runtime/mailbox.js';
+import type { MailboxRule } from '#src/messages/routes.js';
+import { createMailbox, type Mailbox, outlivesSender } from '#src/runtime/mailbox.js';
 import { runs } from '../runs.js';
 
 interface Message {
@@ -112,4 +113,18 @@ describe('a mailbox', () => {
       { numRuns: runs(1_000) },
     );
   });
+
+  const left: readonly [type: string, rule: MailboxRule, heard: boolean][] = [
+    ['order-tracked', 'hold', true],
+    ['place-order', 'refuse', false],
+    ['cancel-order', 'refuse', true],
+    ['book-updated', 'newest', false],
+    ['candles-wanted', 'drop-oldest', false],
+    ['log', 'drop-oldest', true],
+    ['metric', 'drop-oldest', true],
+  ];
+  for (const [type, rule, heard] of left)
+    it(`${heard ? 'keeps' : 'forgets'} a message ${type} whose sender has ended`, () => {
+      expect(outlivesSender(rule, message(1, type))).to.equal(heard);
+    });
 });
