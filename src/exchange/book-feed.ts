@@ -95,7 +95,7 @@ const fullBook = (market: Market, subscription: Subscription): string => {
       const { prices, totals } = name === 'buy' ? market.published.bids : market.published.asks;
       return prices.map((price, index) => levelText(price, totals[index]!)).join(',');
     }
-    return bestLevels(market, name, WINDOW_LEVELS).map(textOf).join(',');
+    return shownText(levelsOf(market.book, name));
   };
   return `[431,{"CS":${subscription.changeSet},"PS":"${symbol}","AO":[${side('sell')}],"BO":[${side('buy')}],"channel":"${subscription.channel}","event":"${symbol}","type":431}]`;
 };
@@ -111,6 +111,39 @@ const textOf = (level: BookLevel<unknown>): string => {
   const text = levelText(level.price, level.total);
   levelTexts.set(level, { total: level.total, text });
   return text;
+};
+
+/** A side's best levels as they were when it was last shown, with their text: most frames repeat one of two sides. */
+interface ShownSide {
+  readonly levels: readonly BookLevel<unknown>[];
+  readonly totals: readonly Quantity[];
+  readonly text: string;
+}
+
+const shownSides = new WeakMap<object, ShownSide>();
+
+/** The text of the best levels, best first. @param side the book's, worst first */
+const shownText = (side: readonly BookLevel<unknown>[]): string => {
+  const least = Math.max(0, side.length - WINDOW_LEVELS);
+  const shown = shownSides.get(side);
+  if (shown !== undefined && isAsShown(side, least, shown)) return shown.text;
+  const levels = side.slice(least);
+  const text = levels.map(textOf).reverse().join(',');
+  shownSides.set(side, { levels, totals: levels.map(({ total }) => total), text });
+  return text;
+};
+
+const isAsShown = (
+  side: readonly BookLevel<unknown>[],
+  least: number,
+  { levels, totals }: ShownSide,
+): boolean => {
+  if (side.length - least !== levels.length) return false;
+  for (let index = levels.length - 1; index >= 0; index--) {
+    const level = side[least + index]!;
+    if (level !== levels[index] || level.total !== totals[index]) return false;
+  }
+  return true;
 };
 
 const refreshWindow = (market: Market): void => {
@@ -129,6 +162,7 @@ const moveWindow = (
   side: 'buy' | 'sell',
 ): string[] => {
   const changes: string[] = [];
+  if (isPublished(published, levels)) return changes;
   const prices: Price[] = [];
   const totals: Quantity[] = [];
   let old = 0;
@@ -155,6 +189,17 @@ const moveWindow = (
   published.prices = prices;
   published.totals = totals;
   return changes;
+};
+
+/** Whether the best levels are what was published; mostly only one side of a book has changed. */
+const isPublished = ({ prices, totals }: PublishedSide, levels: readonly BookLevel<unknown>[]): boolean => {
+  if (Math.min(levels.length, WINDOW_LEVELS) !== prices.length) return false;
+  const best = levels.length - 1;
+  for (let index = 0; index < prices.length; index++) {
+    const { price, total } = levels[best - index]!;
+    if (price !== prices[index] || total !== totals[index]) return false;
+  }
+  return true;
 };
 
 const change = (kind: 0 | 1 | 3, price: Price, total: Quantity): string =>

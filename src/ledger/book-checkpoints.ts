@@ -45,6 +45,8 @@ export interface BookCheckpoints {
   write(placed: PlacedBooks): void;
   /** The transaction of the last {@link write} has been committed. */
   written(placed: PlacedBooks): void;
+  /** Something is written, fills perhaps. */
+  grown(): void;
 }
 
 interface CheckpointRow {
@@ -84,12 +86,15 @@ export const bookCheckpoints = (
     return { seqs, fills };
   };
 
-  /** Asked every second: prepared once for each connection. */
+  /** Asked at every tick: prepared once for each connection, and read again only after something was written. */
   let newestFill: { readonly db: Database; readonly seq: Statement } | null = null;
+  let newestKnown: number | null = null;
   const newestSeq = (): number => {
     const db = connection();
     if (newestFill?.db !== db) newestFill = { db, seq: db.prepare('SELECT max(seq) FROM fills').pluck() };
-    return (newestFill.seq.get() as number | null) ?? 0;
+    else if (newestKnown !== null) return newestKnown;
+    newestKnown = (newestFill.seq.get() as number | null) ?? 0;
+    return newestKnown;
   };
 
   /** The base with the fills after it, all but about the newest. */
@@ -209,6 +214,9 @@ export const bookCheckpoints = (
     written(placed) {
       found = placed;
       inFile = true;
+    },
+    grown() {
+      newestKnown = null;
     },
   };
 };

@@ -173,6 +173,7 @@ interface Opened {
 const ledgerOn = (first: Database, opened: Opened): Ledger => {
   let db = first;
   let writer: Writer = writerFor(db, opened.run);
+  let brackets = bracketsOf(db);
   let broken = false;
   const place = fileAt(opened.path);
   const checkpoints = bookCheckpoints(
@@ -189,10 +190,11 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
   /** One durable transaction. Any failure but a foreign lock leaves the ledger broken. */
   const commit = <T>(work: () => T): T => {
     mustBeSound();
+    checkpoints.grown();
     try {
-      db.exec('BEGIN IMMEDIATE');
+      brackets.begin.run();
       const result = work();
-      db.exec('COMMIT');
+      brackets.commit.run();
       return result;
     } catch (error) {
       if (error instanceof LedgerRecordError) {
@@ -206,10 +208,10 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
   };
 
   const writeBatch = (records: readonly LedgerRecord[]): BatchOutcome => {
-    db.exec('SAVEPOINT batch');
+    brackets.savepoint.run();
     try {
       const findings = writer.write(records);
-      db.exec('RELEASE batch');
+      brackets.release.run();
       return { ok: true, findings };
     } catch (error) {
       // Anything but a failing disk is the batch's own fault: a broken rule, a value that is none.
@@ -287,6 +289,7 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
           'a reader keeps the write-ahead log in use: close it so that the log can be emptied',
         );
       writer = writerFor(db, opened.run);
+      brackets = bracketsOf(db);
       broken = false;
       commit(() => countUp(db, 'recoveries'));
     },
@@ -305,6 +308,14 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
     },
   };
 };
+
+/** What stands around every group and every batch in it, prepared once for a connection. */
+const bracketsOf = (db: Database) => ({
+  begin: db.prepare('BEGIN IMMEDIATE'),
+  commit: db.prepare('COMMIT'),
+  savepoint: db.prepare('SAVEPOINT batch'),
+  release: db.prepare('RELEASE batch'),
+});
 
 /** Names the file at a path; empty where that cannot be told. */
 const fileAt = (path: string): string => {

@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { randomStream } from '../exchange/random.js';
-import { monoMs } from '../runtime/clock.js';
 import { findStrategy } from '../strategies/catalogue.js';
 import { maker } from '../strategies/maker.js';
 import { POOR_ENV, RECKLESS_ENV, reckless } from './reckless.js';
@@ -36,11 +35,25 @@ export interface SeedPlan {
   readonly everyS: number;
 }
 
-/** What came of it: lines for people, and how often each path was reached. */
+/** What a run that kept every promise did. */
+export interface SeedFigures {
+  readonly orders: number;
+  readonly fills: number;
+  readonly events: number;
+  /** Digest of the ledger's bytes. */
+  readonly ledger: string;
+  /** Holds that waited for the operator at the end. */
+  readonly latched: readonly string[];
+}
+
+/** What came of it: lines for people, the same wherever and however fast it runs, and how often each path was reached. */
 export interface SeedResult {
-  readonly kept: boolean;
   readonly lines: readonly string[];
   readonly coverage: ReadonlyMap<string, number>;
+  /** Null when a promise was broken. */
+  readonly figures: SeedFigures | null;
+  /** Processor time of its thread, ms. */
+  readonly cpuMs: number;
 }
 
 /** What runs a seed again, with every line of its trace. */
@@ -50,9 +63,6 @@ export const replayCommand = ({ seed, strategy, symbols, hours, everyS, tempo }:
 
 export const hashOf = (ledger: Buffer): string => createHash('sha256').update(ledger).digest('hex');
 
-export const speedOf = (events: number, tookMs: number): string =>
-  `${events} events in ${(tookMs / 1_000).toFixed(1)} s, ${Math.round(events / (tookMs / 1_000))} a second`;
-
 /**
  * Runs one seed to its end.
  * @param onTrace hears every line as it happens; the lines of a failure are then not repeated in the result
@@ -60,7 +70,11 @@ export const speedOf = (events: number, tookMs: number): string =>
 export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedResult => {
   const strategy = strategyFor(plan);
   if (strategy === undefined) throw new Error(`there is no strategy ${plan.strategy}`);
-  const startedMs = monoMs();
+  const before = process.threadCpuUsage();
+  const cpuMs = (): number => {
+    const { user, system } = process.threadCpuUsage(before);
+    return (user + system) / 1_000;
+  };
   let report: SimulationReport;
   try {
     report = simulate({
@@ -74,7 +88,8 @@ export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedR
           }
         : {}),
       durationMs: plan.hours * HOUR_MS,
-      tempo: plan.tempo === 'live' ? LIVE_TEMPO : drawTempo(randomStream(plan.seed, TEMPO_STREAM)),
+      tempo:
+        plan.tempo === 'live' ? LIVE_TEMPO : drawTempo(randomStream(plan.seed, TEMPO_STREAM), plan.hours),
       faults:
         plan.everyS === 0 ? null : { meanIntervalMs: plan.everyS * 1_000, meanDurationMs: MEAN_DURATION_MS },
       ...(onTrace === undefined ? {} : { onTrace, traceLevel: 'debug' }),
@@ -83,19 +98,22 @@ export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedR
     if (!(error instanceof SimulationFailure)) throw error;
     const trace = onTrace === undefined ? error.trace.slice(-SHOWN_LINES) : [];
     return {
-      kept: false,
       lines: [...trace, `seed ${plan.seed} BROKEN: ${error.message}`],
       coverage: new Map(),
+      figures: null,
+      cpuMs: cpuMs(),
     };
   }
+  const { orders, fills, events, latched } = report;
+  const ledger = hashOf(report.ledger);
   return {
-    kept: true,
     lines: [
-      `seed ${plan.seed} kept every promise: ${report.orders} orders, ${report.fills} fills, ` +
-        `${speedOf(report.events, monoMs() - startedMs)}, ledger ${hashOf(report.ledger).slice(0, 16)}` +
-        (report.latched.length === 0 ? '' : `, latched for the operator: ${report.latched.join('; ')}`),
+      `seed ${plan.seed} kept every promise: ${orders} orders, ${fills} fills, ${events} events, ledger ${ledger.slice(0, 16)}` +
+        (latched.length === 0 ? '' : `, latched for the operator: ${latched.join('; ')}`),
     ],
     coverage: new Map(report.coverage),
+    figures: { orders, fills, events, ledger, latched },
+    cpuMs: cpuMs(),
   };
 };
 

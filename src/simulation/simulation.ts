@@ -80,21 +80,27 @@ const LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 
 
 /** @throws SimulationFailure when a promise is broken */
 export const simulate = (options: SimulationOptions): SimulationReport => {
-  const trace: string[] = [];
+  /** Written out when somebody reads them: a run that keeps every promise never needs their text. */
+  const trace: (() => string)[] = [];
   const coverage = new Map<string, number>();
   const least = LEVELS.indexOf(options.traceLevel ?? 'info');
 
-  const note = (line: string): void => {
-    const at = ((world.time.now().monoMs - START_MONO_MS) / 1_000).toFixed(3).padStart(10);
-    trace.push(`${at} ${line}`);
+  const note = (line: () => string): void => {
+    const { monoMs } = world.time.now();
+    const text = (): string => `${((monoMs - START_MONO_MS) / 1_000).toFixed(3).padStart(10)} ${line()}`;
+    trace.push(text);
     if (trace.length > 2 * TRACE_LINES) trace.splice(0, TRACE_LINES);
-    options.onTrace?.(`${at} ${line}`);
+    options.onTrace?.(text());
   };
   const count = (name: string): void => {
     coverage.set(name, (coverage.get(name) ?? 0) + 1);
   };
   const fail = (words: string): never => {
-    throw new SimulationFailure(options.seed, words, trace.slice(-TRACE_LINES));
+    throw new SimulationFailure(
+      options.seed,
+      words,
+      trace.slice(-TRACE_LINES).map(text => text()),
+    );
   };
 
   const plan = createFaultPlan(
@@ -103,7 +109,7 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     options.faults ?? NEVER,
     name => {
       count(`fault: ${name}`);
-      note(`FAULT ${name}`);
+      note(() => `FAULT ${name}`);
     },
   );
   const invariants = createInvariants({
@@ -130,13 +136,13 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
       onSupervisorStep: (input, state) => invariants.holds.onStep(input, state, world.time.now().monoMs),
       onLog: (actor, level, event, fields) => {
         count(`${actor}: ${event}${typeof fields.key === 'string' ? ` ${fields.key.split(':')[0]}` : ''}`);
-        if (LEVELS.indexOf(level) >= least) note(`${actor} ${level} ${event} ${textOf(fields)}`);
+        if (LEVELS.indexOf(level) >= least) note(() => `${actor} ${level} ${event} ${textOf(fields)}`);
       },
       execution: {
         onIncarnation: invariants.execution.onIncarnation,
         onStep: invariants.execution.onStep,
         onWrite: (write, approval) => {
-          note(`WRITE ${write.type} ${write.clientOrderId}`);
+          note(() => `WRITE ${write.type} ${write.clientOrderId}`);
           invariants.execution.onWrite(write, approval);
         },
         onOutcome: invariants.execution.onOutcome,
@@ -190,7 +196,7 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
       if (CAUSES[cause].releasedBy !== 'operator' && !waitsForOperator)
         fail(`hold ${key} still stands ${LIVENESS_MS / 1_000} s after the last fault: ${detail}`);
     for (let round = 0; round < RELEASE_ROUNDS; round++) {
-      for (const key of releaseLatched(world)) note(`OPERATOR releases ${key}`);
+      for (const key of releaseLatched(world)) note(() => `OPERATOR releases ${key}`);
       world.run(LIVENESS_MS / RELEASE_ROUNDS);
     }
     mustHaveConverged();

@@ -26,14 +26,53 @@ export const LIVE_TEMPO: Tempo = {
   refreshMs: 1_000,
 };
 
-const SLOWEST_PACE = 0.004;
-const FASTEST_PACE = 0.05;
+/** Bounds between which a tempo is drawn. */
+interface TempoRange {
+  /** The market's pace, log-uniform. */
+  readonly marketPace: readonly [slowest: number, fastest: number];
+  readonly slowIntervalMs: readonly [least: number, most: number];
+  readonly markIntervalMs: readonly [least: number, most: number];
+  readonly reconcileIntervalMs: readonly [least: number, most: number];
+  /** Least, and how much more on average. */
+  readonly refreshMs: readonly [least: number, meanExtra: number];
+}
 
-/** A quiet tempo: the market's pace is log-uniform, 0.014 at the median. */
-export const drawTempo = (random: Random): Tempo => ({
-  marketPace: SLOWEST_PACE * (FASTEST_PACE / SLOWEST_PACE) ** uniform(random),
-  slowIntervalMs: 2_000 + Math.round(1_500 * uniform(random)),
-  markIntervalMs: 5_000 + Math.round(25_000 * uniform(random)),
-  reconcileIntervalMs: 15_000 + Math.round(30_000 * uniform(random)),
-  refreshMs: 1_000 + Math.round(exponential(random, 3_000)),
-});
+/** For runs of minutes: 0.014 of the live pace at the median. */
+const QUIET: TempoRange = {
+  marketPace: [0.004, 0.05],
+  slowIntervalMs: [2_000, 3_500],
+  markIntervalMs: [5_000, 30_000],
+  reconcileIntervalMs: [15_000, 45_000],
+  refreshMs: [1_000, 3_000],
+};
+
+/**
+ * For runs of hours, in which faults come as often and the bot trades less in between: 0.005 at the median. A frame of a
+ * quiet market still comes before its books count as old, a price before its mark does, and a pass before it is late.
+ */
+const CALM: TempoRange = {
+  marketPace: [0.0015, 0.015],
+  slowIntervalMs: [3_500, 4_500],
+  markIntervalMs: [15_000, 40_000],
+  reconcileIntervalMs: [25_000, 50_000],
+  refreshMs: [2_000, 6_000],
+};
+
+/** Runs of this many hours and longer are calm. */
+export const CALM_FROM_HOURS = 0.5;
+
+/** A quiet tempo for a run of so many simulated hours. */
+export const drawTempo = (random: Random, hours = 0): Tempo => {
+  const range = hours >= CALM_FROM_HOURS ? CALM : QUIET;
+  const [slowest, fastest] = range.marketPace;
+  const [leastRefreshMs, extraRefreshMs] = range.refreshMs;
+  const between = ([least, most]: readonly [number, number]): number =>
+    least + Math.round((most - least) * uniform(random));
+  return {
+    marketPace: slowest * (fastest / slowest) ** uniform(random),
+    slowIntervalMs: between(range.slowIntervalMs),
+    markIntervalMs: between(range.markIntervalMs),
+    reconcileIntervalMs: between(range.reconcileIntervalMs),
+    refreshMs: leastRefreshMs + Math.round(exponential(random, extraRefreshMs)),
+  };
+};

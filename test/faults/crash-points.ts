@@ -41,8 +41,8 @@ const READ_PATH = '/api/v1/';
 
 /** Tells of each transaction's end whether an intent is in it. */
 const onCommit = (before: (hasIntent: boolean) => void, after: (hasIntent: boolean) => void): void => {
-  const prototype = SqliteDatabase.prototype as Pick<Database, 'prepare' | 'exec'>;
-  const { prepare, exec } = prototype;
+  const prototype = SqliteDatabase.prototype as Pick<Database, 'prepare'>;
+  const { prepare } = prototype;
   let hasIntent = false;
   prototype.prepare = function (this: Database, source: string) {
     const statement = prepare.call(this, source) as SqliteDatabase.Statement<unknown[]>;
@@ -53,17 +53,19 @@ const onCommit = (before: (hasIntent: boolean) => void, after: (hasIntent: boole
         return run(...values);
       };
     }
+    if (source === 'COMMIT') {
+      const run = statement.run.bind(statement) as () => SqliteDatabase.RunResult;
+      statement.run = () => {
+        const had = hasIntent;
+        hasIntent = false;
+        before(had);
+        const result = run();
+        after(had);
+        return result;
+      };
+    }
     return statement;
   } as Database['prepare'];
-  prototype.exec = function (this: Database, source: string) {
-    if (source !== 'COMMIT') return exec.call(this, source);
-    const had = hasIntent;
-    hasIntent = false;
-    before(had);
-    const result = exec.call(this, source);
-    after(had);
-    return result;
-  };
 };
 
 /** Lets another thread kill the process while this one is inside SQLite. */

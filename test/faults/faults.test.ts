@@ -1,9 +1,10 @@
 import { expect } from 'chai';
+import { withSection } from '#src/operations/reliability-document.js';
 import { SyncTrace, syncs } from './fsync.js';
 import { kills } from './kills.js';
 import { type FaultPart, sizesFor } from './part.js';
 import { PARTS, partsNamed } from './parts.js';
-import { type RunFacts, sectionOf, withSection } from './reliability.js';
+import { type RunFacts, sectionOf } from './reliability.js';
 import { testSmall } from './small-run.js';
 import { submits } from './submits.js';
 

@@ -1,4 +1,5 @@
 /** docs/RELIABILITY.md: one marked section for each part, replaced by a run of that part and by nothing else. */
+import { endOf, markOf } from '#src/operations/reliability-document.js';
 import type { FaultPart, PartResult, PartSetting, Sizes } from './part.js';
 
 /** Where and when a part was run. */
@@ -12,16 +13,6 @@ export interface RunFacts {
   readonly loadAfter: number;
   readonly tookMs: number;
 }
-
-const HEAD = `# Reliability
-
-Written by \`npm run faults\`, each section by the newest run of its part: real supervisor, workers, threads and sockets, as
-processes of their own against an embedded exchange that outlives them. \`npm run faults -- signals,freeze\` runs some parts.
-Other work shares the machine, so times include waiting for a core; the load average says how much.
-`;
-
-const markOf = (name: string): string => `<!-- part: ${name} -->`;
-const endOf = (name: string): string => `<!-- end of ${name} -->`;
 
 const table = (result: PartResult): string =>
   [
@@ -72,32 +63,3 @@ export const sectionOf = (
     bodyOf(outcome),
     endOf(part.name),
   ].join('\n\n');
-
-/**
- * The document with one section put in place of the older one, or behind that of the nearest part before it.
- * @param order the names of all parts
- */
-export const withSection = (
-  document: string,
-  name: string,
-  section: string,
-  order: readonly string[],
-): string => {
-  const start = document.indexOf(markOf(name));
-  const end = document.indexOf(endOf(name));
-  if (start >= 0 && end > start)
-    return `${document.slice(0, start)}${section}${document.slice(end + endOf(name).length)}`;
-  const before = order
-    .slice(0, order.indexOf(name))
-    .reverse()
-    .find(other => document.includes(endOf(other)));
-  if (before === undefined) {
-    // The first of all: right behind the head.
-    const firstMark = document.indexOf('<!-- part: ');
-    const head = document === '' ? HEAD : document.slice(0, firstMark < 0 ? undefined : firstMark);
-    const rest = firstMark < 0 ? '' : `\n\n${document.slice(firstMark)}`;
-    return `${head.trimEnd()}\n\n${section}${rest === '' ? '\n' : rest}`;
-  }
-  const behind = document.indexOf(endOf(before)) + endOf(before).length;
-  return `${document.slice(0, behind)}\n\n${section}${document.slice(behind)}`;
-};

@@ -8,9 +8,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { withSection } from '#src/operations/reliability-document.js';
 import { DEFAULT_LANES, type FaultPart, type PartResult, type Sizes, sizesFor } from './part.js';
 import { PARTS, partsNamed } from './parts.js';
-import { type RunFacts, sectionOf, withSection } from './reliability.js';
+import { type RunFacts, sectionOf } from './reliability.js';
 
 const DOCUMENT = join(process.cwd(), 'docs', 'RELIABILITY.md');
 

@@ -35,7 +35,7 @@ const main = async (dist: string, firstSeed: number, mostRuns: number): Promise<
     let violation: string | null = null;
     try {
       const result = runSeed(huntPlan(seed));
-      if (!result.kept) violation = result.lines.at(-1) ?? 'a promise was broken';
+      if (result.figures === null) violation = result.lines.at(-1) ?? 'a promise was broken';
     } catch (error) {
       violation = error instanceof Error ? error.message : String(error);
     }

@@ -22,8 +22,8 @@ import {
   toMutantRunResult,
 } from '@stryker-mutator/api/test-runner';
 import Mocha from 'mocha';
+import { withSection } from '#src/operations/reliability-document.js';
 import { PARTS } from '../faults/parts.js';
-import { withSection } from '../faults/reliability.js';
 import { SECTION as MUTANTS_SECTION } from '../mutants/report.js';
 import { type ModuleScore, mutationSection, SECTION, type Survivor, withScores } from './report.js';
 

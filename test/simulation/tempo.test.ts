@@ -17,6 +17,18 @@ describe('a tempo', () => {
     expect(paces[400]).to.be.at.most(0.1);
   });
 
+  it('is calmer in runs of hours, and never so calm that a book counts as old between two frames', () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const short = drawTempo(randomStream(seed, 1));
+      const long = drawTempo(randomStream(seed, 1), 24);
+      expect(long.marketPace).to.be.lessThan(short.marketPace);
+      expect(long.slowIntervalMs).to.be.within(short.slowIntervalMs, 4_500);
+      expect(long.markIntervalMs).to.be.within(short.markIntervalMs, 40_000);
+      expect(long.reconcileIntervalMs).to.be.within(short.reconcileIntervalMs, 50_000);
+      expect(long.refreshMs).to.be.greaterThan(short.refreshMs);
+    }
+  });
+
   it('makes the generated market slower, in proportion', () => {
     const tradesAt = (marketPace: number): number => {
       const tempo = { ...drawTempo(randomStream(1, 1)), marketPace };
