@@ -102,9 +102,9 @@ hostActor('execution', context => {
     if (!isHurried()) tellUntold();
   };
 
-  /** A write has still to become durable, or to leave. */
+  /** An intent has still to become durable, or a write to leave. */
   const isHurried = (): boolean => {
-    if (state !== null && awaitsLedger(state)) return true;
+    if (state !== null && state.journaling.size > 0) return true;
     for (const { sent, endedBecause } of departures) if (!sent && endedBecause === null) return true;
     return false;
   };
