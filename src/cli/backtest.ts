@@ -1,6 +1,7 @@
 /** `btcbot backtest`: what a strategy would have done on a recording or on candles. */
 import { writeFileSync } from 'node:fs';
 import type { PortfolioMember } from '../domain/strategy-portfolio.js';
+import { soleMember } from '../domain/strategy-portfolio.js';
 import { runExact } from '../research/exact-run.js';
 import { FILL_MODELS, type FillModel } from '../research/fast-market.js';
 import { checkLookahead, type LookaheadResult } from '../research/lookahead.js';
@@ -8,7 +9,7 @@ import { makeReport } from '../research/report.js';
 import { reportHtml } from '../research/report-html.js';
 import { reportText } from '../research/report-text.js';
 import type { RunResult } from '../research/run-result.js';
-import { portfolioMembers, soleMember, studyParameters, writeLedger } from '../research/study.js';
+import { portfolioMembers, studyParameters, writeLedger } from '../research/study.js';
 import { marketUntil, runStudy, type StudyMarket } from '../research/study-market.js';
 import { tapeUntil } from '../research/tape.js';
 import { writeTapeFile } from '../research/tape-file.js';

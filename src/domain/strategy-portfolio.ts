@@ -32,6 +32,20 @@ export interface PortfolioMember {
   readonly disabled: string | null;
 }
 
+/** A strategy that runs alone, under its own name. A recording has no tickers for the rules of a universe. */
+export const soleMember = (
+  definition: StrategyDefinition,
+  parameters: ParameterValues,
+  symbols: readonly string[],
+): PortfolioMember => ({
+  name: definition.name,
+  definition,
+  parameters,
+  symbols,
+  universe: null,
+  disabled: null,
+});
+
 /** What the members share. */
 export interface PortfolioConfig
   extends Pick<

@@ -20,7 +20,7 @@ import { createVenueAccount, type VenueOrder } from './venue-account.js';
 
 /** What every kind of run is told. */
 export interface RunOptions {
-  /** The strategies, in the order of the bot's; see `soleMember` (study.ts) for one. */
+  /** The strategies, in the order of the bot's; see `soleMember` (strategy-portfolio.ts) for one. */
   readonly members: readonly PortfolioMember[];
   readonly settings: Settings;
   readonly opening: ReadonlyMap<string, Amount>;

@@ -75,20 +75,6 @@ export const studyParameters = (
   return checked.values;
 };
 
-/** A strategy that runs alone, under its own name. A recording has no tickers for the rules of a universe. */
-export const soleMember = (
-  definition: StrategyDefinition,
-  parameters: ParameterValues,
-  symbols: readonly string[],
-): PortfolioMember => ({
-  name: definition.name,
-  definition,
-  parameters,
-  symbols,
-  universe: null,
-  disabled: null,
-});
-
 /** The strategies of {@link portfolioSettings}, with checked parameters. @throws MembersRefused with every problem */
 export const portfolioMembers = async (
   { strategies }: Settings,

@@ -3,6 +3,7 @@
 import { toNumber } from '../domain/money.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { checkParameters } from '../domain/strategy-parameters.js';
+import { soleMember } from '../domain/strategy-portfolio.js';
 import type { Settings } from '../runtime/settings.js';
 import { importStrategy, isModulePath } from '../runtime/strategy-module.js';
 import { findStrategy } from '../strategies/catalogue.js';
@@ -11,7 +12,7 @@ import type { FillModel } from './fast-market.js';
 import { equityCurve, profitOf, returnsOf } from './report.js';
 import type { Candidate } from './search.js';
 import { drawdown, sharpe } from './statistics.js';
-import { soleMember } from './study.js';
+
 import { marketBetween, runStudy, type StudyMarket } from './study-market.js';
 import type { TrialResult } from './sweep-store.js';
 import { readTapeFile } from './tape-file.js';

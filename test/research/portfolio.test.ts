@@ -8,6 +8,7 @@ import { fromTicks } from '#src/domain/instrument.js';
 import { fromInteger, parseDecimal } from '#src/domain/money.js';
 import type { StrategyDefinition } from '#src/domain/strategy.js';
 import type { PortfolioMember } from '#src/domain/strategy-portfolio.js';
+import { soleMember } from '#src/domain/strategy-portfolio.js';
 import { runCandles } from '#src/research/candle-run.js';
 import { type CandleTape, readCandles } from '#src/research/candles.js';
 import { runExact } from '#src/research/exact-run.js';
@@ -17,7 +18,7 @@ import { makeReport, type Report, type StrategyRow } from '#src/research/report.
 import { reportHtml } from '#src/research/report-html.js';
 import { reportText } from '#src/research/report-text.js';
 import { askedBy, ordersOf, type RunResult } from '#src/research/run-result.js';
-import { portfolioMembers, portfolioSettings, soleMember } from '#src/research/study.js';
+import { portfolioMembers, portfolioSettings } from '#src/research/study.js';
 import { tapeUntil } from '#src/research/tape.js';
 import { type GeneratedMarket, generatedMarket, portfolioOf } from './studies.js';
 

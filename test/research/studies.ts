@@ -4,15 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { StrategyDefinition } from '#src/domain/strategy.js';
+import { soleMember } from '#src/domain/strategy-portfolio.js';
 import { EVERY_TICK } from '#src/research/exact-run.js';
 import { DEFAULT_RUN_LATENCY, type RunLatency } from '#src/research/latency.js';
-import {
-  portfolioMembers,
-  portfolioSettings,
-  soleMember,
-  studyParameters,
-  studySettings,
-} from '#src/research/study.js';
+import { portfolioMembers, portfolioSettings, studyParameters, studySettings } from '#src/research/study.js';
 import type { MarketTape } from '#src/research/tape.js';
 import { readTape } from '#src/research/tape-file.js';
 import type { ConfigInputs } from '#src/runtime/config.js';
