@@ -67,6 +67,9 @@ const CANCEL_REMIND_MS = 1_500;
 const RESEND_MS = 1_000;
 const STATUS_MS = 1_000;
 
+const isBook = (input: ExecutionInput): boolean =>
+  input.type === 'message' && input.message.type === 'book-updated';
+
 /** One step of execution. */
 export const stepExecution = (
   state: ExecutionState,
@@ -77,7 +80,8 @@ export const stepExecution = (
   hear(turn, input);
   pumpCancels(turn);
   pumpSubmits(turn);
-  showGauges(turn);
+  // Most steps are books that move nothing: what they would show is shown already.
+  if (turn.effects.length > 0 || !isBook(input)) showGauges(turn);
   return { state, effects: turn.effects };
 };
 

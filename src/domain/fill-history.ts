@@ -12,6 +12,8 @@ const KEPT_FILLS = 500;
 /** How long the ledger has for an answer. */
 const ASK_AGAIN_MS = 5_000;
 
+const NOTHING: readonly FillsWanted[] = [];
+
 /** Kept by whoever owns the books. */
 export interface HistoryWish {
   /** When the history of symbols that are out of order is asked for next, monotonic ms. */
@@ -25,8 +27,9 @@ export const wantHistories = (
   { monoMs }: Now,
 ): readonly FillsWanted[] => {
   for (const each of books) settleOldest(each, KEPT_FILLS);
+  if (books.every(({ outOfOrder }) => outOfOrder.size === 0)) return NOTHING;
   const symbols = new Set(books.flatMap(({ outOfOrder }) => [...outOfOrder]));
-  if (symbols.size === 0 || monoMs < wish.historyWantedMonoMs) return [];
+  if (monoMs < wish.historyWantedMonoMs) return NOTHING;
   wish.historyWantedMonoMs = monoMs + ASK_AGAIN_MS;
   return [...symbols].map(symbol => ({ type: 'fills-wanted', symbol }));
 };

@@ -91,6 +91,8 @@ export interface Desk {
   readonly dueMs: number;
   /** Lets everything happen that is due by then, and moves the time there. */
   advance(toMs: number): void;
+  /** Moves the time to where nothing is due before. */
+  moveTo(toMs: number): void;
   /** Has something happen after a delay. */
   later(delayMs: number, run: () => void): void;
   /** A market event reaches strategy and execution now. */
@@ -481,17 +483,16 @@ export const createDesk = (options: DeskOptions): Desk => {
   const dueMs = (): number =>
     Math.min(nextDueMs(agenda) ?? Number.POSITIVE_INFINITY, tickMs, executionTickMs, accountDueMs);
   const advance = (toMs: number): void => {
-    for (;;) {
-      const due = dueMs();
-      if (due > toMs) break;
-      setNow(Math.max(due, nowMs));
-      const item = takeDue(agenda, due);
-      if (item !== undefined) item.item();
-      else if (accountDueMs <= due) tellAccount();
-      else if (tickMs <= due) tick();
-      else tickExecution();
-    }
+    for (let due = dueMs(); due <= toMs; due = dueMs()) happenDue(due);
     if (toMs > nowMs) setNow(toMs);
+  };
+  const happenDue = (due: number): void => {
+    setNow(Math.max(due, nowMs));
+    const item = takeDue(agenda, due);
+    if (item !== undefined) item.item();
+    else if (accountDueMs <= due) tellAccount();
+    else if (tickMs <= due) tick();
+    else tickExecution();
   };
 
   const accountEveryMs = options.closesCandles ? ACCOUNT_EVERY_MS : ACCOUNT_EVERY_CANDLES_MS;
@@ -553,6 +554,9 @@ export const createDesk = (options: DeskOptions): Desk => {
       return now;
     },
     advance,
+    moveTo: toMs => {
+      if (toMs > nowMs) setNow(toMs);
+    },
     later,
     market: event => {
       runExecution({ type: 'message', from: 'market-data', message: event });

@@ -255,7 +255,7 @@ export const createFastMarket = <Ref>(
   };
 
   const onTrade = (side: Side, ticks: number, lots: number): void => {
-    const front = bestOf(side);
+    const { front } = watchOf(side);
     if (front === null || better(side, ticks, front)) return;
     movedByUs();
     let left = BigInt(lots) * lot;

@@ -313,13 +313,16 @@ export const runFast = (options: FastRunOptions): RunResult => {
   const changed: TapeMarket[] = [];
   /** Lets everything happen that comes before a time: what is due at the desk, and what arrives there. */
   const until = (toMs: number): void => {
-    while (delivered < onTheWay.length || desk.dueMs <= toMs) {
+    for (;;) {
       const next = onTheWay[delivered];
-      const arrivesMs = next?.dueMs ?? Number.POSITIVE_INFINITY;
       const dueMs = desk.dueMs;
-      if (Math.min(arrivesMs, dueMs) > toMs) break;
-      desk.advance(Math.min(arrivesMs, dueMs));
-      if (next === undefined || dueMs <= arrivesMs) continue;
+      if (next === undefined || dueMs <= next.dueMs) {
+        if (dueMs > toMs) break;
+        desk.advance(dueMs);
+        continue;
+      }
+      if (next.dueMs > toMs) break;
+      desk.moveTo(next.dueMs);
       deliver(next);
       delivered += 1;
     }
@@ -327,7 +330,7 @@ export const runFast = (options: FastRunOptions): RunResult => {
       onTheWay.splice(0, delivered);
       delivered = 0;
     }
-    desk.advance(toMs);
+    desk.moveTo(toMs);
   };
 
   /** Nothing is due at the desk, and nothing arrives there, before this. */
