@@ -37,8 +37,9 @@ const JSON_GOAL = 80_000;
 const BINARY_GOAL = 500_000;
 const YEAR_GOAL_S = 2;
 const SPEED_UP_GOAL = 1.8;
-/** A long recording is run by code that is compiled. */
-const WARM_UP_ROUNDS = 3;
+/** A long recording is run by code that is compiled. Runs from the binary form, and rounds of both. */
+const WARM_UP_RUNS = 15;
+const WARM_UP_ROUNDS = 2;
 /** Enough that the start of the threads does not decide. */
 const SWEPT_SETS = 48;
 /** About a second of one core. */
@@ -151,7 +152,7 @@ export const research: Section = {
   name: 'research',
   title: 'Backtests and sweeps',
   about:
-    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included), after three rounds that warm the code up. `pulse` places an order every 5 s; `maker` reacts to every book. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs forty-eight parameter sets with one thread and with two (elapsed time, the threads' start included), beside what two loops without memory or garbage reach on the same cores.",
+    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included), after fifteen runs from the binary form: code that is called a few hundred times in each is compiled only then, and the first run of a process reaches about a quarter of the figure. `pulse` places an order every 5 s; `maker` reacts to every book. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs forty-eight parameter sets with one thread and with two (elapsed time, the threads' start included), beside what two loops without memory or garbage reach on the same cores.",
   async run({ rounds, tiny }) {
     const folder = mkdtempSync(join(tmpdir(), 'btcbot-bench-'));
     try {
@@ -191,6 +192,8 @@ export const research: Section = {
           const study = studyOn(definition, symbolsOf(tape), config);
           const json: number[] = [];
           const fast: number[] = [];
+          for (let run = tiny ? WARM_UP_RUNS : 0; run < WARM_UP_RUNS; run++)
+            runFast({ ...study, tape: readTapeFile(binary) });
           for (let round = tiny ? 0 : -WARM_UP_ROUNDS; round < rounds; round++) {
             const fromJson = await cpuSeconds(
               async () => void runFast({ ...study, tape: await readTape(path) }),
