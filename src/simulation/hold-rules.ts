@@ -31,11 +31,19 @@ const REPLACES_DETECTORS: ReadonlySet<SupervisorInput['type']> = new Set([
 ]);
 
 const NONE: ReadonlyMap<string, Standing> = new Map();
+const NOBODY: ReadonlySet<string> = new Set();
+
+const drainingIn = ({ children }: SupervisorState): ReadonlySet<string> => {
+  const draining = children.filter(({ status }) => status === 'draining');
+  return draining.length === 0 ? NOBODY : new Set(draining.map(({ rule }) => rule.actor));
+};
 
 export const createHoldRules = (violated: (words: string) => never): HoldRules => {
   let standing = NONE;
   /** Times of each worker's crashes inside the window. */
   const crashes = new Map<string, number[]>();
+  /** Workers that were told to stop before this step: however they end, nobody restarts them for it. */
+  let draining: ReadonlySet<string> = NOBODY;
 
   const mayEnd = (
     { hold, bySupervisor, trialUntilMonoMs }: Standing,
@@ -76,6 +84,7 @@ export const createHoldRules = (violated: (words: string) => never): HoldRules =
   const watchCrashes = (input: SupervisorInput, state: SupervisorState, monoMs: number): void => {
     if (input.type === 'command') crashes.clear();
     if (input.type !== 'worker-exited' || input.error === null || state.stop !== null) return;
+    if (draining.has(input.actor)) return;
     const recent = (crashes.get(input.actor) ?? []).filter(at => monoMs - at < CRASH_WINDOW_MS);
     recent.push(monoMs);
     crashes.set(input.actor, recent);
@@ -87,6 +96,7 @@ export const createHoldRules = (violated: (words: string) => never): HoldRules =
   return {
     onBoot: (latched, state) => {
       crashes.clear();
+      draining = NOBODY;
       for (const { key, cause } of latched)
         if (CAUSES[cause].survivesRestart && !state.holds.open.has(key))
           violated(`hold ${key} did not survive the restart`);
@@ -100,6 +110,7 @@ export const createHoldRules = (violated: (words: string) => never): HoldRules =
           violated(`hold ${key} ended on ${input.type}, which may not end it`);
       watchCrashes(input, state, monoMs);
       standing = read(state);
+      draining = drainingIn(state);
     },
   };
 };

@@ -15,6 +15,8 @@ export interface Tempo {
   readonly reconcileIntervalMs: number;
   /** Least time between two placements, for strategies that have such a parameter, ms. */
   readonly refreshMs: number;
+  /** By how much an idle worker's next tick is farther away than the last was; the workers' own measure when absent. */
+  readonly idleTickGrowth?: number;
 }
 
 /** As the bot and the embedded exchange are when nobody says otherwise. */
@@ -35,6 +37,7 @@ interface TempoRange {
   readonly reconcileIntervalMs: readonly [least: number, most: number];
   /** Least, and how much more on average. */
   readonly refreshMs: readonly [least: number, meanExtra: number];
+  readonly idleTickGrowth?: number;
 }
 
 /** For runs of minutes: 0.014 of the live pace at the median. */
@@ -48,14 +51,16 @@ const QUIET: TempoRange = {
 
 /**
  * For runs of hours, in which faults come as often and the bot trades less in between: 0.005 at the median. A frame of a
- * quiet market still comes before its books count as old, a price before its mark does, and a pass before it is late.
+ * quiet market still comes before its books count as old, a price before its mark does, and a pass before it is late. A
+ * worker with nothing to do ticks once soon and then seldom.
  */
 const CALM: TempoRange = {
   marketPace: [0.0015, 0.015],
   slowIntervalMs: [3_500, 4_500],
   markIntervalMs: [15_000, 40_000],
-  reconcileIntervalMs: [25_000, 50_000],
-  refreshMs: [2_000, 6_000],
+  reconcileIntervalMs: [30_000, 55_000],
+  refreshMs: [2_000, 8_000],
+  idleTickGrowth: 32,
 };
 
 /** Runs of this many hours and longer are calm. */
@@ -74,5 +79,6 @@ export const drawTempo = (random: Random, hours = 0): Tempo => {
     markIntervalMs: between(range.markIntervalMs),
     reconcileIntervalMs: between(range.reconcileIntervalMs),
     refreshMs: leastRefreshMs + Math.round(exponential(random, extraRefreshMs)),
+    ...(range.idleTickGrowth === undefined ? {} : { idleTickGrowth: range.idleTickGrowth }),
   };
 };

@@ -54,6 +54,8 @@ export type SimActor = (context: SimContext<ActorName>) => SimHandlers;
 export interface TreeLatencies {
   /** The longest that an idle worker's tick may take to come, ms; thinned out to 32 ticks when absent. */
   readonly idleTickMs?: number;
+  /** By how much an idle worker's next tick is farther away than the last was; 4 when absent. */
+  readonly idleTickGrowth?: number;
   /** From a worker's spawn to its start. */
   readonly spawn: Latency;
   /** One hop between workers. */
@@ -105,10 +107,15 @@ const SIM_BEAT_MS = 2 * BEAT_INTERVAL_MS;
  * an idle worker change nothing.
  */
 const IDLE_TICK_MS = 32 * TICK_MS;
+const IDLE_TICK_GROWTH = 4;
 
 /** When the next tick comes, given how long the last one took to come. */
-export const nextTickMs = (lastMs: number, busy: boolean, mostMs: number): number =>
-  busy ? TICK_MS : Math.min(4 * lastMs, mostMs);
+export const nextTickMs = (
+  lastMs: number,
+  busy: boolean,
+  mostMs: number,
+  growth = IDLE_TICK_GROWTH,
+): number => (busy ? TICK_MS : Math.min(growth * lastMs, mostMs));
 
 export interface SimTree {
   start(actor: ActorName, incarnation: number): void;
@@ -270,7 +277,12 @@ export const createSimTree = (options: TreeOptions, onLedgerReply: (message: unk
       }
       worker.control.drain();
       if (worker.started) worker.handlers.onTick?.();
-      afterMs = nextTickMs(afterMs, worker.busy, latencies.idleTickMs ?? IDLE_TICK_MS);
+      afterMs = nextTickMs(
+        afterMs,
+        worker.busy,
+        latencies.idleTickMs ?? IDLE_TICK_MS,
+        latencies.idleTickGrowth,
+      );
       worker.busy = false;
       time.after(afterMs, what, tick);
     };

@@ -136,7 +136,11 @@ const STREAMS = { workers: 11, network: 12 } as const;
 /** @throws Error when the settings are refused */
 export const createWorld = (options: WorldOptions): World => {
   const tempo = options.tempo ?? LIVE_TEMPO;
-  const latencies: WorldLatencies = { ...DEFAULT_LATENCIES, ...options.latencies };
+  const latencies: WorldLatencies = {
+    ...DEFAULT_LATENCIES,
+    ...(tempo.idleTickGrowth === undefined ? {} : { idleTickGrowth: tempo.idleTickGrowth }),
+    ...options.latencies,
+  };
   const watcher: Watcher = { ...BLIND, ...options.watcher };
   const startWallMs = options.startWallMs ?? options.recording?.entries[0]?.atMs ?? START_WALL_MS;
   const time = createVirtualTime(startWallMs, (what, now) => watcher.onHappening(what, now.monoMs));

@@ -120,6 +120,15 @@ describe('the rules of holds', () => {
     const { state, rules } = begin();
     for (let crash = 1; crash < CRASH_LIMIT; crash++) rules.onStep(exited, state, crash * 1_000);
     expect(() => rules.onStep(exited, state, CRASH_LIMIT * 1_000)).to.throw(Broken, 'not given up');
+    const drained = begin();
+    const [child] = drained.state.children;
+    if (child === undefined) throw new Error('there is no worker');
+    child.status = 'draining';
+    // It was told to stop and breaks on the way: no crash of its own.
+    for (let crash = 1; crash <= CRASH_LIMIT; crash++) {
+      drained.rules.onStep({ type: 'tick' }, drained.state, crash * 1_000 - 1);
+      drained.rules.onStep(exited, drained.state, crash * 1_000);
+    }
     const again = begin();
     for (let crash = 1; crash <= CRASH_LIMIT; crash++) again.rules.onStep(exited, again.state, crash * 8_000);
   });

@@ -24,7 +24,7 @@ describe('a tempo', () => {
       expect(long.marketPace).to.be.lessThan(short.marketPace);
       expect(long.slowIntervalMs).to.be.within(short.slowIntervalMs, 4_500);
       expect(long.markIntervalMs).to.be.within(short.markIntervalMs, 40_000);
-      expect(long.reconcileIntervalMs).to.be.within(short.reconcileIntervalMs, 50_000);
+      expect(long.reconcileIntervalMs).to.be.within(short.reconcileIntervalMs, 55_000);
       expect(long.refreshMs).to.be.greaterThan(short.refreshMs);
     }
   });
@@ -57,5 +57,6 @@ describe('the ticks of a simulated worker', () => {
     expect(nextTickMs(50, false, 800)).to.equal(200);
     expect(nextTickMs(200, false, 800)).to.equal(800);
     expect(nextTickMs(800, false, 800)).to.equal(800);
+    expect(nextTickMs(50, false, 1_600, 32)).to.equal(1_600);
   });
 });
