@@ -405,12 +405,13 @@ const report: Rule<FactOf<'reported'>> = (turn, { report, asOfMonoMs }) => {
     return;
   }
   if (!learnId(turn, report.venueOrderId)) return;
-  if (asOfMonoMs < record.reportedAsOf) {
+  const live = report.status === 'untouched' || report.status === 'partial';
+  // The end is final at the venue: a slow answer that shows it is newer than any list that still shows the order.
+  if (live && asOfMonoMs < record.reportedAsOf) {
     find(turn, 'late', 'report-stale');
     return;
   }
-  record.reportedAsOf = asOfMonoMs;
-  const live = report.status === 'untouched' || report.status === 'partial';
+  record.reportedAsOf = Math.max(record.reportedAsOf, asOfMonoMs);
   if (live) {
     if (isTerminal(record.order.state) && hasEnded(record.order.state)) {
       endedButLive(turn, asOfMonoMs);

@@ -394,6 +394,12 @@ describe('order machine', () => {
       expect(apply(record, FACTS['hint-removed'])).to.equal('cancel-in-flight ?');
     });
 
+    it('is final in a slow answer, too, that was asked for before a list which still shows the order', () => {
+      const record = recordIn('cancel-in-flight');
+      apply(record, { type: 'reported', report: reportOf('untouched', '0'), asOfMonoMs: 42_000 });
+      expect(apply(record, canceled('0'))).to.equal('canceled');
+    });
+
     it('is noticed without a cancel of ours', () => {
       const record = recordIn('working');
       expect(apply(record, canceled('4'))).to.equal('cancel-in-flight ?');
