@@ -121,7 +121,8 @@ describe('the scanner of recorded lines', () => {
       }),
       { numRuns: runs(1_000) },
     );
-    expect(scanned).to.be.greaterThan(runs(1_000) / 20);
+    // About 6 in 100 are; fewer than 2 would be a generator that has lost its sound lines.
+    expect(scanned).to.be.greaterThan(runs(1_000) / 50);
   });
 
   it('reads every line of a generated recording itself', () => {
