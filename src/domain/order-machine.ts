@@ -93,6 +93,7 @@ export interface OrderRecord {
     readonly status: 'canceled' | 'closed';
     readonly filled: Quantity;
     readonly atMonoMs: number;
+    readonly asOfMonoMs: number;
   } | null;
   /** `asOfMonoMs` of the newest report applied, and of the newest that showed the order live. */
   reportedAsOf: number;
@@ -406,8 +407,10 @@ const report: Rule<FactOf<'reported'>> = (turn, { report, asOfMonoMs }) => {
   }
   if (!learnId(turn, report.venueOrderId)) return;
   const live = report.status === 'untouched' || report.status === 'partial';
-  // The end is final at the venue: a slow answer that shows it is newer than any list that still shows the order.
-  if (live && asOfMonoMs < record.reportedAsOf) {
+  // The end is final at the venue: a slow answer that shows it is newer than any list that still shows the order. Of two
+  // that show it, the older may know of fewer fills.
+  const newest = live ? record.reportedAsOf : (record.ended?.asOfMonoMs ?? Number.NEGATIVE_INFINITY);
+  if (asOfMonoMs < newest) {
     find(turn, 'late', 'report-stale');
     return;
   }
@@ -427,6 +430,7 @@ const report: Rule<FactOf<'reported'>> = (turn, { report, asOfMonoMs }) => {
     status: report.status === 'canceled' ? 'canceled' : 'closed',
     filled: report.quantity - report.remaining,
     atMonoMs: turn.now.monoMs,
+    asOfMonoMs,
   };
   settle(turn);
 };

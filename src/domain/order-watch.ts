@@ -98,9 +98,13 @@ const takeOwnReport = (
       `risen:${clientOrderId}`,
       `order ${clientOrderId} was ${believed.status} for the ledger but exists at the venue as ${report.venueOrderId}`,
     );
-  // The end is final at the venue: a list that still shows the order is old, whenever it was asked for.
-  if (endedReport(tracked) !== null && !isEnded(report)) return;
-  if (tracked.report !== null && tracked.report.asOfMonoMs > asOfMonoMs && !isEnded(report)) return;
+  // The end is final at the venue: a list that still shows the order is old, whenever it was asked for. Of two answers
+  // that show it, the older may know of fewer fills.
+  const known = tracked.report;
+  if (known !== null) {
+    if (isEnded(known.report) && !isEnded(report)) return;
+    if (known.asOfMonoMs > asOfMonoMs && isEnded(known.report) === isEnded(report)) return;
+  }
   endSearch(state, tracked, `the venue reports it ${report.status} as ${report.venueOrderId}`, now, effects);
   const isNews = never || !state.settled.has(clientOrderId);
   tracked.report = { report, asOfMonoMs };

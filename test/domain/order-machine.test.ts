@@ -400,6 +400,20 @@ describe('order machine', () => {
       expect(apply(record, canceled('0'))).to.equal('canceled');
     });
 
+    it('is told by the newest answer that shows it: an older one may know of fewer fills', () => {
+      const record = recordIn('cancel-in-flight');
+      const asked = (filled: string, asOfMonoMs: number) =>
+        ({ ...canceled(filled), asOfMonoMs }) as OrderFact;
+      expect(apply(record, asked('4', 42_000))).to.equal('cancel-in-flight ?');
+      expect(apply(record, canceled('0'))).to.equal('cancel-in-flight ~report-stale');
+      expect(worstRemaining(record)).to.equal(d('10'));
+      apply(record, { type: 'reported', report: reportOf('untouched', '0'), asOfMonoMs: 44_000 });
+      expect(apply(record, asked('5', 43_000)), 'newer than the end, older than a list').to.equal(
+        'cancel-in-flight ?',
+      );
+      expect(apply(record, FACTS['fill-booked'])).to.equal('cancel-in-flight ?');
+    });
+
     it('is noticed without a cancel of ours', () => {
       const record = recordIn('working');
       expect(apply(record, canceled('4'))).to.equal('cancel-in-flight ?');

@@ -383,6 +383,11 @@ describe('what is known of an order', () => {
     expect(bench.state.live.get(label(1))?.missingAsOfMonoMs).to.equal(null);
     takeOpenOrders(bench.state, 'BTCTRY', [], asked + 1, bench.now(), []);
     expect(bench.state.live.get(label(1))?.missingAsOfMonoMs).to.equal(asked + 1);
+    // Its end outranks any list, but not a newer answer that shows it, too: that knows of a fill more.
+    const ended = { ...report, status: 'canceled', remaining: parseDecimal('0.2') } as const;
+    takeReport(bench.state, ended, asked - 2, bench.now(), []);
+    takeReport(bench.state, { ...ended, remaining: ended.quantity }, asked - 3, bench.now(), []);
+    expect(bench.state.live.get(label(1))?.report).to.deep.equal({ report: ended, asOfMonoMs: asked - 2 });
   });
 
   it('is gathered again to its end when a refused order turns out to live', () => {
