@@ -4,7 +4,8 @@
  * goes wrong. `--live` has the market and routine work as busy as live; otherwise the seed draws a quieter tempo. What is
  * printed follows from the seeds alone; progress and times go to stderr. `--log` keeps a line for each run and leaves out
  * what is in the file already; `--publish` makes docs/RELIABILITY.md's section from it. SIGINT and SIGTERM end it after the
- * runs under way. With `--recording FILE` one quiet run over a recording. Ends with 1 when a promise was broken.
+ * runs under way, and a traced one at once. With `--recording FILE` one quiet run over a recording. Ends with 1 when a
+ * promise was broken.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -136,8 +137,6 @@ const runPlans = async (
     stopped = true;
     progress('ends after the runs under way');
   };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
   const onEnded = (plan: SeedPlan, result: SeedResult): void => {
     ended += 1;
     if (options.log !== undefined)
@@ -161,7 +160,12 @@ const runPlans = async (
       onEnded(plan, result);
       onNext(plan, result);
     }
-  else if (left.length > 0) await runBatch(left, options.threads, { onEnded, onNext, isOver: () => stopped });
+  else if (left.length > 0) {
+    // A traced run keeps this thread to itself: no word of a signal would come through, so it ends at once there.
+    process.once('SIGINT', stop);
+    process.once('SIGTERM', stop);
+    await runBatch(left, options.threads, { onEnded, onNext, isOver: () => stopped });
+  }
   for (const [name, count] of [...coverage].sort(([one], [other]) => (one < other ? -1 : 1)))
     if (isCounted(name)) print(`${String(count).padStart(7)} ${name}`);
   const hours = left.slice(0, told).reduce((sum, plan) => sum + plan.hours, 0);

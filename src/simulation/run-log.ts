@@ -56,8 +56,9 @@ export const loggedRun = (
   paths: Object.fromEntries([...result.coverage].filter(([name]) => isCounted(name))),
 });
 
+/** On a line of its own, also behind one that was cut. */
 export const appendRun = (path: string, run: LoggedRun): void =>
-  appendFileSync(path, `${JSON.stringify(run)}\n`);
+  appendFileSync(path, `\n${JSON.stringify(run)}\n`);
 
 /** The runs of a log by seed, the newest of each; empty when there is no such file. */
 export const readRuns = (path: string): ReadonlyMap<number, LoggedRun> => {

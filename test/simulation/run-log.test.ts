@@ -41,6 +41,9 @@ describe('the log of simulated runs', () => {
         [1, kept],
         [2, broken],
       ]);
+      const resumed = loggedRun({ ...PLAN, seed: 3 }, RESULT, 'abc1234', AT);
+      appendRun(path, resumed);
+      expect(readRuns(path).get(3)).to.deep.equal(resumed);
       expect(kept).to.include({ replay: replayCommand(PLAN), violation: null, latched: 1, cpuS: 12.35 });
       expect(broken.violation).to.contain('an order is sent twice');
       expect([...pathsOf([kept, kept])]).to.deep.equal([
