@@ -110,13 +110,6 @@ interface TapeMarket {
 
 const NO_BOOKS: readonly ShownBook[] = [];
 
-/** Books on their way, with newer ones in the place of those that are shown again. */
-const withNewer = (
-  books: readonly ShownBook[],
-  shown: readonly TapeMarket[],
-  newer: readonly ShownBook[],
-): readonly ShownBook[] => [...books.filter(({ market }) => !shown.includes(market)), ...newer];
-
 /** Runs strategies over a tape. @throws Error when the only one cannot be created */
 export const runFast = (options: FastRunOptions): RunResult => {
   const { tape, fillModel, feeLevel } = options;
@@ -195,14 +188,17 @@ export const runFast = (options: FastRunOptions): RunResult => {
     }
     if (books.length === 0 && !(to > from && desk.wantsTrades)) return;
     // What arrives in one moment is one picture.
-    const last = onTheWay.at(-1);
-    if (last !== undefined && last.dueMs === dueMs && to === 0 && onTheWay.length > delivered)
-      last.books = withNewer(last.books, shown, books);
-    else if (last !== undefined && last.dueMs === dueMs && last.to === 0 && onTheWay.length > delivered) {
+    const last = onTheWay.length > delivered ? onTheWay.at(-1) : undefined;
+    if (last === undefined || last.dueMs !== dueMs || (to > 0 && last.to > 0)) {
+      onTheWay.push({ dueMs, from, to, books });
+      return;
+    }
+    const isReplaced = ({ market }: ShownBook): boolean => books.some(newer => newer.market === market);
+    last.books = [...last.books.filter(earlier => !isReplaced(earlier)), ...books];
+    if (to > 0) {
       last.from = from;
       last.to = to;
-      last.books = withNewer(last.books, shown, books);
-    } else onTheWay.push({ dueMs, from, to, books });
+    }
   };
   /** Has something done at the venue, whose times lie on a grid of 1/64 ms. */
   const atVenue = (delayMs: number, run: () => void): void =>
