@@ -273,7 +273,7 @@ async function* wholeLinesOf(path: string): AsyncGenerator<Buffer> {
   let begun = false;
   try {
     for await (const chunk of source) {
-      const marked = !begun && (chunk as Buffer).indexOf(BYTE_ORDER_MARK) === 0;
+      const marked = !begun && BYTE_ORDER_MARK.equals((chunk as Buffer).subarray(0, BYTE_ORDER_MARK.length));
       const bytes = (chunk as Buffer).subarray(marked ? BYTE_ORDER_MARK.length : 0);
       begun = true;
       const end = bytes.lastIndexOf(LINE_FEED) + 1;

@@ -263,11 +263,8 @@ export const createDesk = (options: DeskOptions): Desk => {
   };
 
   const toHosts = (input: StrategyHostInput): void => {
-    stepHosts(input);
-    planTick();
-  };
-  const stepHosts = (input: StrategyHostInput): void => {
     for (const effect of stepPortfolio(portfolio, input, now).effects) performOfHosts(effect);
+    planTick();
   };
   const performOfHosts = (effect: StrategyHostEffect): void => {
     if (effect.type === 'tell') {
@@ -484,6 +481,9 @@ export const createDesk = (options: DeskOptions): Desk => {
     Math.min(nextDueMs(agenda) ?? Number.POSITIVE_INFINITY, tickMs, executionTickMs, accountDueMs);
   const advance = (toMs: number): void => {
     for (let due = dueMs(); due <= toMs; due = dueMs()) happenDue(due);
+    moveTo(toMs);
+  };
+  const moveTo = (toMs: number): void => {
     if (toMs > nowMs) setNow(toMs);
   };
   const happenDue = (due: number): void => {
@@ -554,9 +554,7 @@ export const createDesk = (options: DeskOptions): Desk => {
       return now;
     },
     advance,
-    moveTo: toMs => {
-      if (toMs > nowMs) setNow(toMs);
-    },
+    moveTo,
     later,
     market: event => {
       runExecution({ type: 'message', from: 'market-data', message: event });

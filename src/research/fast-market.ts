@@ -20,7 +20,15 @@ import {
   ticksAt,
   WINDOW_LEVELS,
 } from '../domain/order-book.js';
-import { createPictures, NO_OVERLAY, type Overlay, type Picture, type Shown } from './pictures.js';
+import {
+  createPictures,
+  NO_OVERLAY,
+  type Overlay,
+  type Picture,
+  type Shown,
+  SIDES,
+  sideName,
+} from './pictures.js';
 import { applyTapeBook, type MarketTape, TAPE_KINDS } from './tape.js';
 
 export const FILL_MODELS = ['touch', 'queue', 'through'] as const;
@@ -100,7 +108,6 @@ export interface FastMarket<Ref> {
 }
 
 const opposite = (side: Side): Side => (side === 'buy' ? 'sell' : 'buy');
-const sideName = (side: Side): 'bids' | 'asks' => (side === 'buy' ? 'bids' : 'asks');
 /** Whether `left` is a better price than `right` for somebody who trades against `side`. */
 const better = (side: Side, left: number, right: number): boolean =>
   side === 'buy' ? left > right : left < right;
@@ -124,7 +131,7 @@ export const createFastMarket = <Ref>(
   let overlay: Overlay | null = NO_OVERLAY;
   /** The newest that was not null. */
   let lastOverlay = NO_OVERLAY;
-  /** Nothing of ours was ever here, so that only the book has to be kept. */
+  /** Nothing of ours is here, nor anything left of what it did, so that only the book has to be kept. */
   let untouched = true;
 
   const queueAt = (side: Side, ticks: number): Queue<Ref> | undefined => {
@@ -314,14 +321,14 @@ export const createFastMarket = <Ref>(
     const prices: number[] = [];
     for (const queue of queues) if (queue.side === side) prices.push(queue.ticks);
     prices.push(...taken[side].keys(), ...traded[side].keys());
+    const best = side === 'buy' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
     const across = bestOf(opposite(side));
-    const least = side === 'buy' && across !== null ? Math.min(across, ...prices) : Math.min(...prices);
-    const most = side === 'sell' && across !== null ? Math.max(across, ...prices) : Math.max(...prices);
+    const bounds = across === null ? prices : [...prices, across, best];
     const watch = {
       prices,
-      across: across ?? (side === 'buy' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY),
-      least: side === 'sell' && across !== null ? Number.NEGATIVE_INFINITY : least,
-      most: side === 'buy' && across !== null ? Number.POSITIVE_INFINITY : most,
+      across: across ?? best,
+      least: Math.min(...bounds),
+      most: Math.max(...bounds),
       front: bestOf(side),
     };
     watches[side] = watch;
@@ -389,12 +396,9 @@ export const createFastMarket = <Ref>(
 
   /** The list of before where it says the same: pictures are told apart by it. */
   const overlayNow = (): Overlay => {
-    if (untouched) lastOverlay = NO_OVERLAY;
-    else {
-      const made = { buy: shownOtherwise('buy'), sell: shownOtherwise('sell') };
-      if (!isSameShown(made.buy, lastOverlay.buy) || !isSameShown(made.sell, lastOverlay.sell))
-        lastOverlay = made;
-    }
+    const made = { buy: shownOtherwise('buy'), sell: shownOtherwise('sell') };
+    if (!isSameShown(made.buy, lastOverlay.buy) || !isSameShown(made.sell, lastOverlay.sell))
+      lastOverlay = made;
     return lastOverlay;
   };
 
@@ -498,7 +502,6 @@ export const createFastMarket = <Ref>(
   };
 };
 
-const SIDES = ['buy', 'sell'] as const;
 const NOBODY: readonly never[] = [];
 
 const isNamed = (numbers: MarketTape['numbers'], begin: number, end: number, ticks: number): boolean => {

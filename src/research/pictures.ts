@@ -20,24 +20,10 @@ export type Shown = readonly [ticks: number, lots: number];
 /** By side, best first; a price may stand there twice. */
 export type Overlay = Readonly<Record<Side, readonly Shown[]>>;
 
-export interface Picture {
-  /** In the layout of book-view.ts. @throws Error when it was given back before anybody looked */
-  readonly levels: Float64Array;
-}
-
-export interface Pictures {
-  /**
-   * The book as it is shown now.
-   * @param last the newest picture, which comes back when this one would be no different
-   */
-  take(book: OrderBook, overlay: Overlay, last?: Picture): Picture;
-  /** Nobody will look at a picture for the first time any more; its levels, if they were made, stay as they are. */
-  giveBack(picture: Picture): void;
-}
-
 type LayOut = (book: OrderBook, overlay: Overlay) => Float64Array;
 
-class LazyPicture implements Picture {
+/** One book as it was shown; made by {@link createPictures}. */
+export class Picture {
   /** As the frames state it; null once it was given back. */
   book: OrderBook | null;
   readonly overlay: Overlay;
@@ -50,6 +36,7 @@ class LazyPicture implements Picture {
     this.#layOut = layOut;
   }
 
+  /** In the layout of book-view.ts. @throws Error when it was given back before anybody looked */
   get levels(): Float64Array {
     if (this.#levels !== null) return this.#levels;
     if (this.book === null)
@@ -57,6 +44,16 @@ class LazyPicture implements Picture {
     this.#levels = this.#layOut(this.book, this.overlay);
     return this.#levels;
   }
+}
+
+export interface Pictures {
+  /**
+   * The book as it is shown now.
+   * @param last the newest picture, which comes back when this one would be no different
+   */
+  take(book: OrderBook, overlay: Overlay, last?: Picture): Picture;
+  /** Nobody will look at a picture for the first time any more; its levels, if they were made, stay as they are. */
+  giveBack(picture: Picture): void;
 }
 
 /** Numbers taken from the runtime at a time: an array of its own for each picture would cost more than filling it. */
@@ -93,24 +90,21 @@ export const createPictures = (): Pictures => {
   };
 
   const giveBack = (picture: Picture): void => {
-    if (!(picture instanceof LazyPicture) || picture.book === null) return;
+    if (picture.book === null) return;
     copies.push(picture.book);
     picture.book = null;
   };
 
   return {
     take: (book, overlay, last) => {
-      const before = last instanceof LazyPicture ? last : undefined;
-      const stated = before?.book ?? null;
+      const stated = last?.book ?? null;
       // What is shown otherwise is the same list, or a new one.
       const likeness =
-        before === undefined || stated === null || before.overlay !== overlay
-          ? 'unknown'
-          : likenessOf(stated, book, overlay);
-      if (before !== undefined && likeness === 'same') return before;
+        stated === null || last?.overlay !== overlay ? 'unknown' : likenessOf(stated, book, overlay);
+      if (last !== undefined && likeness === 'same') return last;
       const copy = copies.pop() ?? initialOrderBook();
       copyBook(copy, book);
-      const picture = new LazyPicture(copy, overlay, layOut);
+      const picture = new Picture(copy, overlay, layOut);
       if (last === undefined || likeness === 'different' || !isSame(picture.levels, last.levels))
         return picture;
       giveBack(picture);
@@ -205,5 +199,6 @@ const overlaid = (
 
 export const NO_OVERLAY: Overlay = { buy: NOTHING, sell: NOTHING };
 
-const SIDES = ['buy', 'sell'] as const;
-const sideName = (side: Side): 'bids' | 'asks' => (side === 'buy' ? 'bids' : 'asks');
+export const SIDES = ['buy', 'sell'] as const;
+/** The side of the book where an order of this side stands. */
+export const sideName = (side: Side): 'bids' | 'asks' => (side === 'buy' ? 'bids' : 'asks');

@@ -119,23 +119,22 @@ export const runsByStrategy = (
 export const askedBy = (intentId: unknown): string => String(intentId).split(':')[0] ?? '';
 
 /** How often intents of each strategy were refused. */
-export const denialsByStrategy = (records: readonly LedgerRecord[]): ReadonlyMap<string, number> => {
-  const denials = new Map<string, number>();
-  for (const record of records)
-    if (record.type === 'audit' && record.event === 'intent-denied') {
-      const name = askedBy(record.facts.intentId);
-      denials.set(name, (denials.get(name) ?? 0) + 1);
-    }
-  return denials;
-};
+export const denialsByStrategy = (records: readonly LedgerRecord[]): ReadonlyMap<string, number> =>
+  denialsBy(records, ({ intentId }) => askedBy(intentId));
 
 /** How often each reason refused an intent. */
-export const denialsOf = (records: readonly LedgerRecord[]): ReadonlyMap<string, number> => {
+export const denialsOf = (records: readonly LedgerRecord[]): ReadonlyMap<string, number> =>
+  denialsBy(records, ({ code }) => String(code));
+
+const denialsBy = (
+  records: readonly LedgerRecord[],
+  keyOf: (facts: Extract<LedgerRecord, { readonly type: 'audit' }>['facts']) => string,
+): ReadonlyMap<string, number> => {
   const denials = new Map<string, number>();
   for (const record of records)
     if (record.type === 'audit' && record.event === 'intent-denied') {
-      const code = String(record.facts.code);
-      denials.set(code, (denials.get(code) ?? 0) + 1);
+      const key = keyOf(record.facts);
+      denials.set(key, (denials.get(key) ?? 0) + 1);
     }
   return denials;
 };

@@ -12,7 +12,6 @@ import type { FillModel } from './fast-market.js';
 import { equityCurve, profitOf, returnsOf } from './report.js';
 import type { Candidate } from './search.js';
 import { drawdown, sharpe } from './statistics.js';
-
 import { marketBetween, runStudy, type StudyMarket } from './study-market.js';
 import type { TrialResult } from './sweep-store.js';
 import { readTapeFile } from './tape-file.js';
