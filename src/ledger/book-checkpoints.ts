@@ -86,7 +86,7 @@ export const bookCheckpoints = (
     return { seqs, fills };
   };
 
-  /** Asked at every tick: prepared once for each connection, and read again only after something was written. */
+  /** Asked every second: prepared once for each connection, and read again only after something was written. */
   let newestFill: { readonly db: Database; readonly seq: Statement } | null = null;
   let newestKnown: number | null = null;
   const newestSeq = (): number => {
@@ -181,7 +181,7 @@ export const bookCheckpoints = (
       try {
         return next(soon);
       } catch (error) {
-        // It will not be readable at the next tick either.
+        // It will not be readable a second later either.
         overtaken = error instanceof LedgerRowError;
         throw error;
       }
