@@ -11,7 +11,8 @@ export const drillPath = (stateDbPath: string): string => join(dirname(stateDbPa
 
 /** @throws when the disk refuses. */
 export const writeReadiness = (path: string, record: ReadinessRecord | DrillRecord): void => {
-  replaceFile(path, `${JSON.stringify(record, null, 2)}\n`);
+  // The supervisor writes it every few seconds, between the leases that it grants; what is lost only means fewer rights.
+  replaceFile(path, `${JSON.stringify(record, null, 2)}\n`, { synced: false });
 };
 
 /** The object a file holds; null when it holds anything else. */

@@ -1,14 +1,19 @@
 /** Files that are there whole or not at all, whatever dies when. */
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 
-/** Writes a file whole, under its owner's eyes alone, and has it on disk before it goes on. @throws when the disk refuses. */
-export const replaceFile = (path: string, text: string): void => {
+/**
+ * Writes a file whole, under its owner's eyes alone.
+ * @param synced false where a power cut may cost the newest text and nobody may wait for a disk; else the text is on disk
+ *   before the file takes its name
+ * @throws when the disk refuses.
+ */
+export const replaceFile = (path: string, text: string, { synced } = { synced: true }): void => {
   const temporary = `${path}.new`;
   const file = openSync(temporary, 'w', 0o600);
   try {
     try {
       writeFileSync(file, text);
-      fsyncSync(file);
+      if (synced) fsyncSync(file);
     } finally {
       closeSync(file);
     }
