@@ -122,13 +122,21 @@ export const missingIn = (path: string, moment: VenueMoment): string[] =>
     return missing;
   });
 
-/** Orders whose outcome the ledger does not know. */
-export const openQuestions = (path: string): string[] =>
-  withLedger(
-    path,
-    db =>
-      db.prepare("SELECT client_order_id FROM v_orders WHERE state = 'unknown'").pluck().all() as string[],
-  );
+/**
+ * Orders whose outcome the ledger does not know, and those that are still on their way although they were intended before
+ * a moment, Unix ms.
+ */
+export const openQuestions = (path: string, intendedBeforeMs = Number.NEGATIVE_INFINITY): string[] =>
+  withLedger(path, db => {
+    const rows = db
+      .prepare(
+        "SELECT client_order_id AS id, state, intended_at AS intendedAt FROM v_orders WHERE state IN ('intended', 'in-flight', 'unknown')",
+      )
+      .all() as { readonly id: string; readonly state: string; readonly intendedAt: string }[];
+    return rows
+      .filter(({ state, intendedAt }) => state === 'unknown' || Date.parse(intendedAt) < intendedBeforeMs)
+      .map(({ id }) => id);
+  });
 
 /** How long each order stayed unknown, ms, and how it came out; null for one that still is. */
 export const unknownTimes = (
