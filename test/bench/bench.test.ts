@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { sectionText, withSection } from './document.js';
 import { acrossRounds, figure, inTurns, percentile, ratioOf } from './figures.js';
 import { SECTIONS } from './sections.js';
-import { growthPerHour } from './soak.js';
+import { growthPerHour, leastOfWindows } from './soak.js';
 
 describe('the benchmarks', function () {
   this.timeout(180_000);
@@ -41,6 +41,22 @@ describe('the figures of a benchmark', () => {
       ),
     ).to.be.closeTo(0, 0.1);
     expect(growthPerHour(samples.slice(0, 1), [200])).to.equal(0);
+  });
+
+  it('see beneath a sawtooth what it stands on', () => {
+    const samples = Array.from({ length: 120 }, (_, at) => ({
+      atMs: 5_000 + at * 60_000,
+      mb: 200 + at / 30 + 3 * (at % 20),
+    }));
+    const least = leastOfWindows(samples, 1_200_000, ({ mb }) => mb);
+    expect(least.map(({ atMs }) => (atMs - 5_000) / 60_000)).to.deep.equal([0, 20, 40, 60, 80, 100]);
+    expect(
+      growthPerHour(
+        least,
+        least.map(({ mb }) => mb),
+      ),
+    ).to.be.closeTo(2, 1e-9);
+    expect(leastOfWindows([], 1_000, () => 0)).to.deep.equal([]);
   });
 
   it('take percentiles of what was measured, in whatever order', () => {

@@ -54,15 +54,6 @@ const pairsNamed = (count: number): readonly string[] =>
     return n === 0 ? 'BTCTRY' : `Q${letter(Math.floor(n / 26))}${letter(n % 26)}TRY`;
   });
 
-/** The main thread and the workers that are up, without the one that stands in for the exchange. */
-const threadsOf = async (stage: Stage): Promise<readonly SeamActor[]> => {
-  const { workers } = await stage.status();
-  const up = Object.entries(workers).filter(
-    ([actor, { status }]) => status === 'up' && actor !== 'paper-exchange',
-  );
-  return ['supervisor', ...up.map(([actor]) => actor as SeamActor)];
-};
-
 const startOf = async (
   stage: Stage,
   settings: Readonly<Record<string, string>>,
@@ -75,7 +66,7 @@ const startOf = async (
   await pause(settleMs);
   const resident = residentMb(bot.pid);
   const heaps = new Map<SeamActor, ThreadHeap>();
-  for (const actor of await threadsOf(stage)) heaps.set(actor, await stage.heapOf(actor));
+  for (const actor of await stage.threads()) heaps.set(actor, await stage.heapOf(actor));
   bot.kill('SIGTERM');
   await bot.ended;
   return { tookMs, residentMb: resident, heaps };

@@ -243,8 +243,17 @@ export class Stage {
     });
   }
 
-  /** The memory of one of the bot's threads. */
-  async heapOf(actor: SeamActor): Promise<ThreadHeap> {
+  /** The bot's threads that are up, without the one that stands in for the exchange. */
+  async threads(): Promise<readonly SeamActor[]> {
+    const { workers } = await this.status();
+    const up = Object.entries(workers).filter(
+      ([actor, { status }]) => status === 'up' && actor !== 'paper-exchange',
+    );
+    return ['supervisor', ...up.map(([actor]) => actor as SeamActor)];
+  }
+
+  /** The memory of one of the bot's threads; `collected`: after its garbage is collected. */
+  async heapOf(actor: SeamActor, collected = false): Promise<ThreadHeap> {
     const { channel } = this.bot;
     const told = Promise.withResolvers<ThreadHeap>();
     const onMessage = (message: unknown): void => {
@@ -253,7 +262,7 @@ export class Stage {
     };
     channel.on('message', onMessage);
     try {
-      await this.command({ to: actor, act: 'heap' });
+      await this.command({ to: actor, act: 'heap', collected });
       return await told.promise;
     } finally {
       channel.off('message', onMessage);

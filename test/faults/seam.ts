@@ -2,7 +2,8 @@
  * The test's hand inside a bot: over Node's channel to the process, any of its threads can be made to stand still, spin,
  * flood or die, and every thread's messages can be timed. The bot's own code knows nothing of it.
  */
-import { getHeapStatistics } from 'node:v8';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import {
   isMainThread,
   MessageChannel,
@@ -26,8 +27,8 @@ export type SeamCommand =
   | { readonly to: SeamActor; readonly act: 'busy'; readonly ms: number }
   /** Makes garbage for so long, as fast as it can: its thread does little but collect it. */
   | { readonly to: SeamActor; readonly act: 'garbage'; readonly ms: number }
-  /** Says how much memory the thread has. */
-  | { readonly to: SeamActor; readonly act: 'heap' }
+  /** Says how much memory the thread has, `collected`: after all of its garbage has been collected. */
+  | { readonly to: SeamActor; readonly act: 'heap'; readonly collected?: boolean }
   /** Sleeps for so long, without using a core. */
   | { readonly to: SeamActor; readonly act: 'freeze'; readonly ms: number }
   /** The strategy's last order, so many times over with other ids and prices that trade at once; then it spins. */
@@ -79,6 +80,12 @@ const makeGarbage = (ms: number): void => {
   const until = performance.now() + ms;
   // Some of it lives for a while, so that both collectors have work.
   for (let n = 0; performance.now() < until; n++) kept[n % 500] = Array.from({ length: 200 }, () => ({ n }));
+};
+
+/** The whole of it, now: what is still in use afterwards is kept by somebody. */
+const collectGarbage = (): void => {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
 };
 
 const heapOfThread = (): ThreadHeap => {
@@ -176,6 +183,7 @@ const carryOut = (command: SeamCommand, actor: SeamActor, tell: (event: SeamEven
       makeGarbage(command.ms);
       break;
     case 'heap':
+      if (command.collected === true) collectGarbage();
       tell({ type: 'heap', actor, heap: heapOfThread() });
       break;
     case 'flood':

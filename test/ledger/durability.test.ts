@@ -186,6 +186,18 @@ describe('ledger durability', () => {
       expect(idsIn(dir.file('a.sqlite'))).to.deep.equal(['c1', 'c2']);
     });
 
+    it('holds far more than memory should, each connection keeps a few megabytes of it', () => {
+      const { ledger, db } = faulty();
+      const keptMb = (): number => {
+        const size = db().pragma('cache_size', { simple: true }) as number;
+        return size < 0 ? -size / 1_024 : (size * 4_096) / 1_048_576;
+      };
+      expect(keptMb()).to.be.within(1, 4);
+      ledger.recover();
+      expect(keptMb()).to.be.within(1, 4);
+      ledger.close();
+    });
+
     it('has a reader that keeps the journal in use, a broken ledger waits for it', () => {
       const { ledger, db } = faulty();
       ledger.append([intended('c1')]);
