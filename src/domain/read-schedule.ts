@@ -43,7 +43,7 @@ export interface ReadEffect {
 export interface ReadSchedule<Purpose> {
   readonly settings: ReadSettings;
   readonly budget: RequestBudget;
-  waiting: WantedRead<Purpose>[];
+  readonly waiting: WantedRead<Purpose>[];
   readonly sent: Map<number, SentRead<Purpose>>;
   nextRequestId: number;
   /** State of the jitter's generator. */
@@ -81,6 +81,8 @@ const ANSWER_DEADLINE_MS = 20_000;
 const RATE_WINDOW_MS = 300_000;
 const REFUSALS_BEFORE_STOP = 3;
 
+const NOTHING: readonly ReadEffect[] = [];
+
 export const initialReadSchedule = <Purpose>(
   settings: ReadSettings,
   budget: RequestBudget,
@@ -117,14 +119,19 @@ export const wantRead = <Purpose>(
   schedule.waiting.push({ call, purpose, attempt: 0, notBeforeMonoMs });
 };
 
-/** The reads that may leave now, in the order in which they were wanted, as far as the budget has tokens. */
-export const sendDueReads = <Purpose>(schedule: ReadSchedule<Purpose>, now: Now): ReadEffect[] => {
+/**
+ * The reads that may leave now, in the order in which they were wanted, as far as the budget has tokens. It is asked after
+ * every step, and hundreds wait while the venue has us pause: those that stay are moved up in their own list.
+ */
+export const sendDueReads = <Purpose>(schedule: ReadSchedule<Purpose>, now: Now): readonly ReadEffect[] => {
+  const { waiting } = schedule;
+  if (waiting.length === 0) return NOTHING;
   const effects: ReadEffect[] = [];
-  const kept: WantedRead<Purpose>[] = [];
   const exhausted = new Set<Bucket>();
-  for (const wanted of schedule.waiting) {
+  let kept = 0;
+  for (const wanted of waiting) {
     if (!mayLeave(schedule, wanted, now, exhausted)) {
-      kept.push(wanted);
+      waiting[kept++] = wanted;
       continue;
     }
     const requestId = schedule.nextRequestId++;
@@ -134,7 +141,7 @@ export const sendDueReads = <Purpose>(schedule: ReadSchedule<Purpose>, now: Now)
     else schedule.retryAllowance = Math.min(MAX_ALLOWANCE, schedule.retryAllowance + ALLOWANCE_PER_READ);
     effects.push({ type: 'read', requestId, call: wanted.call });
   }
-  schedule.waiting = kept;
+  waiting.length = kept;
   return effects;
 };
 

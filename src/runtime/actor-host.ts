@@ -132,6 +132,16 @@ export const hostActor = <Self extends ActorName>(
   const peers = new Map<ActorName, Peer>();
   /** What lost peers had still said, until it is handled or their successors take it over. */
   const leftBehind = new Map<ActorName, Mailbox<unknown>>();
+  /**
+   * Both of them as lists, made again when one comes or goes: a turn walks them for every message, and iterators of maps
+   * were half of the garbage that an order made.
+   */
+  let speakers: readonly (readonly [ActorName, Peer])[] = [];
+  let inboxes: readonly (readonly [ActorName, Mailbox<unknown>])[] = [];
+  const listPeers = (): void => {
+    speakers = [...peers];
+    inboxes = [...leftBehind, ...speakers.map(([name, { inbox }]) => [name, inbox] as const)];
+  };
   const ids = eventIds(self, boot.incarnation);
   const loopDelay = monitorEventLoopDelay({ resolution: 20 });
   loopDelay.enable();
@@ -275,6 +285,7 @@ export const hostActor = <Self extends ActorName>(
     const peer = peers.get(name);
     if (peer === undefined) return;
     peers.delete(name);
+    listPeers();
     const left = createMailbox(peer.rule, routeOf(name).limit);
     for (let message = peer.inbox.take(); message !== undefined; message = peer.inbox.take())
       if (outlivesSender(peer.rule, message)) left.put(message);
@@ -294,6 +305,7 @@ export const hostActor = <Self extends ActorName>(
     peer.port.close();
     if (left.size === 0) return;
     leftBehind.set(name, left);
+    listPeers();
     scheduleTurn();
   };
 
@@ -304,6 +316,7 @@ export const hostActor = <Self extends ActorName>(
     leftBehind.delete(name);
     const peer: Peer = { port, rule, inbox, together: [] };
     peers.set(name, peer);
+    listPeers();
     if (inbox.size > 0) scheduleTurn();
     port.on('message', message => {
       receive(name, peer, message);
@@ -329,14 +342,9 @@ export const hostActor = <Self extends ActorName>(
     }
   };
 
-  function* inboxes(): Generator<readonly [ActorName, Mailbox<unknown>]> {
-    yield* leftBehind;
-    for (const [name, { inbox }] of peers) yield [name, inbox];
-  }
-
   const turn = (): void => {
     turnScheduled = false;
-    for (const [name, peer] of peers) {
+    for (const [name, peer] of speakers) {
       for (let count = 0; count < MAILBOX_TURN; count++) {
         const received = receiveMessageOnPort(peer.port);
         if (received === undefined) break;
@@ -348,7 +356,7 @@ export const hostActor = <Self extends ActorName>(
     let progressed = true;
     while (progressed && handled < MAILBOX_TURN) {
       progressed = false;
-      for (const [name, inbox] of inboxes()) {
+      for (const [name, inbox] of inboxes) {
         drainControl();
         const message = inbox.take();
         if (message === undefined) continue;
@@ -357,7 +365,10 @@ export const hostActor = <Self extends ActorName>(
         guarded(name, message, () => handlers.onMessage(name, message as never));
       }
     }
-    for (const [name, inbox] of leftBehind) if (inbox.size === 0) leftBehind.delete(name);
+    if (leftBehind.size > 0) {
+      for (const [name, inbox] of leftBehind) if (inbox.size === 0) leftBehind.delete(name);
+      listPeers();
+    }
     if (progressed) scheduleTurn();
   };
 
