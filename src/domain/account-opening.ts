@@ -1,14 +1,28 @@
 /**
- * The first start of a database: the account's balances become the books' baseline. The baseline is a moment of the
- * venue's clock, and every fill must lie clearly before it (then it is in the balances) or clearly after it (then it
- * will be booked). So the balances are taken twice, some time apart, with the trades read after each: when both
- * pictures agree and nobody traded around the first, the first is the opening.
+ * The first start of a database: the account's balances become the books' baseline. Every trade and every movement of
+ * money must be known to be in them, and is then never booked, or known not to be, and is then booked. No clock may
+ * decide that, as clocks are set; so the venue is asked in this order:
+ *
+ * 1. its time, the trades and the movements: what has happened so far;
+ * 2. the balances;
+ * 3. some time later the balances again, with the trades and the movements again.
+ *
+ * When both lists name the same and both pictures agree, nothing happened in between: the balances hold what is listed,
+ * and nothing else. Two things a list cannot say. Balances lag (protocol section 5.1): so nobody may have traded lately,
+ * and what was moved lately must be seen to be in them, which it is when the movements alone add up to the balances. And
+ * rows come late: so what others traded before the venue's time of step 1 counts as contained even when no list had it.
+ *
+ * The ids of the listed movements are recorded with the balances. About another that is dated before or around the
+ * opening the balances decide (reconcile-pass); our own trades are never part of an opening (accounting).
  */
-import { initialAccounting } from './accounting.js';
+import { bookMovement, expectedBalances, initialAccounting, sameMovement } from './accounting.js';
+import type { Amount } from './money.js';
+import type { Fill } from './order.js';
 import { failedParts, type ReadGroup, startGroup } from './read-group.js';
 import {
   append,
   log,
+  MOVEMENTS_OVERLAP_MS,
   type Opening,
   type ReconciliationEffect,
   type ReconciliationState,
@@ -17,23 +31,31 @@ import {
   venueNowMs,
 } from './reconciliation-state.js';
 import type { Now } from './step.js';
-import type { VenueRead } from './venue-port.js';
+import { proveBalances } from './three-way-proof.js';
+import type { CashMovement, VenueRead } from './venue-port.js';
 
 const RETRY_MS = 1_000;
 
-/** Drives the opening: starts a look when one is due. */
+/** Drives the opening: asks what is due. */
 export const stepOpening = (state: ReconciliationState, now: Now): void => {
   if (state.clockOffsetMs === null) return;
-  state.opening ??= firstLook(now.monoMs);
+  state.opening ??= begin(state, now.monoMs, 0, now);
   const { opening } = state;
-  if (opening.pending || now.monoMs < opening.lookMonoMs) return;
-  if (opening.step === 'first-look' || opening.step === 'second-look') look(state, opening, now);
+  if (opening.pending || opening.step === 'appending' || now.monoMs < opening.lookMonoMs) return;
+  look(state, opening, now);
 };
 
-const firstLook = (lookMonoMs: number): Opening => ({
-  step: 'first-look',
+const begin = (state: ReconciliationState, lookMonoMs: number, newestTradeMs: number, now: Now): Opening => ({
+  step: 'lists',
+  cutMs: null,
+  // Further back than any later list of this day, also when the clock is set in between.
+  movementsFromMs: Math.max(0, venueNowMs(state, now) - 2 * MOVEMENTS_OVERLAP_MS),
+  tradesBefore: new Set(),
+  traded: false,
+  newestTradeMs,
+  movementsBefore: [],
   first: null,
-  newestTradeMs: 0,
+  movementsAfter: [],
   lookMonoMs,
   pending: false,
   batch: null,
@@ -41,12 +63,36 @@ const firstLook = (lookMonoMs: number): Opening => ({
 
 const look = (state: ReconciliationState, opening: Opening, now: Now): void => {
   opening.pending = true;
-  const reads = new Map<string, VenueRead>([['balances', { type: 'balances' }]]);
-  for (const symbol of state.config.symbols)
-    reads.set(`open-orders ${symbol}`, { type: 'open-orders', symbol });
-  if (opening.step === 'second-look')
+  const reads = new Map<string, VenueRead>();
+  if (opening.step === 'lists') reads.set('server-time', { type: 'server-time' });
+  else {
+    reads.set('balances', { type: 'balances' });
+    for (const symbol of state.config.symbols)
+      reads.set(`open-orders ${symbol}`, { type: 'open-orders', symbol });
+  }
+  if (opening.step !== 'first-look') {
     reads.set('trades', { type: 'trades', fromMs: venueNowMs(state, now) - TRADES_OVERLAP_MS, toMs: null });
+    reads.set('cash-movements', { type: 'cash-movements', fromMs: opening.movementsFromMs, toMs: null });
+  }
   startGroup(state, { type: 'opening' }, reads, now.monoMs);
+};
+
+/** The venue's time was told; it counts when no balances have been asked for yet. */
+export const noteVenueTime = (opening: Opening, serverMs: number): void => {
+  if (opening.step === 'lists') opening.cutMs = serverMs;
+};
+
+/** A trade was shown, by the trades endpoint or the private feed. */
+export const noteTrade = (opening: Opening, { tradeId, executedAtMs }: Fill): void => {
+  opening.newestTradeMs = Math.max(opening.newestTradeMs, executedAtMs);
+  if (opening.step === 'lists') opening.tradesBefore.add(tradeId);
+  else if (!opening.tradesBefore.has(tradeId)) opening.traded = true;
+};
+
+/** The movements were listed. */
+export const noteMovements = (opening: Opening, movements: readonly CashMovement[]): void => {
+  if (opening.step === 'lists') opening.movementsBefore = movements;
+  else opening.movementsAfter = movements;
 };
 
 /** A look has been answered; its facts have been taken in. */
@@ -60,32 +106,81 @@ export const openingAnswered = (
   if (opening === null) return;
   opening.pending = false;
   const failed = failedParts(group);
-  if (failed.length > 0 || balances === null) {
-    startOver(state, now, effects, `reads failed: ${failed.join(', ')}`);
+  if (failed.length > 0) startOver(state, opening, now, effects, `reads failed: ${failed.join(', ')}`);
+  else if (opening.step === 'lists') {
+    opening.step = 'first-look';
+    look(state, opening, now);
   } else if (opening.step === 'first-look') {
     opening.step = 'second-look';
     opening.first = balances;
     opening.lookMonoMs = now.monoMs + state.config.openingQuietMs;
-  } else if (opening.first !== null) {
-    const cutMs = opening.first.asOfVenueMs;
-    // Balances may not show a trade this young yet: whether it lies before or after the opening could not be told.
-    if (opening.newestTradeMs >= cutMs - state.config.balanceLagMs)
-      startOver(state, now, effects, 'somebody trades on the account at this moment');
-    else if (!sameTotals(opening.first, balances))
-      startOver(state, now, effects, 'the balances have changed between two looks');
-    else open(state, opening, balances, cutMs, effects);
+  } else if (opening.first !== null && balances !== null && opening.cutMs !== null) {
+    const objection = objectionTo(
+      opening,
+      opening.first,
+      balances,
+      opening.cutMs - state.config.balanceLagMs,
+    );
+    if (objection === null) open(state, opening, balances, opening.cutMs, effects);
+    else startOver(state, opening, now, effects, objection);
   }
+};
+
+/**
+ * Why these looks do not show what the balances hold, or null.
+ * @param shownBeforeMs what is dated from then on, on the venue's clock, the balances may not show yet
+ */
+const objectionTo = (
+  opening: Opening,
+  first: VenueBalances,
+  second: VenueBalances,
+  shownBeforeMs: number,
+): string | null => {
+  const { movementsBefore, movementsAfter } = opening;
+  if (opening.traded || opening.newestTradeMs >= shownBeforeMs)
+    return 'somebody trades on the account at this moment';
+  if (!sameMovements(movementsBefore, movementsAfter)) return 'money was moved between two looks';
+  const totals = totalsOf(second);
+  if (!proveBalances(totalsOf(first), [], totals).proven)
+    return 'the balances have changed between two looks';
+  const moved = movementsAfter.some(({ atMs }) => atMs >= shownBeforeMs);
+  return moved && !addUp(movementsAfter, totals)
+    ? 'money was moved a moment ago, and the balances may not show it yet'
+    : null;
+};
+
+const totalsOf = ({ list }: VenueBalances): ReadonlyMap<string, Amount> =>
+  new Map(list.map(({ asset, total }) => [asset, total]));
+
+const sameMovements = (left: readonly CashMovement[], right: readonly CashMovement[]): boolean => {
+  const known = new Map(left.map(movement => [movement.movementId, movement]));
+  const again = new Set(right.map(({ movementId }) => movementId));
+  return (
+    known.size === again.size &&
+    right.every(movement => {
+      const before = known.get(movement.movementId);
+      return before !== undefined && sameMovement(before, movement);
+    })
+  );
+};
+
+/** Whether the movements are all that ever happened to the account, and all in its balances. */
+const addUp = (movements: readonly CashMovement[], totals: ReadonlyMap<string, Amount>): boolean => {
+  const books = initialAccounting(null);
+  for (const movement of movements) bookMovement(books, movement);
+  return proveBalances(expectedBalances(books), [], totals).proven;
 };
 
 const startOver = (
   state: ReconciliationState,
+  { newestTradeMs }: Opening,
   now: Now,
   effects: ReconciliationEffect[],
   reason: string,
 ): void => {
   log(effects, 'warn', 'opening-postponed', { reason });
   state.openingObjection = reason;
-  state.opening = firstLook(now.monoMs + RETRY_MS);
+  state.opening = begin(state, now.monoMs + RETRY_MS, newestTradeMs, now);
 };
 
 const open = (
@@ -96,19 +191,22 @@ const open = (
   effects: ReconciliationEffect[],
 ): void => {
   opening.step = 'appending';
+  const movementIds = opening.movementsAfter.map(({ movementId }) => movementId);
   state.accounting = initialAccounting({ balances: balances.list, atMs: cutMs });
   state.foreignAccounting = initialAccounting({ balances: [], atMs: cutMs });
+  state.openingMovementIds = new Set(movementIds);
   state.tradesThroughMs = cutMs;
   state.movementsThroughMs = cutMs;
   opening.batch = append(
     state,
     effects,
-    [{ type: 'balances', atMs: cutMs, opening: true, balances: balances.list }],
+    [{ type: 'balances', atMs: cutMs, opening: true, balances: balances.list, movementIds }],
     true,
   );
   log(effects, 'info', 'ledger-opened', {
     at: cutMs,
     balances: balances.list.map(({ asset, total }) => ({ asset, total })),
+    movements: movementIds.length,
   });
 };
 
@@ -117,12 +215,5 @@ export const openingAppended = (state: ReconciliationState, batch: number): bool
   if (state.opening === null || state.opening.batch !== batch) return false;
   state.opening = null;
   state.openingObjection = null;
-  return true;
-};
-
-const sameTotals = (left: VenueBalances, right: VenueBalances): boolean => {
-  const assets = new Set([...left.byAsset.keys(), ...right.byAsset.keys()]);
-  for (const asset of assets)
-    if ((left.byAsset.get(asset)?.total ?? 0n) !== (right.byAsset.get(asset)?.total ?? 0n)) return false;
   return true;
 };

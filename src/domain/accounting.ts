@@ -81,7 +81,7 @@ export interface BooksFold {
 
 /** The whole account's books. Owned by whoever folds; changed in place. */
 export interface Accounting {
-  /** Unix ms; facts from before it are part of the opening balances. */
+  /** Unix ms on the venue's clock; what others traded before it is part of the opening balances. */
   readonly openingAtMs: number;
   readonly opening: ReadonlyMap<string, Amount>;
   /** Sum of all effects on each asset since the opening. */
@@ -101,7 +101,8 @@ export interface Accounting {
 /**
  * What became of a fact. `repeated`: known already, nothing changed. `contradicted`: known already with other numbers;
  * the first version stands and somebody must look. `settled`: known already, and its numbers stand in the ledger alone.
- * `before-opening`: already part of the opening balances.
+ * `before-opening`: somebody else's trade that is part of the opening balances already. One of our own never is: until a
+ * ledger is opened nothing is sent under its labels, whatever a clock that was set back makes of the trade's time.
  */
 export type BookingOutcome = 'booked' | 'repeated' | 'contradicted' | 'settled' | 'before-opening';
 
@@ -144,8 +145,8 @@ export const accountingFrom = (
 /** The books without their fills. Movements are not among the changes. */
 export const foldOf = (accounting: Accounting): BooksFold => {
   const changes = new Map(accounting.changes);
-  for (const { asset, amount, fee, tax } of accounting.movements.values())
-    add(changes, asset, -(amount - fee - tax));
+  for (const movement of accounting.movements.values())
+    add(changes, movement.asset, -movementEffect(movement));
   return {
     changes,
     otherCosts: new Map(accounting.otherCosts),
@@ -220,7 +221,7 @@ export const bookFill = (accounting: Accounting, fill: Fill, pair: Pair): Bookin
   const known = accounting.booked.get(fill.tradeId);
   if (known !== undefined) return sameTrade(known, fill) ? 'repeated' : 'contradicted';
   if (isSettled(accounting, fill.tradeId)) return 'settled';
-  if (fill.executedAtMs < accounting.openingAtMs) return 'before-opening';
+  if (fill.clientOrderId === null && fill.executedAtMs < accounting.openingAtMs) return 'before-opening';
   accounting.booked.set(fill.tradeId, fill);
   addEffects(accounting.changes, fill, pair);
   if (fill.feeAsset !== pair.base && fill.feeAsset !== pair.quote)
@@ -238,15 +239,20 @@ export const bookFill = (accounting: Accounting, fill: Fill, pair: Pair): Bookin
   return 'booked';
 };
 
-/** Books a deposit or withdrawal, once per movement id. Its fee and tax reduce the same asset, beside its amount. */
+/**
+ * Books a deposit or withdrawal, once per movement id. Its fee and tax reduce the same asset, beside its amount. Whether
+ * the opening balances hold it already is for the caller to know: its date does not tell (account-opening).
+ */
 export const bookMovement = (accounting: Accounting, movement: CashMovement): BookingOutcome => {
   const known = accounting.movements.get(movement.movementId);
   if (known !== undefined) return sameMovement(known, movement) ? 'repeated' : 'contradicted';
-  if (movement.atMs < accounting.openingAtMs) return 'before-opening';
   accounting.movements.set(movement.movementId, movement);
-  add(accounting.changes, movement.asset, movement.amount - movement.fee - movement.tax);
+  add(accounting.changes, movement.asset, movementEffect(movement));
   return 'booked';
 };
+
+/** What a deposit or withdrawal does to its asset, signed. */
+export const movementEffect = ({ amount, fee, tax }: CashMovement): Amount => amount - fee - tax;
 
 /** What each asset's total must be: opening, movements and fills, to the last digit. */
 export const expectedBalances = (accounting: Accounting): Map<string, Amount> => {
@@ -459,7 +465,8 @@ const sameTrade = (left: Fill, right: Fill): boolean =>
   left.tax === right.tax &&
   left.feeAsset === right.feeAsset;
 
-const sameMovement = (left: CashMovement, right: CashMovement): boolean =>
+/** Whether two accounts of one movement agree on the money. */
+export const sameMovement = (left: CashMovement, right: CashMovement): boolean =>
   left.kind === right.kind &&
   left.asset === right.asset &&
   left.amount === right.amount &&

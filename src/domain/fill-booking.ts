@@ -3,6 +3,8 @@
  * or the trades endpoint. Neither is believed beyond reason: a fill must fit the order it names, and both sources must
  * say the same of one trade (protocol sections 5.2, 9.11 and 11).
  */
+
+import { noteTrade } from './account-opening.js';
 import { type BookingOutcome, bookFill, byExecution, isBooked, pairFromSymbol } from './accounting.js';
 import { noteForeignOrder } from './foreign-orders.js';
 import { formatDecimal, notional } from './money.js';
@@ -41,8 +43,7 @@ export const takeFill = (
 ): void => {
   if (state.phase === 'observing') return;
   if (state.phase === 'opening') {
-    if (state.opening !== null)
-      state.opening.newestTradeMs = Math.max(state.opening.newestTradeMs, shown.executedAtMs);
+    if (state.opening !== null) noteTrade(state.opening, shown);
     return;
   }
   const tracked = findTracked(state, shown.venueOrderId, shown.clientOrderId);

@@ -26,6 +26,8 @@ export type LedgerRecord =
       readonly atMs: number;
       readonly opening: boolean;
       readonly balances: readonly Balance[];
+      /** Of an opening: the ids of the deposits and withdrawals that the venue listed with these balances. */
+      readonly movementIds?: readonly string[];
     }
   | { readonly type: 'cash-movement'; readonly movement: CashMovement }
   | { readonly type: 'hold-placed'; readonly hold: Hold; readonly atMs: number }
@@ -112,10 +114,12 @@ export interface LedgerSnapshot {
   readonly checkpoint?: BooksCheckpoint | null;
   readonly openingBalances: readonly Balance[];
   /**
-   * The venue's time of the opening balances, Unix ms: fills and movements before it are part of them. Null while the
+   * The venue's time of the opening balances, Unix ms: what others traded before it is part of them. Null while the
    * ledger has none, which says that nothing was ever opened (an empty account has an opening too).
    */
   readonly openingAtMs: number | null;
+  /** The deposits and withdrawals that are part of the opening balances, by id; absent when the ledger does not say. */
+  readonly openingMovementIds?: readonly string[];
   /** The newest valuation, or null before the first one. */
   readonly valuation: Valuation | null;
   readonly cashMovements: readonly CashMovement[];

@@ -2,11 +2,11 @@
  * A pass: the whole account as the venue shows it, against what the ledger knows. A pass ends clean, with differences
  * that may be lateness (it is repeated soon, and looks further back), or with differences that have lasted too long.
  */
-import { bookMovement, fillCount } from './accounting.js';
+import { bookMovement, fillCount, movementEffect } from './accounting.js';
 import { searchFor } from './evidence.js';
 import { tellBookedAgain } from './fill-booking.js';
 import { askAboutForeignOrders } from './foreign-orders.js';
-import { formatDecimal } from './money.js';
+import { type Amount, formatDecimal } from './money.js';
 import { isTerminal } from './order.js';
 import { outOfLine, watchOrder } from './order-watch.js';
 import { failedParts, isUnreachable, partAsOf, type ReadGroup, startGroup } from './read-group.js';
@@ -16,6 +16,7 @@ import {
   believedFilled,
   clearHold,
   log,
+  MOVEMENTS_OVERLAP_MS,
   placeHold,
   type ReconciliationEffect,
   type ReconciliationState,
@@ -30,8 +31,6 @@ import type { CashMovement, VenueRead } from './venue-port.js';
 
 /** Deposits and withdrawals are rare: read now and then, and when something does not add up. */
 const MOVEMENTS_INTERVAL_MS = 300_000;
-/** Their rows may be dated long before they were credited. */
-const MOVEMENTS_OVERLAP_MS = 86_400_000;
 /** How long a pass waits for the reads about single orders. */
 const FOLLOW_UP_MS = 3_000;
 const AGAIN_BASE_MS = 500;
@@ -104,7 +103,10 @@ const followedSymbols = (state: ReconciliationState): Set<string> => {
   return symbols;
 };
 
-/** From where trades are read: rows appear late, and while something is missing each look reaches further back. */
+/**
+ * From where trades are read: rows appear late, and while something is missing each look reaches further back. A venue
+ * whose clock was set back dates our first trades before the opening.
+ */
 const tradesFromMs = (state: ReconciliationState): number => {
   const missing = state.residuals.size > 0 ? Math.max(0, state.passesAgain - 1) : 0;
   const back = Math.min(LOOK_BACK_MAX_MS, TRADES_OVERLAP_MS * WIDENING ** missing);
@@ -112,7 +114,7 @@ const tradesFromMs = (state: ReconciliationState): number => {
   if (!state.everClean)
     for (const tracked of state.live.values())
       fromMs = Math.min(fromMs, tracked.order.intendedAtMs - TRADES_OVERLAP_MS);
-  return Math.max(0, state.accounting.openingAtMs, fromMs);
+  return Math.max(0, state.accounting.openingAtMs - TRADES_OVERLAP_MS, fromMs);
 };
 
 /** All lists of a pass are answered; their facts have been taken in. */
@@ -184,7 +186,8 @@ const evaluate = (
         `trade:${fill.tradeId}`,
         `trade ${fill.tradeId} came by the private feed, and the trades endpoint does not show it`,
       );
-  const proof = prove(state, balances);
+  let proof = prove(state, balances);
+  if (bookMissing(state, proof.residuals, effects)) proof = prove(state, balances);
   state.residuals = proof.residuals;
   for (const [asset, residual] of proof.residuals)
     found.set(`residual:${asset}`, `the venue's ${asset} less the ledger's is ${formatDecimal(residual)}`);
@@ -342,23 +345,69 @@ const appendBalances = (state: ReconciliationState, now: Now, effects: Reconcili
   );
 };
 
-/** Books deposits and withdrawals. */
+/**
+ * Takes in a list of deposits and withdrawals: each is booked once, unless the opening balances hold it. They hold those
+ * the opening listed, and none dated clearly later. What is dated before or around the opening and was not listed stays
+ * undecided: a deposit keeps the time at which it was seen first, and counts once it is confirmed; or its row came late;
+ * or the venue's clock was set back.
+ */
 export const takeMovements = (
   state: ReconciliationState,
   movements: readonly CashMovement[],
   effects: ReconciliationEffect[],
 ): void => {
   if (state.phase === 'opening' || state.phase === 'observing') return;
+  const { accounting, openingMovementIds } = state;
+  const clearlyLaterMs = accounting.openingAtMs + state.config.balanceLagMs;
+  const undecided = new Map<string, CashMovement>();
   for (const movement of movements) {
-    const outcome = bookMovement(state.accounting, movement);
-    if (outcome === 'contradicted')
-      state.violations.set(
-        `movement:${movement.movementId}`,
-        `${movement.kind} ${movement.movementId} was shown with different numbers`,
-      );
-    if (outcome !== 'booked') continue;
-    append(state, effects, [{ type: 'cash-movement', movement }], true);
-    log(effects, 'info', 'cash-movement-booked', { ...movement });
-    state.accountDirty = true;
+    const { movementId, atMs } = movement;
+    if (openingMovementIds.has(movementId)) continue;
+    if (atMs < clearlyLaterMs && !accounting.movements.has(movementId)) undecided.set(movementId, movement);
+    else takeMovement(state, movement, effects);
   }
+  state.undecidedMovements = undecided;
+};
+
+const takeMovement = (
+  state: ReconciliationState,
+  movement: CashMovement,
+  effects: ReconciliationEffect[],
+): void => {
+  const outcome = bookMovement(state.accounting, movement);
+  if (outcome === 'contradicted')
+    state.violations.set(
+      `movement:${movement.movementId}`,
+      `${movement.kind} ${movement.movementId} was shown with different numbers`,
+    );
+  if (outcome !== 'booked') return;
+  append(state, effects, [{ type: 'cash-movement', movement }], true);
+  log(effects, 'info', 'cash-movement-booked', { ...movement });
+  state.accountDirty = true;
+};
+
+/**
+ * The balances decide about what is undecided: when all of an asset's, or one of them, is to the last digit what the
+ * venue has beyond the books, the opening cannot have held it. @returns whether anything was booked.
+ */
+const bookMissing = (
+  state: ReconciliationState,
+  residuals: ReadonlyMap<string, Amount>,
+  effects: ReconciliationEffect[],
+): boolean => {
+  const missing: CashMovement[] = [];
+  for (const [asset, residual] of residuals) {
+    const undecided = [...state.undecidedMovements.values()].filter(movement => movement.asset === asset);
+    const sum = undecided.reduce((total, movement) => total + movementEffect(movement), 0n);
+    if (sum === residual) missing.push(...undecided);
+    else missing.push(...undecided.filter(movement => movementEffect(movement) === residual).slice(0, 1));
+  }
+  if (missing.length === 0) return false;
+  const left = new Map(state.undecidedMovements);
+  for (const movement of missing) {
+    left.delete(movement.movementId);
+    takeMovement(state, movement, effects);
+  }
+  state.undecidedMovements = left;
+  return true;
 };

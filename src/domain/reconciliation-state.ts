@@ -37,7 +37,14 @@ import { initialReadSchedule, type ReadEffect, type ReadSettings } from './read-
 import { createRequestBudget } from './request-budget.js';
 import type { ControlState, HoldCause } from './safety.js';
 import { type EventId, type EventIds, eventIds, type LogLevel, type Now, nextEventId } from './step.js';
-import type { Balance, OrderReport, PrivateEvent, PrivateFeedState, ReadAnswer } from './venue-port.js';
+import type {
+  Balance,
+  CashMovement,
+  OrderReport,
+  PrivateEvent,
+  PrivateFeedState,
+  ReadAnswer,
+} from './venue-port.js';
 
 export interface ReconciliationConfig {
   readonly incarnation: number;
@@ -185,11 +192,22 @@ export interface Mark {
   readonly atMonoMs: number;
 }
 
+/** How far the opening of a ledger has come; account-opening says what its steps prove. */
 export interface Opening {
-  step: 'first-look' | 'second-look' | 'appending';
-  first: VenueBalances | null;
+  step: 'lists' | 'first-look' | 'second-look' | 'appending';
+  /** The venue's own time, told before the first balances were asked for; Unix ms. */
+  cutMs: number | null;
+  /** From where movements are listed, both times. */
+  movementsFromMs: number;
+  /** The trades that somebody had shown before the first balances were asked for. */
+  readonly tradesBefore: Set<TradeId>;
+  /** One has been shown since that was not among them. */
+  traded: boolean;
   /** Venue time of the newest trade anybody has shown. */
   newestTradeMs: number;
+  movementsBefore: readonly CashMovement[];
+  first: VenueBalances | null;
+  movementsAfter: readonly CashMovement[];
   lookMonoMs: number;
   pending: boolean;
   batch: number | null;
@@ -236,6 +254,10 @@ export interface ReconciliationState extends ReadGroups, HistoryWish {
   opening: Opening | null;
   /** Why the ledger could not be opened yet. */
   openingObjection: string | null;
+  /** The movements that the opening balances hold. */
+  openingMovementIds: ReadonlySet<string>;
+  /** Of the last list: movements dated before or around the opening, which did not list them, and not booked; by id. */
+  undecidedMovements: ReadonlyMap<string, CashMovement>;
   /** Trades are known up to here, venue time in Unix ms. */
   tradesThroughMs: number;
   movementsThroughMs: number;
@@ -308,6 +330,8 @@ export interface Pass {
 
 /** Rows are known to appear late: each read of trades goes back this far behind the last one (protocol section 12 rule 5). */
 export const TRADES_OVERLAP_MS = 600_000;
+/** Rows of movements may be dated long before they were credited. */
+export const MOVEMENTS_OVERLAP_MS = 86_400_000;
 
 /** The brain of an actor that starts, from what the ledger knows. `now` is the moment of the start. */
 export const initialReconciliation = (
@@ -362,6 +386,8 @@ export const initialReconciliation = (
     balancesAppended: '',
     opening: null,
     openingObjection: null,
+    openingMovementIds: new Set(snapshot.openingMovementIds),
+    undecidedMovements: new Map(),
     tradesThroughMs: snapshot.lastRecordAtMs,
     movementsThroughMs: snapshot.lastRecordAtMs,
     movementsReadMonoMs: Number.NEGATIVE_INFINITY,

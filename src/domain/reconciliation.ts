@@ -9,7 +9,13 @@
  * private-feed-watch, account-report.
  */
 import type { ExecutionReport } from './account-events.js';
-import { openingAnswered, openingAppended, stepOpening } from './account-opening.js';
+import {
+  noteMovements,
+  noteVenueTime,
+  openingAnswered,
+  openingAppended,
+  stepOpening,
+} from './account-opening.js';
 import { report, statusFacts, summarise, tellAccount } from './account-report.js';
 import { THROTTLED_STORM } from './breaker.js';
 import { evidenceAnswered, searchFor, stepSearches } from './evidence.js';
@@ -212,6 +218,7 @@ const takeAnswer = (
   switch (answer.call.type) {
     case 'server-time': {
       const { serverMs } = answer.result.value as VenueAnswers['server-time'];
+      if (state.opening !== null) noteVenueTime(state.opening, serverMs);
       measureClock(state, read, serverMs, answer.result.tookMs, effects);
       return;
     }
@@ -255,7 +262,8 @@ const takeAnswer = (
     }
     case 'cash-movements': {
       const { movements } = answer.result.value as VenueAnswers['cash-movements'];
-      takeMovements(state, movements, effects);
+      if (state.opening === null) takeMovements(state, movements, effects);
+      else noteMovements(state.opening, movements);
       return;
     }
     case 'instruments':

@@ -51,6 +51,7 @@ export const readSnapshot = (
       ...(books === null ? {} : { checkpoint: checkpointFrom(db, books) }),
       openingBalances: readOpening(db),
       openingAtMs: readOpeningAt(db),
+      ...readOpeningMovementIds(db),
       valuation: readValuation(db),
       cashMovements: readMovements(db),
       holds: (
@@ -204,6 +205,12 @@ export const balanceFrom = (row: AmountsRow): Balance => ({
 export const readOpeningAt = (db: Database): number | null => {
   const value = db.prepare("SELECT value FROM meta WHERE key = 'opening_at_ms'").pluck().get();
   return value === undefined ? null : Number(value);
+};
+
+/** Nothing for a ledger that is not opened, or was by a program that did not say. */
+const readOpeningMovementIds = (db: Database): Pick<LedgerSnapshot, 'openingMovementIds'> => {
+  const value = db.prepare("SELECT value FROM meta WHERE key = 'opening_movement_ids'").pluck().get();
+  return value === undefined ? {} : { openingMovementIds: JSON.parse(value as string) as string[] };
 };
 
 export const readMovements = (db: Database): CashMovement[] =>

@@ -80,6 +80,7 @@ export const writerFor = (db: Database, run: number): Writer => {
   );
   const openingAt = db.prepare("SELECT value FROM meta WHERE key = 'opening_at_ms'");
   const setOpeningAt = db.prepare("INSERT INTO meta (key, value) VALUES ('opening_at_ms', ?)");
+  const setOpeningMovements = db.prepare("INSERT INTO meta (key, value) VALUES ('opening_movement_ids', ?)");
   const insertOpening = db.prepare(
     'INSERT INTO opening_balances (asset, total, free, locked) VALUES (?, ?, ?, ?)',
   );
@@ -288,6 +289,7 @@ export const writerFor = (db: Database, run: number): Writer => {
     if (record.opening) {
       if (openingAt.get() === undefined) {
         setOpeningAt.run(String(record.atMs));
+        if (record.movementIds !== undefined) setOpeningMovements.run(JSON.stringify(record.movementIds));
         for (const { asset, total, free, locked } of record.balances)
           insertOpening.run(asset, formatDecimal(total), formatDecimal(free), formatDecimal(locked));
       } else finding = { type: 'opening-repeated', subject: String(record.atMs) };

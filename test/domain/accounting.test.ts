@@ -192,10 +192,12 @@ describe('accounting', () => {
       expect(picture(accounting)).to.deep.equal(before);
     });
 
-    it('facts from before the opening are part of its balances', () => {
+    it("others' trades from before the opening are part of its balances, and our own never are", () => {
       const accounting = initialAccounting({ atMs: 1_000, balances: [] });
-      expect(bookFill(accounting, fill('buy', '1', '100', { at: 999 }), BTCTRY)).to.equal('before-opening');
-      expect(bookFill(accounting, fill('buy', '1', '100', { at: 1_000 }), BTCTRY)).to.equal('booked');
+      const foreign = (at: number): Fill => ({ ...fill('buy', '1', '100', { at }), clientOrderId: null });
+      expect(bookFill(accounting, foreign(999), BTCTRY)).to.equal('before-opening');
+      expect(bookFill(accounting, foreign(1_000), BTCTRY)).to.equal('booked');
+      expect(bookFill(accounting, fill('buy', '1', '100', { at: 999 }), BTCTRY)).to.equal('booked');
     });
 
     it('a symbol that was never traded is flat', () => {

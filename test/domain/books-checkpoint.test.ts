@@ -159,9 +159,10 @@ describe('checkpoints of the books', () => {
     expect(cutOf([at(3), { ...at(1), symbol: 'ETHTRY' }], 1)).to.equal(1);
   });
 
-  it('are refused over a fill before the opening, a trade that is there twice, and one before the base', () => {
+  it("are refused over another's fill before the opening, a trade that is there twice, and one before the base", () => {
     const one = fill({ tradeId: '1', executedAtMs: 2_000 });
-    expect(foldFills(null, [{ ...one, executedAtMs: 999 }], 1_000)).to.equal(null);
+    expect(foldFills(null, [{ ...one, clientOrderId: null, executedAtMs: 999 }], 1_000)).to.equal(null);
+    expect(foldFills(null, [{ ...one, executedAtMs: 999 }], 1_000)).to.not.equal(null);
     expect(foldFills(null, [one, one], 1_000)).to.equal(null);
     const base = foldFills(null, [one], 1_000);
     expect(foldFills(base, [fill({ tradeId: '0', executedAtMs: 1_500 })], 1_000)).to.equal(null);

@@ -361,7 +361,7 @@ describe('checkpoints in the ledger', () => {
 
   it('do not hide a fill that cannot be right: every fill is told, and the start says so', () => {
     const ledger = filledUp(20);
-    ledger.append([nth(21, { executedAtMs: AT - 5_000 })]);
+    ledger.append([nth(21, { clientOrderId: null, executedAtMs: AT - 5_000 })]);
     const snapshot = afterCheckpoint(ledger);
     expect(snapshot).not.to.have.property('checkpoint');
     expect(snapshot.fills).to.have.length(21);

@@ -115,7 +115,7 @@ describe('ledger store', () => {
       };
       const balance = { asset: 'TRY', total: parseDecimal('15210.440312'), free: 1n, locked: 2n };
       ledger.append([
-        { type: 'balances', atMs: AT - 1, opening: true, balances: [balance] },
+        { type: 'balances', atMs: AT - 1, opening: true, balances: [balance], movementIds: ['fiat:1', 'd2'] },
         intended('c1'),
         intended('c2'),
         intended('c3'),
@@ -150,6 +150,7 @@ describe('ledger store', () => {
         fills: [fill('t1', { executedAtMs: AT + 20 }), fill('t2', { executedAtMs: AT + 21 })],
         openingBalances: [balance],
         openingAtMs: AT - 1,
+        openingMovementIds: ['fiat:1', 'd2'],
         valuation,
         cashMovements: [movement],
         holds: [hold],

@@ -115,7 +115,11 @@ export class TinyLedger {
   readonly orders = new Map<string, Order>();
   /** Newest recorded price by symbol. */
   readonly marks = new Map<string, bigint>();
-  opening: { readonly balances: readonly Balance[]; readonly atMs: number } | null = null;
+  opening: {
+    readonly balances: readonly Balance[];
+    readonly atMs: number;
+    readonly movementIds?: readonly string[] | undefined;
+  } | null = null;
   balances: readonly Balance[] | null = null;
   lastRecordAtMs = 0;
   repeatedFills = 0;
@@ -138,7 +142,12 @@ export class TinyLedger {
         return;
       case 'balances':
         if (!record.opening) this.balances = record.balances;
-        else this.opening ??= { balances: record.balances, atMs: record.atMs };
+        else
+          this.opening ??= {
+            balances: record.balances,
+            atMs: record.atMs,
+            movementIds: record.movementIds,
+          };
         return;
       case 'mark':
         this.marks.set(record.symbol, record.price);
@@ -166,6 +175,7 @@ export class TinyLedger {
       ...this.booksGiven(),
       openingBalances: this.opening?.balances ?? [],
       openingAtMs: this.opening?.atMs ?? null,
+      openingMovementIds: this.opening?.movementIds ?? [],
       cashMovements: [...this.movements.values()],
       lastRecordAtMs: this.lastRecordAtMs,
     });
@@ -191,8 +201,10 @@ export class Bench {
   config: ReconciliationConfig;
   state: ReconciliationState;
   monoMs = 1_000;
-  /** Venue clock less ours. */
+  /** Venue clock less ours, before either was set. */
   clockAheadMs = 0;
+  /** How far our clock was set forward. */
+  wallSetMs = 0;
   faults: Faults = NO_FAULTS;
   /** Fails matching reads, when it returns a failure. */
   failWith: (call: VenueRead) => ReadFailure | null = () => null;
@@ -237,10 +249,11 @@ export class Bench {
   }
 
   get wallMs(): number {
-    return START_WALL_MS + this.monoMs;
+    return START_WALL_MS + this.monoMs + this.wallSetMs;
   }
+  /** The venue's time, as if nobody had set its clock. */
   get venueMs(): number {
-    return this.wallMs + this.clockAheadMs;
+    return START_WALL_MS + this.monoMs + this.clockAheadMs;
   }
   now(): { readonly monoMs: number; readonly wallMs: number } {
     return { monoMs: this.monoMs, wallMs: this.wallMs };
@@ -437,6 +450,7 @@ export class Bench {
         balancesMs: Math.floor(this.random() * this.faults.lags.balancesMs),
         ordersMs: Math.floor(this.random() * this.faults.lags.ordersMs),
         tradesMs: Math.floor(this.random() * this.faults.lags.tradesMs),
+        movementsMs: Math.floor(this.random() * (this.faults.lags.movementsMs ?? 0)),
       };
       const answer =
         failure === null

@@ -275,9 +275,11 @@ describe('the opening of a ledger', () => {
     bench.run(6_000);
     expect(bench.ledger.opening).to.equal(null);
     expect(bench.status.openingObjection).to.be.a('string');
-    bench.at(32_000, () => void venue.fill(human, parseDecimal('0.01'), bench.venueMs));
+    bench.runUntil(() => bench.ledger.opening !== null, 60_000, 'the opening');
+    const after = venue.fill(human, parseDecimal('0.01'), bench.venueMs);
     recovered(bench);
     bench.run(20_000);
+    expect([...bench.ledger.fills.keys()]).to.deep.equal([after.tradeId]);
     expect(bench.state.discrepancies).to.deep.equal([]);
     expect([...expectedTotals(bench.state)].sort()).to.deep.equal([...venue.totals].sort());
     expect([...bench.holds.keys()]).to.deep.equal([`foreign-order:${human}`]);

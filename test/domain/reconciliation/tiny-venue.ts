@@ -16,6 +16,7 @@ export interface Lags {
   balancesMs: number;
   ordersMs: number;
   tradesMs: number;
+  movementsMs?: number;
 }
 
 interface VenueOrder {
@@ -33,7 +34,7 @@ interface VenueOrder {
 
 /**
  * A venue with true books that shows them late. It matches nothing by itself: the test says what fills and what is
- * canceled. Times are Unix ms on the venue's clock.
+ * canceled. Times are Unix ms on the venue's clock as if nobody had set it; what is dated is dated as it is set.
  */
 export class TinyVenue {
   readonly orders: VenueOrder[] = [];
@@ -44,6 +45,10 @@ export class TinyVenue {
   readonly totals: Map<string, bigint>;
   /** Changes of totals, oldest first. */
   private readonly changes: { readonly atMs: number; readonly asset: string; readonly amount: bigint }[] = [];
+  /** How far its clock was set forward. */
+  clockSetMs = 0;
+  /** From when a trade or movement is listed, where its date does not say. */
+  private readonly listedFromMs = new Map<string, number>();
   private nextOrder = 30_000_000_000;
   private nextTrade = 1_263_118_840_021_773_000n;
   readonly tradesCap: number;
@@ -102,9 +107,10 @@ export class TinyVenue {
       fee,
       tax,
       feeAsset: quote,
-      executedAtMs: atMs,
+      executedAtMs: atMs + this.clockSetMs,
     };
     this.trades.push(fill);
+    this.listedFromMs.set(fill.tradeId, atMs);
     order.history.push({
       atMs,
       remaining: left - quantity,
@@ -123,17 +129,21 @@ export class TinyVenue {
     return true;
   }
 
-  deposit(asset: string, amount: bigint, atMs: number): void {
-    this.movements.push({
+  /** @param datedMs when it was seen first, if that is not when it counts */
+  deposit(asset: string, amount: bigint, atMs: number, datedMs = atMs + this.clockSetMs): CashMovement {
+    const movement: CashMovement = {
       movementId: String(88_000_000 + this.movements.length),
       kind: amount > 0n ? 'deposit' : 'withdrawal',
       asset,
       amount,
       fee: 0n,
       tax: 0n,
-      atMs,
-    });
+      atMs: datedMs,
+    };
+    this.movements.push(movement);
+    this.listedFromMs.set(movement.movementId, atMs);
     this.change(asset, amount, atMs);
+    return movement;
   }
 
   private change(asset: string, amount: bigint, atMs: number): void {
@@ -202,7 +212,7 @@ export class TinyVenue {
     const ordersAtMs = atMs - lags.ordersMs;
     switch (call.type) {
       case 'server-time':
-        return { serverMs: atMs };
+        return { serverMs: atMs + this.clockSetMs };
       case 'instruments':
         return { instruments: [] };
       case 'ticker':
@@ -241,14 +251,20 @@ export class TinyVenue {
       case 'cash-movements':
         return {
           movements: this.movements.filter(
-            movement => movement.atMs <= atMs && inWindow(movement.atMs, call),
+            movement =>
+              this.isListed(movement.movementId, movement.atMs, atMs - (lags.movementsMs ?? 0)) &&
+              inWindow(movement.atMs, call),
           ),
         };
     }
   }
 
   private rows(atMs: number): Fill[] {
-    return this.trades.filter(fill => fill.executedAtMs <= atMs);
+    return this.trades.filter(fill => this.isListed(fill.tradeId, fill.executedAtMs, atMs));
+  }
+
+  private isListed(id: string, datedMs: number, atMs: number): boolean {
+    return (this.listedFromMs.get(id) ?? datedMs) <= atMs;
   }
 
   /** The frames a change gives rise to. */
