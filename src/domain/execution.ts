@@ -41,7 +41,7 @@ import {
 } from './execution-state.js';
 import { denyIntent, denyOrder, journaled, journalFailed, place, pumpSubmits } from './execution-submit.js';
 import { mayCancelUnder } from './fence.js';
-import type { LedgerReply } from './ledger-records.js';
+import { firstBatch, type LedgerReply } from './ledger-records.js';
 import type { MarketEvent } from './market-events.js';
 import { formatDecimal } from './money.js';
 import type { ClientOrderId } from './order.js';
@@ -345,6 +345,8 @@ const unheardOf = (turn: Turn, clientOrderId: ClientOrderId, what: string, cause
 
 const onLedger = (turn: Turn, reply: LedgerReply): void => {
   const { state, now } = turn;
+  // Meant for an incarnation that is gone: nothing of ours would ever follow it that clears its hold.
+  if (reply.batch < firstBatch(state.config.incarnation)) return;
   if (reply.type === 'appended') {
     let confirmed = 0;
     while (confirmed < state.unconfirmed.length && (state.unconfirmed[confirmed]?.batch ?? 0) <= reply.batch)

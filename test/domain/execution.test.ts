@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { awaitsLedger, isDrained, vetoOf } from '#src/domain/execution.js';
+import { firstBatch } from '#src/domain/ledger-records.js';
 import type { Order } from '#src/domain/order.js';
 import { ORDER_PATH_PAUSE_MIN_MS, usage } from '#src/domain/request-budget.js';
 import { holdKey } from '#src/domain/safety.js';
@@ -172,6 +173,21 @@ describe('execution', () => {
       bench.journal();
       expect(bench.holdNames()).to.include('-ledger');
       expect(bench.state.unconfirmed).to.deep.equal([]);
+    });
+
+    it('takes no refusal for its own that the ledger says to an incarnation that is gone', () => {
+      const bench = ready({ incarnation: 2 });
+      const refuse = (batch: number): void => {
+        bench.step({
+          type: 'message',
+          from: 'ledger',
+          message: { type: 'append-failed', batch, reason: 'disk full' },
+        });
+      };
+      refuse(firstBatch(2) - 1);
+      expect(bench.holdNames()).to.not.include('+ledger');
+      refuse(firstBatch(2));
+      expect(bench.holdNames()).to.include('+ledger');
     });
 
     it('lets nothing leave while the ledger does not answer, or is gone', () => {
