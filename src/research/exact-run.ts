@@ -10,7 +10,7 @@ import { TICK_MS } from '../runtime/limits.js';
 import type { WorldLatencies } from '../simulation/latencies.js';
 import type { WorldRecording } from '../simulation/world.js';
 import { createWorld } from '../simulation/world.js';
-import { createFastMarket } from './fast-market.js';
+import { FastMarket } from './fast-market.js';
 import type { RunOptions } from './fast-run.js';
 import {
   createPriceSampler,
@@ -117,7 +117,7 @@ const pricesOf = (tape: MarketTape, everyMs: number): readonly PriceSeries[] => 
   const markets = tape.listings.map(listing => {
     const instrument = instrumentOf(listing);
     return {
-      market: createFastMarket<null>(instrument, 'queue', () => {}),
+      market: new FastMarket<null>(instrument, 'queue', () => {}),
       sampler: createPriceSampler(instrument, everyMs),
     };
   });

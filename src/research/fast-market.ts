@@ -12,14 +12,7 @@
  */
 import { type Instrument, lotSize, type Side, tickSize } from '../domain/instrument.js';
 import { divide, min, type Price, type Quantity } from '../domain/money.js';
-import {
-  GONE,
-  initialOrderBook,
-  lotsAt,
-  type OrderBook,
-  ticksAt,
-  WINDOW_LEVELS,
-} from '../domain/order-book.js';
+import { GONE, initialOrderBook, lotsAt, ticksAt, WINDOW_LEVELS } from '../domain/order-book.js';
 import {
   createPictures,
   NO_OVERLAY,
@@ -85,134 +78,124 @@ interface Queue<Ref> {
   readonly stretches: Stretch<Ref>[];
 }
 
-export interface FastMarket<Ref> {
-  readonly instrument: Instrument;
-  readonly book: OrderBook;
-  /** Whether event `index` of the tape, a trade, may meet one of our orders; any other changes nothing here. */
-  mindsTrade(tape: MarketTape, index: number): boolean;
-  /** Applies event `index` of the tape. */
-  event(tape: MarketTape, index: number): void;
-  /** Our order reaches the book: it takes what it crosses and joins the queue with the rest. */
-  enter(order: FastOrder<Ref>): void;
-  /** Our order leaves; nothing happens when it has already left. */
-  withdraw(order: FastOrder<Ref>): void;
-  /** Our orders in the book, of both sides. */
-  readonly orders: readonly FastOrder<Ref>[];
-  /**
-   * The book as it is shown: what the frames state, less what we took, and our own orders.
-   * @param last the newest picture, which comes back when nothing has changed since
-   */
-  show(last?: Picture): Picture;
-  /** A picture that is out of date: nobody will look at it for the first time any more. */
-  giveBack(picture: Picture): void;
-}
-
 const opposite = (side: Side): Side => (side === 'buy' ? 'sell' : 'buy');
 /** Whether `left` is a better price than `right` for somebody who trades against `side`. */
 const better = (side: Side, left: number, right: number): boolean =>
   side === 'buy' ? left > right : left < right;
 
-export const createFastMarket = <Ref>(
-  instrument: Instrument,
-  model: FillModel,
-  onFill: OnFastFill<Ref>,
-): FastMarket<Ref> => {
-  const book = initialOrderBook();
-  const lot = lotSize(instrument);
-  const tick = tickSize(instrument);
-  const orders: FastOrder<Ref>[] = [];
-  const queues: Queue<Ref>[] = [];
+/** One market of a tape, and our orders in it. Methods, not closures: what is compiled for one run serves the next one too. */
+export class FastMarket<Ref> {
+  readonly instrument: Instrument;
+  /** As the frames state it. */
+  readonly book = initialOrderBook();
+  readonly #orders: FastOrder<Ref>[] = [];
+  readonly #model: FillModel;
+  readonly #onFill: OnFastFill<Ref>;
+  readonly #lot: bigint;
+  readonly #tick: bigint;
+  readonly #queues: Queue<Ref>[] = [];
   /** Displayed quantity that we have taken, by price, while the frames keep the level. */
-  const taken = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
+  readonly #taken = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
   /** What trades ate of a level since it was last stated, where our orders stood. */
-  const traded = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
-  const pictures = createPictures();
+  readonly #traded = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
+  readonly #pictures = createPictures();
   /** What of ours the next picture shows; null where something of it may have changed. */
-  let overlay: Overlay | null = NO_OVERLAY;
+  #overlay: Overlay | null = NO_OVERLAY;
   /** The newest that was not null. */
-  let lastOverlay = NO_OVERLAY;
+  #lastOverlay = NO_OVERLAY;
   /** Nothing of ours is here, nor anything left of what it did, so that only the book has to be kept. */
-  let untouched = true;
+  #untouched = true;
 
-  const queueAt = (side: Side, ticks: number): Queue<Ref> | undefined => {
-    for (const queue of queues) if (queue.ticks === ticks && queue.side === side) return queue;
+  /** @param onFill told of each match, see {@link OnFastFill} */
+  constructor(instrument: Instrument, model: FillModel, onFill: OnFastFill<Ref>) {
+    this.instrument = instrument;
+    this.#model = model;
+    this.#onFill = onFill;
+    this.#lot = lotSize(instrument);
+    this.#tick = tickSize(instrument);
+  }
+
+  #queueAt(side: Side, ticks: number): Queue<Ref> | undefined {
+    for (const queue of this.#queues) if (queue.ticks === ticks && queue.side === side) return queue;
     return undefined;
-  };
-  const statedAt = (side: Side, ticks: number): Quantity => BigInt(lotsAt(book, sideName(side), ticks)) * lot;
-  const nobodysIn = (queue: Queue<Ref>): Quantity => {
+  }
+  #statedAt(side: Side, ticks: number): Quantity {
+    return BigInt(lotsAt(this.book, sideName(side), ticks)) * this.#lot;
+  }
+  #nobodysIn(queue: Queue<Ref>): Quantity {
     let sum = 0n;
     for (const { order, quantity } of queue.stretches) if (order === null) sum += quantity;
     return sum;
-  };
+  }
   /** Nobody's quantity at a price, given what is stated there. */
-  const presentAt = (side: Side, ticks: number, stated: Quantity): Quantity => {
-    const queue = queueAt(side, ticks);
-    return queue === undefined ? stated - (taken[side].get(ticks) ?? 0n) : nobodysIn(queue);
-  };
-  const setTaken = (side: Side, ticks: number, quantity: Quantity): void => {
-    if (quantity > 0n) taken[side].set(ticks, quantity);
-    else taken[side].delete(ticks);
-  };
-  const takeTraded = (side: Side, ticks: number): Quantity => {
-    const quantity = traded[side].get(ticks) ?? 0n;
-    traded[side].delete(ticks);
+  #presentAt(side: Side, ticks: number, stated: Quantity): Quantity {
+    const queue = this.#queueAt(side, ticks);
+    return queue === undefined ? stated - (this.#taken[side].get(ticks) ?? 0n) : this.#nobodysIn(queue);
+  }
+  #setTaken(side: Side, ticks: number, quantity: Quantity): void {
+    if (quantity > 0n) this.#taken[side].set(ticks, quantity);
+    else this.#taken[side].delete(ticks);
+  }
+  #takeTraded(side: Side, ticks: number): Quantity {
+    const quantity = this.#traded[side].get(ticks) ?? 0n;
+    this.#traded[side].delete(ticks);
     return quantity;
-  };
-  const joinQueue = (queue: Queue<Ref>, quantity: Quantity): void => {
+  }
+  #joinQueue(queue: Queue<Ref>, quantity: Quantity): void {
     const newest = queue.stretches.at(-1);
     if (newest !== undefined && newest.order === null) newest.quantity += quantity;
     else queue.stretches.push({ order: null, quantity });
-  };
-  const reduce = (queue: Queue<Ref>, stretch: Stretch<Ref>, by: Quantity): void => {
+  }
+  #reduce(queue: Queue<Ref>, stretch: Stretch<Ref>, by: Quantity): void {
     stretch.quantity -= by;
     if (stretch.quantity === 0n) queue.stretches.splice(queue.stretches.indexOf(stretch), 1);
-  };
+  }
   /** A queue without any of ours and of one piece is an ordinary level again. */
-  const settleQueue = (queue: Queue<Ref>, stated: Quantity = statedAt(queue.side, queue.ticks)): void => {
+  #settleQueue(queue: Queue<Ref>, stated: Quantity = this.#statedAt(queue.side, queue.ticks)): void {
     if (queue.stretches.length > 1 || queue.stretches.some(({ order }) => order !== null)) return;
-    queues.splice(queues.indexOf(queue), 1);
-    const present = nobodysIn(queue);
-    setTaken(queue.side, queue.ticks, stated > present ? stated - present : 0n);
-  };
-  const forget = (order: FastOrder<Ref>): void => {
-    const index = orders.indexOf(order);
-    if (index !== -1) orders.splice(index, 1);
-  };
+    this.#queues.splice(this.#queues.indexOf(queue), 1);
+    const present = this.#nobodysIn(queue);
+    this.#setTaken(queue.side, queue.ticks, stated > present ? stated - present : 0n);
+  }
+  #forget(order: FastOrder<Ref>): void {
+    const index = this.#orders.indexOf(order);
+    if (index !== -1) this.#orders.splice(index, 1);
+  }
   /** One of ours trades as a maker, wherever it stands in its queue. @returns the quantity */
-  const hit = (order: FastOrder<Ref>, quantity: Quantity): Quantity => {
-    const queue = queueAt(order.side, order.ticks);
+  #hit(order: FastOrder<Ref>, quantity: Quantity): Quantity {
+    const queue = this.#queueAt(order.side, order.ticks);
     if (queue === undefined) return 0n;
     const stretch = queue.stretches.find(each => each.order === order);
     if (stretch === undefined) return 0n;
     const matched = min(stretch.quantity, quantity);
-    reduce(queue, stretch, matched);
+    this.#reduce(queue, stretch, matched);
     order.remaining -= matched;
     if (order.remaining === 0n) {
-      forget(order);
-      settleQueue(queue);
+      this.#forget(order);
+      this.#settleQueue(queue);
     }
-    onFill(order, order.price, matched, 'maker');
+    this.#onFill(order, order.price, matched, 'maker');
     return matched;
-  };
+  }
   /** Our orders of a side in the order in which they would trade. */
-  const inLine = (side: Side): FastOrder<Ref>[] => {
-    const levels = queues.filter(queue => queue.side === side);
+  #inLine(side: Side): FastOrder<Ref>[] {
+    const levels = this.#queues.filter(queue => queue.side === side);
     levels.sort((left, right) => (better(side, left.ticks, right.ticks) ? -1 : 1));
     return levels.flatMap(queue => queue.stretches.flatMap(({ order }) => (order === null ? [] : [order])));
-  };
+  }
 
-  const lower = (side: Side, ticks: number, before: Quantity, total: Quantity): void => {
-    movedByUs();
-    const queue = queueAt(side, ticks);
-    const present = presentAt(side, ticks, before);
+  #lower(side: Side, ticks: number, before: Quantity, total: Quantity): void {
+    this.#movedByUs();
+    const queue = this.#queueAt(side, ticks);
+    const present = this.#presentAt(side, ticks, before);
     const kept = min(present - min(present, before - total), total);
     if (queue === undefined) {
-      traded[side].delete(ticks);
-      setTaken(side, ticks, total - kept);
+      this.#traded[side].delete(ticks);
+      this.#setTaken(side, ticks, total - kept);
       return;
     }
     const nobodys = queue.stretches.filter(({ order }) => order === null);
-    const explained = min(present - kept, takeTraded(side, ticks));
+    const explained = min(present - kept, this.#takeTraded(side, ticks));
     const cut = present - kept - explained;
     let owed = cut + explained;
     for (const stretch of nobodys) {
@@ -226,55 +209,56 @@ export const createFastMarket = <Ref>(
       owed -= share;
       if (stretch.quantity === 0n) queue.stretches.splice(queue.stretches.indexOf(stretch), 1);
     }
-    settleQueue(queue, total);
-  };
+    this.#settleQueue(queue, total);
+  }
 
   /** A level grows: what appears across one of ours trades with it, the rest joins the queue. */
-  const raise = ({ side, ticks, before, total, hidden }: Raise<Ref>): void => {
-    movedByUs();
-    takeTraded(side, ticks);
+  #raise({ side, ticks, before, total, hidden }: Raise<Ref>): void {
+    this.#movedByUs();
+    this.#takeTraded(side, ticks);
     const other = opposite(side);
     let left = total - before;
-    const front = bestOf(other);
+    const front = this.#bestOf(other);
     const meets = front !== null && (side === 'buy' ? front <= ticks : front >= ticks);
-    for (const order of meets ? inLine(other) : NOBODY) {
+    for (const order of meets ? this.#inLine(other) : NOBODY) {
       const reaches = side === 'buy' ? order.ticks <= ticks : order.ticks >= ticks;
-      if (!reaches || (model === 'through' && order.ticks === ticks)) break;
+      if (!reaches || (this.#model === 'through' && order.ticks === ticks)) break;
       if (left === 0n) {
         // It is spent, and more of ours stands in the way: nothing joins.
-        if (queueAt(side, ticks) === undefined) setTaken(side, ticks, total - presentAt(side, ticks, before));
+        if (this.#queueAt(side, ticks) === undefined)
+          this.#setTaken(side, ticks, total - this.#presentAt(side, ticks, before));
         return;
       }
-      left -= hit(order, left);
+      left -= this.#hit(order, left);
     }
-    const queue = queueAt(side, ticks);
-    const present = presentAt(side, ticks, before);
+    const queue = this.#queueAt(side, ticks);
+    const present = this.#presentAt(side, ticks, before);
     left = min(left, total - min(total, present));
     if (queue === undefined) {
-      setTaken(side, ticks, total - present - left);
+      this.#setTaken(side, ticks, total - present - left);
       return;
     }
     if (left === 0n) return;
     const wasHidden =
       hidden !== null && queue.stretches.some(({ order }) => order !== null && hidden.has(order));
-    if (wasHidden && model === 'queue') queue.stretches.unshift({ order: null, quantity: left });
-    else joinQueue(queue, left);
-  };
+    if (wasHidden && this.#model === 'queue') queue.stretches.unshift({ order: null, quantity: left });
+    else this.#joinQueue(queue, left);
+  }
 
-  const onTrade = (side: Side, ticks: number, lots: number): void => {
-    const { front } = watchOf(side);
+  #onTrade(side: Side, ticks: number, lots: number): void {
+    const { front } = this.#watchOf(side);
     if (front === null || better(side, ticks, front)) return;
-    movedByUs();
-    let left = BigInt(lots) * lot;
-    for (const order of inLine(side)) {
+    this.#movedByUs();
+    let left = BigInt(lots) * this.#lot;
+    for (const order of this.#inLine(side)) {
       if (left === 0n || !better(side, order.ticks, ticks)) break;
-      left -= hit(order, model === 'touch' ? order.remaining : left);
+      left -= this.#hit(order, this.#model === 'touch' ? order.remaining : left);
       if (left < 0n) left = 0n;
     }
-    const queue = queueAt(side, ticks);
-    if (queue === undefined || left === 0n || model === 'through') return;
-    if (model === 'touch') {
-      for (const order of inLine(side)) if (order.ticks === ticks) hit(order, order.remaining);
+    const queue = this.#queueAt(side, ticks);
+    if (queue === undefined || left === 0n || this.#model === 'through') return;
+    if (this.#model === 'touch') {
+      for (const order of this.#inLine(side)) if (order.ticks === ticks) this.#hit(order, order.remaining);
       return;
     }
     let eaten = 0n;
@@ -282,67 +266,67 @@ export const createFastMarket = <Ref>(
       const oldest = queue.stretches[0]!;
       if (oldest.order === null) {
         const part = min(left, oldest.quantity);
-        reduce(queue, oldest, part);
+        this.#reduce(queue, oldest, part);
         eaten += part;
         left -= part;
-      } else left -= hit(oldest.order, left);
+      } else left -= this.#hit(oldest.order, left);
     }
     if (eaten === 0n) return;
-    if (queues.includes(queue)) joinQueue(queue, eaten);
+    if (this.#queues.includes(queue)) this.#joinQueue(queue, eaten);
     else {
-      const present = presentAt(side, ticks, statedAt(side, ticks));
-      setTaken(side, ticks, statedAt(side, ticks) - present - eaten);
+      const present = this.#presentAt(side, ticks, this.#statedAt(side, ticks));
+      this.#setTaken(side, ticks, this.#statedAt(side, ticks) - present - eaten);
     }
-    traded[side].set(ticks, (traded[side].get(ticks) ?? 0n) + eaten);
-  };
+    this.#traded[side].set(ticks, (this.#traded[side].get(ticks) ?? 0n) + eaten);
+  }
 
   /** Our orders beyond the worst level in sight of a full window: what comes into sight there is ahead of them. */
-  const hiddenOrders = (): ReadonlySet<FastOrder<Ref>> | null => {
+  #hiddenOrders(): ReadonlySet<FastOrder<Ref>> | null {
     let hidden: Set<FastOrder<Ref>> | null = null;
-    for (const order of orders) {
-      const levels = order.side === 'buy' ? book.bids : book.asks;
-      if (lotsAt(book, sideName(order.side), order.ticks) > 0) continue;
+    for (const order of this.#orders) {
+      const levels = order.side === 'buy' ? this.book.bids : this.book.asks;
+      if (lotsAt(this.book, sideName(order.side), order.ticks) > 0) continue;
       if (levels.count > 0) {
         if (levels.count < WINDOW_LEVELS) continue;
-        const worst = ticksAt(book, sideName(order.side), levels.count - 1);
+        const worst = ticksAt(this.book, sideName(order.side), levels.count - 1);
         if (!better(order.side, worst, order.ticks)) continue;
       }
       hidden ??= new Set();
       hidden.add(order);
     }
     return hidden;
-  };
+  }
 
   /** Where a frame may concern us on a side; null where something of it may have changed. */
-  const watches: Record<Side, Watch | null> = { buy: null, sell: null };
-  const watchOf = (side: Side): Watch => {
-    const known = watches[side];
+  readonly #watches: Record<Side, Watch | null> = { buy: null, sell: null };
+  #watchOf(side: Side): Watch {
+    const known = this.#watches[side];
     if (known !== null) return known;
     const prices: number[] = [];
-    for (const queue of queues) if (queue.side === side) prices.push(queue.ticks);
-    prices.push(...taken[side].keys(), ...traded[side].keys());
+    for (const queue of this.#queues) if (queue.side === side) prices.push(queue.ticks);
+    prices.push(...this.#taken[side].keys(), ...this.#traded[side].keys());
     const best = side === 'buy' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-    const across = bestOf(opposite(side));
+    const across = this.#bestOf(opposite(side));
     const bounds = across === null ? prices : [...prices, across, best];
     const watch = {
       prices,
       across: across ?? best,
       least: Math.min(...bounds),
       most: Math.max(...bounds),
-      front: bestOf(side),
+      front: this.#bestOf(side),
     };
-    watches[side] = watch;
+    this.#watches[side] = watch;
     return watch;
-  };
+  }
   /** Something of ours in the market, or what we took of it, has changed or is about to. */
-  const movedByUs = (): void => {
-    overlay = null;
-    watches.buy = null;
-    watches.sell = null;
-  };
+  #movedByUs(): void {
+    this.#overlay = null;
+    this.#watches.buy = null;
+    this.#watches.sell = null;
+  }
 
   /** What a book frame does where we have, or had, something; the book itself still states what was before. */
-  const aroundUs = (tape: MarketTape, index: number, whole: boolean): readonly Raise<Ref>[] | null => {
+  #aroundUs(tape: MarketTape, index: number, whole: boolean): readonly Raise<Ref>[] | null {
     let raised: Raise<Ref>[] | null = null;
     let hidden: ReadonlySet<FastOrder<Ref>> | null | undefined;
     const { numbers } = tape;
@@ -350,157 +334,174 @@ export const createFastMarket = <Ref>(
     for (const side of SIDES) {
       const begin = side === 'buy' ? (tape.offsets[index] ?? 0) : split;
       const end = side === 'buy' ? split : (tape.offsets[index + 1] ?? 0);
-      const { prices, across, least, most } = watchOf(side);
+      const { prices, across, least, most } = this.#watchOf(side);
       // Whatever lies outside of this neither is watched nor crosses one of ours.
       if (least > most) continue;
       if (whole)
         for (const ticks of new Set(prices))
-          if (!isNamed(numbers, begin, end, ticks)) lower(side, ticks, statedAt(side, ticks), 0n);
+          if (!isNamed(numbers, begin, end, ticks)) this.#lower(side, ticks, this.#statedAt(side, ticks), 0n);
       for (let at = begin; at < end; at += 2) {
         const ticks = numbers[at] as number;
         if (ticks < least || ticks > most) continue;
         const crosses = side === 'buy' ? ticks >= across : ticks <= across;
         if (!crosses && !prices.includes(ticks)) continue;
         const lots = numbers[at + 1] as number;
-        const total = lots === GONE ? 0n : BigInt(lots) * lot;
-        const before = statedAt(side, ticks);
+        const total = lots === GONE ? 0n : BigInt(lots) * this.#lot;
+        const before = this.#statedAt(side, ticks);
         if (total > before) {
-          hidden ??= hiddenOrders();
+          hidden ??= this.#hiddenOrders();
           raised ??= [];
           raised.push({ side, ticks, before, total, hidden });
-        } else lower(side, ticks, before, total);
+        } else this.#lower(side, ticks, before, total);
       }
     }
     return raised;
-  };
+  }
   /** The price of our best order of a side, or null. */
-  const bestOf = (side: Side): number | null => {
+  #bestOf(side: Side): number | null {
     let best: number | null = null;
-    for (const order of orders)
+    for (const order of this.#orders)
       if (order.side === side && (best === null || better(side, order.ticks, best))) best = order.ticks;
     return best;
-  };
+  }
 
   /** What of a side is shown otherwise than the frames state it. */
-  const shownOtherwise = (side: Side): readonly Shown[] => {
+  #shownOtherwise(side: Side): readonly Shown[] {
     const shown: Shown[] = [];
-    for (const queue of queues) {
+    for (const queue of this.#queues) {
       if (queue.side !== side) continue;
       let sum = 0n;
       for (const { quantity } of queue.stretches) sum += quantity;
-      shown.push([queue.ticks, Number(sum / lot)]);
+      shown.push([queue.ticks, Number(sum / this.#lot)]);
     }
-    for (const [ticks, gone] of taken[side]) shown.push([ticks, -Number(gone / lot)]);
+    for (const [ticks, gone] of this.#taken[side]) shown.push([ticks, -Number(gone / this.#lot)]);
     return shown.sort(([left], [right]) => (left === right ? 0 : better(side, left, right) ? -1 : 1));
-  };
+  }
 
   /** The list of before where it says the same: pictures are told apart by it. */
-  const overlayNow = (): Overlay => {
-    const made = { buy: shownOtherwise('buy'), sell: shownOtherwise('sell') };
-    if (!isSameShown(made.buy, lastOverlay.buy) || !isSameShown(made.sell, lastOverlay.sell))
-      lastOverlay = made;
-    return lastOverlay;
-  };
+  #overlayNow(): Overlay {
+    const made = { buy: this.#shownOtherwise('buy'), sell: this.#shownOtherwise('sell') };
+    if (!isSameShown(made.buy, this.#lastOverlay.buy) || !isSameShown(made.sell, this.#lastOverlay.sell))
+      this.#lastOverlay = made;
+    return this.#lastOverlay;
+  }
 
   /** Takes what is displayed at the limit or better. */
-  const take = (order: FastOrder<Ref>): void => {
+  #take(order: FastOrder<Ref>): void {
     const side = opposite(order.side);
-    const levels = side === 'buy' ? book.bids : book.asks;
+    const levels = side === 'buy' ? this.book.bids : this.book.asks;
     for (let depth = 0; depth < levels.count && order.remaining > 0n; depth++) {
-      const ticks = ticksAt(book, sideName(side), depth);
+      const ticks = ticksAt(this.book, sideName(side), depth);
       if (order.side === 'buy' ? ticks > order.ticks : ticks < order.ticks) return;
-      const queue = queueAt(side, ticks);
+      const queue = this.#queueAt(side, ticks);
       if (queue === undefined) {
-        const present = presentAt(side, ticks, statedAt(side, ticks));
+        const present = this.#presentAt(side, ticks, this.#statedAt(side, ticks));
         const matched = min(present, order.remaining);
         if (matched <= 0n) continue;
-        setTaken(side, ticks, (taken[side].get(ticks) ?? 0n) + matched);
+        this.#setTaken(side, ticks, (this.#taken[side].get(ticks) ?? 0n) + matched);
         order.remaining -= matched;
-        onFill(order, BigInt(ticks) * tick, matched, 'taker');
+        this.#onFill(order, BigInt(ticks) * this.#tick, matched, 'taker');
         continue;
       }
       // Our own orders there are passed over: the gate lets nothing through that would meet them.
       for (const stretch of queue.stretches.filter(each => each.order === null)) {
         const matched = min(stretch.quantity, order.remaining);
         if (matched === 0n) break;
-        reduce(queue, stretch, matched);
+        this.#reduce(queue, stretch, matched);
         order.remaining -= matched;
-        onFill(order, BigInt(ticks) * tick, matched, 'taker');
+        this.#onFill(order, BigInt(ticks) * this.#tick, matched, 'taker');
       }
-      settleQueue(queue);
+      this.#settleQueue(queue);
     }
-  };
+  }
 
-  return {
-    instrument,
-    book,
-    orders,
-    mindsTrade: (tape, index) => {
-      if (orders.length === 0) return false;
-      const side: Side = tape.kinds[index] === TAPE_KINDS['buy-trade'] ? 'sell' : 'buy';
-      const { front } = watchOf(side);
-      return front !== null && !better(side, tape.numbers[tape.offsets[index] as number] as number, front);
-    },
-    event: (tape, index) => {
-      const kind = tape.kinds[index];
-      if (kind === TAPE_KINDS['buy-trade'] || kind === TAPE_KINDS['sell-trade']) {
-        if (orders.length === 0) return;
-        const at = tape.offsets[index] ?? 0;
-        onTrade(
-          kind === TAPE_KINDS['buy-trade'] ? 'sell' : 'buy',
-          tape.numbers[at] ?? 0,
-          tape.numbers[at + 1] ?? 0,
-        );
-        return;
-      }
-      const whole = kind === TAPE_KINDS.snapshot;
-      if (untouched) {
-        applyTapeBook(book, tape, index);
-        return;
-      }
-      const raised = aroundUs(tape, index, whole);
-      applyTapeBook(book, tape, index);
-      if (raised !== null) for (const each of raised) raise(each);
-      untouched =
-        queues.length === 0 && taken.buy.size + taken.sell.size + traded.buy.size + traded.sell.size === 0;
-    },
-    enter: order => {
-      untouched = false;
-      movedByUs();
-      take(order);
-      if (order.remaining === 0n) return;
-      let queue = queueAt(order.side, order.ticks);
-      if (queue === undefined) {
-        const present = presentAt(order.side, order.ticks, statedAt(order.side, order.ticks));
-        queue = {
-          side: order.side,
-          ticks: order.ticks,
-          stretches: present > 0n ? [{ order: null, quantity: present }] : [],
-        };
-        queues.push(queue);
-        taken[order.side].delete(order.ticks);
-      }
-      queue.stretches.push({ order, quantity: order.remaining });
-      orders.push(order);
-    },
-    withdraw: order => {
-      const queue = queueAt(order.side, order.ticks);
-      if (queue === undefined || !orders.includes(order)) return;
-      movedByUs();
-      queue.stretches.splice(
-        queue.stretches.findIndex(each => each.order === order),
-        1,
+  /** Our orders in the book, of both sides. */
+  get orders(): readonly FastOrder<Ref>[] {
+    return this.#orders;
+  }
+
+  /** Whether event `index` of the tape, a trade, may meet one of our orders; any other changes nothing here. */
+  mindsTrade(tape: MarketTape, index: number): boolean {
+    if (this.#orders.length === 0) return false;
+    const side: Side = tape.kinds[index] === TAPE_KINDS['buy-trade'] ? 'sell' : 'buy';
+    const { front } = this.#watchOf(side);
+    return front !== null && !better(side, tape.numbers[tape.offsets[index] as number] as number, front);
+  }
+
+  /** Applies event `index` of the tape. */
+  event(tape: MarketTape, index: number): void {
+    const kind = tape.kinds[index];
+    if (kind === TAPE_KINDS['buy-trade'] || kind === TAPE_KINDS['sell-trade']) {
+      if (this.#orders.length === 0) return;
+      const at = tape.offsets[index] ?? 0;
+      this.#onTrade(
+        kind === TAPE_KINDS['buy-trade'] ? 'sell' : 'buy',
+        tape.numbers[at] ?? 0,
+        tape.numbers[at + 1] ?? 0,
       );
-      forget(order);
-      settleQueue(queue);
-    },
-    show: last => {
-      overlay ??= overlayNow();
-      return pictures.take(book, overlay, last);
-    },
-    giveBack: pictures.giveBack,
-  };
-};
+      return;
+    }
+    const whole = kind === TAPE_KINDS.snapshot;
+    if (this.#untouched) {
+      applyTapeBook(this.book, tape, index);
+      return;
+    }
+    const raised = this.#aroundUs(tape, index, whole);
+    applyTapeBook(this.book, tape, index);
+    if (raised !== null) for (const each of raised) this.#raise(each);
+    this.#untouched =
+      this.#queues.length === 0 &&
+      this.#taken.buy.size + this.#taken.sell.size + this.#traded.buy.size + this.#traded.sell.size === 0;
+  }
+
+  /** Our order reaches the book: it takes what it crosses and joins the queue with the rest. */
+  enter(order: FastOrder<Ref>): void {
+    this.#untouched = false;
+    this.#movedByUs();
+    this.#take(order);
+    if (order.remaining === 0n) return;
+    let queue = this.#queueAt(order.side, order.ticks);
+    if (queue === undefined) {
+      const present = this.#presentAt(order.side, order.ticks, this.#statedAt(order.side, order.ticks));
+      queue = {
+        side: order.side,
+        ticks: order.ticks,
+        stretches: present > 0n ? [{ order: null, quantity: present }] : [],
+      };
+      this.#queues.push(queue);
+      this.#taken[order.side].delete(order.ticks);
+    }
+    queue.stretches.push({ order, quantity: order.remaining });
+    this.#orders.push(order);
+  }
+
+  /** Our order leaves; nothing happens when it has already left. */
+  withdraw(order: FastOrder<Ref>): void {
+    const queue = this.#queueAt(order.side, order.ticks);
+    if (queue === undefined || !this.#orders.includes(order)) return;
+    this.#movedByUs();
+    queue.stretches.splice(
+      queue.stretches.findIndex(each => each.order === order),
+      1,
+    );
+    this.#forget(order);
+    this.#settleQueue(queue);
+  }
+
+  /**
+   * The book as it is shown: what the frames state, less what we took, and our own orders.
+   * @param last the newest picture, which comes back when nothing has changed since
+   */
+  show(last?: Picture): Picture {
+    this.#overlay ??= this.#overlayNow();
+    return this.#pictures.take(this.book, this.#overlay, last);
+  }
+
+  /** A picture that is out of date: nobody will look at it for the first time any more. */
+  giveBack(picture: Picture): void {
+    this.#pictures.giveBack(picture);
+  }
+}
 
 const NOBODY: readonly never[] = [];
 

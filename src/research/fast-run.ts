@@ -11,7 +11,7 @@ import type { PortfolioMember } from '../domain/strategy-portfolio.js';
 import { ratesOf } from '../exchange/fees.js';
 import type { Settings } from '../runtime/settings.js';
 import { createDesk, type DeskVenue } from './desk.js';
-import { createFastMarket, type FastMarket, type FastOrder, type FillModel } from './fast-market.js';
+import { FastMarket, type FastOrder, type FillModel } from './fast-market.js';
 import { DEFAULT_RUN_LATENCY, type RunLatency } from './latency.js';
 import type { Picture } from './pictures.js';
 import { createPriceSampler, type ResultFill, type RunResult, runStrategyOf } from './run-result.js';
@@ -135,7 +135,7 @@ export const runFast = (options: FastRunOptions): RunResult => {
       shown: undefined,
       trusted: false,
       delivered: undefined,
-      market: createFastMarket<VenueOrder>(instrument, fillModel, (order, price, quantity, liquidity) => {
+      market: new FastMarket<VenueOrder>(instrument, fillModel, (order, price, quantity, liquidity) => {
         const fill = account.fill(order.ref, price, quantity, liquidity, desk.now.wallMs);
         fills.push({ fill, liquidity });
         if (order.remaining === 0n) inBook.delete(order.ref);

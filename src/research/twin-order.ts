@@ -7,7 +7,7 @@ import { notional, type Price, type Quantity } from '../domain/money.js';
 import { type Fill, filledQuantity, isTerminal, type Order } from '../domain/order.js';
 import { commissionOf, ratesOf } from '../exchange/fees.js';
 import { DEFAULT_LATENCY } from '../exchange/venue-state.js';
-import { createFastMarket, type FastMarket, type FastOrder, type Liquidity } from './fast-market.js';
+import { FastMarket, type FastOrder, type Liquidity } from './fast-market.js';
 import { type MarketTape, TAPE_KINDS } from './tape.js';
 import { nothing, type Outcome } from './twin-figures.js';
 
@@ -88,7 +88,7 @@ export const beginTwin = (
 /** The twin reaches the book: it takes what it crosses, and joins the queue with the rest. */
 const enter = (twin: TwinOrder, levels: Float64Array): void => {
   if (twin.phase !== 'sent') return;
-  const market = createFastMarket<null>(twin.instrument, 'queue', (_order, price, quantity, liquidity) => {
+  const market = new FastMarket<null>(twin.instrument, 'queue', (_order, price, quantity, liquidity) => {
     twin.paperFills.push({ price, quantity, liquidity });
   });
   const order = {

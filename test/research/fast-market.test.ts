@@ -5,7 +5,7 @@ import { formatDecimal, fromInteger, parseDecimal } from '#src/domain/money.js';
 import { listingForMarket } from '#src/exchange/instruments.js';
 import { initialVenue, stepVenue } from '#src/exchange/venue.js';
 import type { MarketActivity, VenueState } from '#src/exchange/venue-state.js';
-import { createFastMarket, type FastOrder, type FillModel } from '#src/research/fast-market.js';
+import { FastMarket, type FastOrder, type FillModel } from '#src/research/fast-market.js';
 import { createTapeBuilder, instrumentOf, type MarketTape } from '#src/research/tape.js';
 
 const SYMBOL = 'BTCUSDT';
@@ -154,7 +154,7 @@ const inFastMarket = (events: readonly Happening[], model: FillModel): Outcome =
   const tape: MarketTape = builder.finish();
   const fills: string[] = [];
   const shown: string[][] = [];
-  const market = createFastMarket<number>(INSTRUMENT, model, (order, at, quantity, liquidity) =>
+  const market = new FastMarket<number>(INSTRUMENT, model, (order, at, quantity, liquidity) =>
     fills.push(fillLine(order.ref, at, quantity, liquidity)),
   );
   const orders = new Map<number, FastOrder<number> & { readonly cents: number }>();
