@@ -13,7 +13,7 @@ import { min, type Price, type Quantity } from '../domain/money.js';
 import { needsOf } from '../domain/strategy-definition.js';
 import { ratesOf } from '../exchange/fees.js';
 import type { CandleTape } from './candles.js';
-import { createDesk, type DeskVenue } from './desk.js';
+import { Desk, type DeskVenue } from './desk.js';
 import type { RunOptions } from './fast-run.js';
 import { DEFAULT_RUN_LATENCY } from './latency.js';
 import { type ResultFill, type RunResult, runStrategyOf } from './run-result.js';
@@ -102,7 +102,7 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
     locked: account.locked,
     mark: () => BigInt(lastTicks) * tick,
   };
-  const desk = createDesk({
+  const desk = new Desk({
     members: options.members,
     settings: options.settings,
     instruments: [instrument],

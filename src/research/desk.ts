@@ -40,7 +40,12 @@ import {
   type StrategyHostEffect,
   type StrategyHostInput,
 } from '../domain/strategy-host.js';
-import { initialPortfolio, type PortfolioMember, stepPortfolio } from '../domain/strategy-portfolio.js';
+import {
+  initialPortfolio,
+  type PortfolioMember,
+  type PortfolioState,
+  stepPortfolio,
+} from '../domain/strategy-portfolio.js';
 import { tradingControl } from '../domain/trading-state.js';
 import { tradingDayStart } from '../domain/valuation.js';
 import type { Balance, CancelOutcome, OrderReport, SubmitOutcome, VenueWrite } from '../domain/venue-port.js';
@@ -82,40 +87,6 @@ export interface DeskOptions {
   readonly venue: DeskVenue;
 }
 
-export interface Desk {
-  /** The time of the last thing that happened, monotonic ms. */
-  readonly nowMs: number;
-  /** What turns a Unix time into a monotonic one. Small numbers: at the size of Unix times a double is too coarse. */
-  readonly originAtMs: number;
-  /** When the next thing of the desk's own is due; Infinity for never. */
-  readonly dueMs: number;
-  /** Lets everything happen that is due by then, and moves the time there. */
-  advance(toMs: number): void;
-  /** Moves the time to where nothing is due before. */
-  moveTo(toMs: number): void;
-  /** Has something happen after a delay. */
-  later(delayMs: number, run: () => void): void;
-  /** A market event reaches strategy and execution now. */
-  market(event: MarketEvent): void;
-  /** A market event that concerns the strategy alone. */
-  marketForStrategy(event: MarketEvent): void;
-  /** One of our orders traded a while ago; its row is here now. */
-  book(fill: Fill): void;
-  /** The private feed's word that an order has left the book is here: what became of it is asked. */
-  prove(clientOrderId: ClientOrderId): void;
-  /** A candle has closed: one tick now, and timers for a while. */
-  afterCandle(): void;
-  /** The last call of the strategy, and time for what it asks for. */
-  stop(): void;
-  nextEventId(): string;
-  /** Whether anybody here looks at public trades. */
-  readonly wantsTrades: boolean;
-  readonly now: Now;
-  readonly records: readonly LedgerRecord[];
-  readonly accounting: Accounting;
-  readonly stops: readonly string[];
-}
-
 /** A monotonic clock does not start at zero in a real process either. */
 const START_MONO_MS = 10_000;
 /** Account pictures: soon after a change, and every few seconds while something is at stake (account-report.ts). */
@@ -129,470 +100,565 @@ const AFTER_CANDLE_MS = 15_000;
 /** What the last orders may take to come to rest. */
 const STOP_MS = 2_000;
 
-export const createDesk = (options: DeskOptions): Desk => {
-  const { settings, latency, venue, instruments } = options;
+/**
+ * See the top of this file. Methods, not closures: what is compiled for one run serves the next one, too, and a sweep has
+ * many runs.
+ */
+export class Desk {
+  /** What turns a Unix time into a monotonic one. Small numbers: at the size of Unix times a double is too coarse. */
+  readonly originAtMs: number;
+  readonly accounting: Accounting;
+  /** Whether anybody here looks at public trades. */
+  readonly wantsTrades: boolean;
+  readonly #options: DeskOptions;
+  readonly #latency: RunLatency;
+  readonly #venue: DeskVenue;
   /** The market's first moment. */
-  const firstMs = START_MONO_MS + latency.leadMs;
-  const originAtMs = options.firstAtMs - firstMs;
-  const startAtMs = originAtMs + START_MONO_MS;
-  const agenda = emptySchedule<() => void>();
-  const records: LedgerRecord[] = [];
-  const stops: string[] = [];
-  const accounting = initialAccounting({
-    balances: [...options.opening].map(([asset, total]) => ({ asset, total, free: total, locked: 0n })),
-    atMs: startAtMs,
-  });
-  const bySymbol = new Map(instruments.map(instrument => [instrument.symbol, instrument]));
-  const holds = emptyHolds();
-  let nowMs = START_MONO_MS;
-  let now: Now = { monoMs: START_MONO_MS, wallMs: Math.floor(startAtMs) };
-  let epoch = 1;
-  let ids = 0;
-  let tickMs = Number.POSITIVE_INFINITY;
-  /** Of execution alone, where it does not tick in the same moment. */
-  let executionTickMs = Number.POSITIVE_INFINITY;
-  const ticksApart = latency.executionTickMs !== latency.strategyTickMs;
-  let accountToldMs = Number.NEGATIVE_INFINITY;
-  let accountDueMs = Number.POSITIVE_INFINITY;
-  let dayStartMs = tradingDayStart(startAtMs);
-  let dayStartProfit: Amount = 0n;
-  let lastProfit: Amount = 0n;
-  let peakProfit: Amount = 0n;
-  let stopping = false;
-  /** From then on timers rest until the next candle. */
-  let restFromMs = Number.POSITIVE_INFINITY;
+  readonly #firstMs: number;
+  readonly #accountEveryMs: number;
+  /** Execution and strategy do not tick in the same moment. */
+  readonly #ticksApart: boolean;
+  readonly #ticksAlways: boolean;
+  readonly #portfolio: PortfolioState;
+  readonly #hosts: PortfolioState['hosts'];
+  readonly #bySymbol: ReadonlyMap<string, Instrument>;
+  readonly #agenda = emptySchedule<() => void>();
+  readonly #records: LedgerRecord[] = [];
+  readonly #stops: string[] = [];
+  readonly #holds = emptyHolds();
   /** Booked so far, by client order id. */
-  const filled = new Map<string, bigint>();
-
-  const nextEventId = (): string => `desk:1:${++ids}`;
-  const setNow = (toMs: number): void => {
-    nowMs = toMs;
-    now = { monoMs: toMs, wallMs: Math.floor(toMs + originAtMs) };
-  };
-  const later = (delayMs: number, run: () => void): void => schedule(agenda, nowMs + delayMs, run);
-
-  const control = () =>
-    tradingControl(
-      {
-        mode: settings.mode,
-        safeMode: false,
-        killSwitch: false,
-        dryRun: false,
-        modeReasons: [],
-        symbols: settings.symbols,
-        holds: holdsOf(holds),
-        stopping: null,
-      },
-      epoch,
-    );
-  let execution: ExecutionState = initialExecution(
-    {
-      symbols: settings.symbols,
-      limits: settings.risk,
-      maxMarketDataAgeMs: settings.maxMarketDataAgeMs,
-      feesOf: options.feesOf,
-      configHash: settings.configHash,
-      instance: options.instance,
-      epoch: 1,
-      incarnation: 1,
-      budget: {
-        writesPerSecond: settings.rest.rateLimitRps,
-        writeBurst: settings.rest.rateLimitBurst,
-        cold: false,
-      },
-      shutdownOpenOrders: 'leave',
-    },
-    { openOrders: [], fills: [], cancelWishes: [], recentOrders: [] },
-    now,
-  );
-  const portfolio = initialPortfolio({
-    members: options.members,
-    incarnation: 1,
-    startedAt: {
-      monoMs: firstMs + latency.strategyStartMs,
-      wallMs: Math.floor(options.firstAtMs + latency.strategyStartMs),
-    },
-    intentValidityMs: DEFAULT_INTENT_VALIDITY_MS,
-    maxOpenOrders: settings.risk.maxOpenOrders,
-    maxOpenOrdersPerSymbol: settings.risk.maxOpenOrdersPerSymbol,
-    feesOf: options.feesOf,
-    restored: { strategyStates: new Map(), openOrders: [], fills: [] },
-  });
-  const { hosts } = portfolio;
-  const [first] = hosts;
-  // Where it is the only one, there is nothing to run.
-  if (hosts.length === 1 && first !== undefined && first.stopped !== null) throw new Error(first.stopped);
-
-  // Nobody asks a run for its status; over candles state is saved after fills and at the end.
-  execution.statusAt = Number.POSITIVE_INFINITY;
-  for (const host of hosts) {
-    host.nextStatusMonoMs = Number.POSITIVE_INFINITY;
-    if (!options.closesCandles) host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
-  }
-  const wantsCandles = hosts.some(
-    ({ stopped, config }) =>
-      stopped === null && needsOf(config.definition, config.parameters).candles.length > 0,
-  );
-  const ticksAlways = options.closesCandles && wantsCandles;
-  const wantsTrades =
-    options.closesCandles && (wantsCandles || hosts.some(({ strategy }) => strategy.onTrade !== undefined));
-
-  const append = (request: AppendRequest, answer: boolean): void => {
-    for (const record of request.records) records.push(record);
-    if (answer && request.durable)
-      later(latency.journalMs, () =>
-        toExecution({ type: 'message', from: 'ledger', message: { type: 'appended', batch: request.batch } }),
-      );
-  };
-
-  const applyHold = (wanted: boolean, effect: Extract<ExecutionEffect, { type: 'hold' }>): void => {
-    const { holdCause, subject, detail } = effect.message;
-    const change = wanted
-      ? placeHold(holds, holdCause, subject, detail, 'execution', now.wallMs)
-      : clearHold(holds, holdCause, subject, now.monoMs);
-    if (change.type !== 'placed' && change.type !== 'released') return;
-    if (change.type === 'placed') stops.push(`hold ${change.hold.key}: ${detail}`);
-    tellControl();
-  };
-
-  const tellControl = (): void => {
-    epoch += 1;
-    const state = control();
-    toHosts({ type: 'control', control: state });
-    toExecution({ type: 'control', control: state });
-  };
-
-  const toHosts = (input: StrategyHostInput): void => {
-    for (const effect of stepPortfolio(portfolio, input, now).effects) performOfHosts(effect);
-    planTick();
-  };
-  const performOfHosts = (effect: StrategyHostEffect): void => {
-    if (effect.type === 'tell') {
-      if (effect.to !== 'execution') return;
-      const { message } = effect;
-      later(latency.hopMs, () => {
-        if (nowMs - accountToldMs >= ACCOUNT_EVERY_MS) tellAccount();
-        toExecution({ type: 'message', from: 'strategy', message });
-      });
-    } else if (effect.type === 'append') append(effect.request, false);
-    else if (effect.type === 'log' && effect.event === 'strategy-stopped')
-      stops.push(strategyStop(effect.fields, hosts.length));
-  };
-
-  const pending: ExecutionEffect[] = [];
-  let performing = false;
-  const toExecution = (input: ExecutionInput): void => {
-    runExecution(input);
-    planTick();
-  };
-  const runExecution = (input: ExecutionInput): void => {
-    const stepped = stepExecution(execution, input, now);
-    execution = stepped.state;
-    if (stepped.effects.length === 0) return;
-    for (const effect of stepped.effects) pending.push(effect);
-    if (performing) return;
-    performing = true;
-    try {
-      for (let effect = pending.shift(); effect !== undefined; effect = pending.shift())
-        performExecution(effect);
-    } finally {
-      performing = false;
-    }
-  };
-  const performExecution = (effect: ExecutionEffect): void => {
-    switch (effect.type) {
-      case 'tell':
-        if (effect.to === 'strategy') {
-          const { message } = effect;
-          later(latency.hopMs, () => toHosts(message));
-        } else if (effect.message.type === 'evidence-wanted') {
-          const { clientOrderId } = effect.message;
-          later(latency.hopMs, () => prove(clientOrderId));
-        }
-        return;
-      case 'append':
-        append(effect.request, true);
-        return;
-      case 'write':
-        depart(effect.write, effect.approval);
-        return;
-      case 'hold':
-        applyHold(effect.message.type === 'hold-wanted', effect);
-        return;
-      default:
-        // Logs, metrics, status and clock reads concern nobody here.
-        return;
-    }
-  };
-
-  const depart = (write: VenueWrite, approval: WriteApproval): void =>
-    later(latency.departMs, () => {
-      const reason =
-        checkFence({
-          now,
-          control: execution.control,
-          leaseUntilMonoMs: Number.POSITIVE_INFINITY,
-          approval,
-          write,
-        }) ?? vetoOf(execution, write);
-      if (reason !== null) {
-        settle(write, { type: 'denied', reason });
-        return;
-      }
-      toExecution({ type: 'write-sent', kind: write.type, clientOrderId: write.clientOrderId });
-      later(latency.toVenueMs, () => {
-        const outcome = write.type === 'submit' ? venue.submit(write) : venue.cancel(write);
-        later(latency.fromVenueMs, () => settle(write, outcome));
-      });
-    });
-  const settle = (write: VenueWrite, outcome: SubmitOutcome | CancelOutcome): void =>
-    toExecution(writeOutcome(write, outcome));
-
-  const fromReconciliation = (message: AccountReport): void =>
-    toExecution({ type: 'message', from: 'reconciliation', message });
+  readonly #filled = new Map<string, bigint>();
+  readonly #pending: ExecutionEffect[] = [];
   /** From when on each of the reads that may be under way at once may leave. */
-  const readsFreeMs = new Array<number>(THROTTLED_STORM).fill(0);
-  /** Asks the venue about an order: on reconciliation's next tick, or when one of its reads has ended, with the time of a read. */
-  const prove = (clientOrderId: ClientOrderId): void => {
-    const line = readsFreeMs.indexOf(Math.min(...readsFreeMs));
-    const fromMs = nextOnGrid(nowMs, firstMs + latency.reconciliationTickMs);
-    const waitMs = Math.max(fromMs, readsFreeMs[line] ?? 0) - nowMs;
-    readsFreeMs[line] = nowMs + waitMs + latency.departMs + latency.toVenueMs + latency.fromVenueMs;
-    const asOfMonoMs = now.monoMs + waitMs;
-    later(waitMs + latency.departMs + latency.toVenueMs, () => {
-      const report = venue.report(clientOrderId);
-      if (report === null) return;
-      later(latency.fromVenueMs + latency.hopMs, () => {
-        const id = nextEventId();
-        fromReconciliation({ type: 'order-reported', id, cause: id, clientOrderId, report, asOfMonoMs });
-        markAccount();
-      });
-    });
-  };
+  readonly #readsFreeMs = new Array<number>(THROTTLED_STORM).fill(0);
+  #execution: ExecutionState;
+  #performing = false;
+  #nowMs = START_MONO_MS;
+  #now: Now;
+  #epoch = 1;
+  #ids = 0;
+  #tickMs = Number.POSITIVE_INFINITY;
+  /** Of execution alone, where it does not tick in the same moment. */
+  #executionTickMs = Number.POSITIVE_INFINITY;
+  #accountToldMs = Number.NEGATIVE_INFINITY;
+  #accountDueMs = Number.POSITIVE_INFINITY;
+  #dayStartMs: number;
+  #dayStartProfit: Amount = 0n;
+  #lastProfit: Amount = 0n;
+  #peakProfit: Amount = 0n;
+  #stopping = false;
+  /** From then on timers rest until the next candle. */
+  #restFromMs = Number.POSITIVE_INFINITY;
 
-  const rateOf = (asset: string): Amount | undefined => options.tryRates.get(asset);
-  /** Net profit in lira at the newest prices. */
-  const profitTry = (): Amount => {
-    let total: Amount = 0n;
-    for (const position of accounting.positions.values()) {
-      const mark = position.quantity === 0n ? undefined : venue.mark(position.pair.symbol);
-      const open = mark === undefined ? 0n : unrealized(position, mark);
-      total += multiply(realized(position) + open, rateOf(position.pair.quote) ?? 0n, 'half-up');
-    }
-    return total;
-  };
-  /** What the account was opened with, in lira at today's prices. */
-  const capitalTry = (): Amount => {
-    let total: Amount = 0n;
-    for (const [asset, amount] of options.opening) {
-      const direct = rateOf(asset);
-      if (direct !== undefined) {
-        total += multiply(amount, direct, 'down');
-        continue;
-      }
-      const market = instruments.find(({ base }) => base === asset);
-      const mark = market === undefined ? undefined : venue.mark(market.symbol);
-      if (market !== undefined && mark !== undefined)
-        total += multiply(multiply(amount, mark, 'down'), rateOf(market.quote) ?? 0n, 'down');
-    }
-    return total;
-  };
-  const markAccount = (): void => {
-    accountDueMs = Math.min(accountDueMs, Math.max(nowMs, accountToldMs + ACCOUNT_SOON_MS));
-  };
-  const tellAccount = (): void => {
-    accountToldMs = nowMs;
-    accountDueMs = Number.POSITIVE_INFINITY;
-    const profit = profitTry();
-    const day = tradingDayStart(now.wallMs);
-    if (day !== dayStartMs) {
-      dayStartMs = day;
-      dayStartProfit = lastProfit;
-    }
-    lastProfit = profit;
-    peakProfit = max(peakProfit, profit);
-    const base = capitalTry() + peakProfit;
-    const totals = expectedBalances(accounting);
-    const balances: Balance[] = [...totals].map(([asset, total]) => {
-      const locked = venue.locked(asset);
-      return { asset, total, free: total - locked, locked };
+  /** @throws Error when the only strategy cannot be created */
+  constructor(options: DeskOptions) {
+    const { settings, latency, instruments } = options;
+    this.#options = options;
+    this.#latency = latency;
+    this.#venue = options.venue;
+    this.#firstMs = START_MONO_MS + latency.leadMs;
+    this.#accountEveryMs = options.closesCandles ? ACCOUNT_EVERY_MS : ACCOUNT_EVERY_CANDLES_MS;
+    this.#ticksApart = latency.executionTickMs !== latency.strategyTickMs;
+    this.originAtMs = options.firstAtMs - this.#firstMs;
+    const startAtMs = this.originAtMs + START_MONO_MS;
+    this.#now = { monoMs: START_MONO_MS, wallMs: Math.floor(startAtMs) };
+    this.#dayStartMs = tradingDayStart(startAtMs);
+    this.#bySymbol = new Map(instruments.map(instrument => [instrument.symbol, instrument]));
+    const balances = [...options.opening].map(([asset, total]) => ({
+      asset,
+      total,
+      free: total,
+      locked: 0n,
+    }));
+    this.accounting = initialAccounting({ balances, atMs: startAtMs });
+    this.#execution = initialExecution(
+      {
+        symbols: settings.symbols,
+        limits: settings.risk,
+        maxMarketDataAgeMs: settings.maxMarketDataAgeMs,
+        feesOf: options.feesOf,
+        configHash: settings.configHash,
+        instance: options.instance,
+        epoch: 1,
+        incarnation: 1,
+        budget: {
+          writesPerSecond: settings.rest.rateLimitRps,
+          writeBurst: settings.rest.rateLimitBurst,
+          cold: false,
+        },
+        shutdownOpenOrders: 'leave',
+      },
+      { openOrders: [], fills: [], cancelWishes: [], recentOrders: [] },
+      this.#now,
+    );
+    this.#portfolio = initialPortfolio({
+      members: options.members,
+      incarnation: 1,
+      startedAt: {
+        monoMs: this.#firstMs + latency.strategyStartMs,
+        wallMs: Math.floor(options.firstAtMs + latency.strategyStartMs),
+      },
+      intentValidityMs: DEFAULT_INTENT_VALIDITY_MS,
+      maxOpenOrders: settings.risk.maxOpenOrders,
+      maxOpenOrdersPerSymbol: settings.risk.maxOpenOrdersPerSymbol,
+      feesOf: options.feesOf,
+      restored: { strategyStates: new Map(), openOrders: [], fills: [] },
     });
-    const id = nextEventId();
-    const message: AccountReport = {
-      type: 'account-updated',
+    const { hosts } = this.#portfolio;
+    this.#hosts = hosts;
+    const [first] = hosts;
+    // Where it is the only one, there is nothing to run.
+    if (hosts.length === 1 && first !== undefined && first.stopped !== null) throw new Error(first.stopped);
+
+    // Nobody asks a run for its status; over candles state is saved after fills and at the end.
+    this.#execution.statusAt = Number.POSITIVE_INFINITY;
+    for (const host of hosts) {
+      host.nextStatusMonoMs = Number.POSITIVE_INFINITY;
+      if (!options.closesCandles) host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
+    }
+    const wantsCandles = hosts.some(
+      ({ stopped, config }) =>
+        stopped === null && needsOf(config.definition, config.parameters).candles.length > 0,
+    );
+    this.#ticksAlways = options.closesCandles && wantsCandles;
+    this.wantsTrades =
+      options.closesCandles && (wantsCandles || hosts.some(({ strategy }) => strategy.onTrade !== undefined));
+
+    this.#records.push({ type: 'balances', atMs: this.#now.wallMs, opening: true, balances });
+    this.#toExecution({ type: 'started' });
+    if (options.watchFirstMs > 0) {
+      placeHold(
+        this.#holds,
+        'starting',
+        '',
+        'the market is being watched first',
+        'supervisor',
+        this.#now.wallMs,
+      );
+      schedule(this.#agenda, this.#firstMs + options.watchFirstMs, () => {
+        this.#holds.open.clear();
+        this.#tellControl();
+      });
+    }
+    this.#begin();
+  }
+
+  #begin(): void {
+    const id = this.nextEventId();
+    const listed: MarketEvent = {
+      type: 'instruments-listed',
       id,
       cause: id,
-      balances,
-      balancesAsOfMonoMs: now.monoMs,
-      positions: positionViews(accounting),
-      tryRates: options.tryRates,
-      dayProfitTry: profit - dayStartProfit,
-      drawdownPct: base <= 0n ? null : toNumber(ratio((peakProfit - profit) * 100n, base, 'up')),
+      instruments: this.#options.instruments,
     };
-    fromReconciliation(message);
-    toHosts(message);
-  };
-
-  /** When the brains want a tick: on the grid of 50 ms, and only where something depends on it. */
-  const planTick = (): void => {
-    const wanted = tickWanted();
-    if (wanted === Number.POSITIVE_INFINITY) return;
-    const fromMs = Math.max(wanted, nowMs);
-    tickMs = Math.min(tickMs, nextOnGrid(fromMs, firstMs + latency.strategyTickMs));
-    if (ticksApart)
-      executionTickMs = Math.min(executionTickMs, nextOnGrid(fromMs, firstMs + latency.executionTickMs));
-  };
-  const tickWanted = (): number => {
-    // What waits for the request budget is looked at every tick.
-    if (execution.queue.length > 0) return nowMs;
-    for (const { cancelWish, cancel, record } of execution.open.values())
-      if (cancelWish !== null && cancel === 'idle' && record.ended === null) return nowMs;
-    let hostsWanted = Number.POSITIVE_INFINITY;
-    let isIdle = execution.open.size === 0;
-    for (const host of hosts) {
-      if (host.orders.size > 0) isIdle = false;
-      hostsWanted = Math.min(hostsWanted, host.nextTimerMonoMs);
-      if (host.strategy.save !== undefined) hostsWanted = Math.min(hostsWanted, host.nextSaveMonoMs);
-    }
-    // Between two candles nothing changes: timers go off for a while after a close, and only while orders are open.
-    if (!options.closesCandles && (isIdle || nowMs >= restFromMs)) return Number.POSITIVE_INFINITY;
-    // Candles are closed by the clock as well as by trades.
-    if (ticksAlways) return nowMs;
-    return isIdle ? hostsWanted : Math.min(hostsWanted, nowMs + SLOW_TICK_MS);
-  };
-  const tick = (): void => {
-    tickMs = Number.POSITIVE_INFINITY;
-    toHosts({ type: 'tick' });
-    if (!ticksApart) tickExecution();
-    planTick();
-  };
-  const tickExecution = (): void => {
-    executionTickMs = Number.POSITIVE_INFINITY;
-    if (execution.open.size > 0 || execution.queue.length > 0) toExecution({ type: 'tick' });
-  };
-
-  /** The first tick after now that is not before a time. */
-  const nextOnGrid = (fromMs: number, phaseMs: number): number => {
-    const at = phaseMs + Math.ceil((fromMs - phaseMs) / TICK_MS - 1e-6) * TICK_MS;
-    return at > nowMs + 1e-6 ? at : at + TICK_MS;
-  };
-
-  const dueMs = (): number =>
-    Math.min(nextDueMs(agenda) ?? Number.POSITIVE_INFINITY, tickMs, executionTickMs, accountDueMs);
-  const advance = (toMs: number): void => {
-    for (let due = dueMs(); due <= toMs; due = dueMs()) happenDue(due);
-    moveTo(toMs);
-  };
-  const moveTo = (toMs: number): void => {
-    if (toMs > nowMs) setNow(toMs);
-  };
-  const happenDue = (due: number): void => {
-    setNow(Math.max(due, nowMs));
-    const item = takeDue(agenda, due);
-    if (item !== undefined) item.item();
-    else if (accountDueMs <= due) tellAccount();
-    else if (tickMs <= due) tick();
-    else tickExecution();
-  };
-
-  const accountEveryMs = options.closesCandles ? ACCOUNT_EVERY_MS : ACCOUNT_EVERY_CANDLES_MS;
-  const keepAccountFresh = (): void => {
-    if (nowMs - accountToldMs < accountEveryMs) return;
-    if (execution.open.size > 0) tellAccount();
-    else
-      for (const { quantity } of accounting.positions.values())
-        if (quantity !== 0n) {
-          tellAccount();
-          return;
-        }
-  };
-
-  records.push({
-    type: 'balances',
-    atMs: now.wallMs,
-    opening: true,
-    balances: [...options.opening].map(([asset, total]) => ({ asset, total, free: total, locked: 0n })),
-  });
-  toExecution({ type: 'started' });
-  if (options.watchFirstMs > 0) {
-    placeHold(holds, 'starting', '', 'the market is being watched first', 'supervisor', now.wallMs);
-    schedule(agenda, firstMs + options.watchFirstMs, () => {
-      holds.open.clear();
-      tellControl();
-    });
-  }
-  const begin = (): void => {
-    const id = nextEventId();
-    const listed: MarketEvent = { type: 'instruments-listed', id, cause: id, instruments };
-    const state = control();
-    toExecution({ type: 'control', control: state });
-    toHosts({ type: 'control', control: state });
-    toExecution({ type: 'message', from: 'market-data', message: listed });
-    const proof = nextEventId();
-    fromReconciliation({
+    const state = this.#control();
+    this.#toExecution({ type: 'control', control: state });
+    this.#toHosts({ type: 'control', control: state });
+    this.#toExecution({ type: 'message', from: 'market-data', message: listed });
+    const proof = this.nextEventId();
+    this.#fromReconciliation({
       type: 'reconciled',
       id: proof,
       cause: proof,
       clean: true,
       discrepancies: [],
-      completedMonoMs: now.monoMs,
+      completedMonoMs: this.#now.monoMs,
     });
-    tellAccount();
-    toHosts(listed);
-  };
-  begin();
+    this.#tellAccount();
+    this.#toHosts(listed);
+  }
 
-  return {
-    get nowMs() {
-      return nowMs;
-    },
-    originAtMs,
-    get dueMs() {
-      return dueMs();
-    },
-    get now() {
-      return now;
-    },
-    advance,
-    moveTo,
-    later,
-    market: event => {
-      runExecution({ type: 'message', from: 'market-data', message: event });
-      toHosts(event as StrategyHostInput);
-      keepAccountFresh();
-    },
-    marketForStrategy: event => toHosts(event as StrategyHostInput),
-    book: fill => {
-      const pair = bySymbol.get(fill.symbol);
-      if (pair === undefined || bookFill(accounting, fill, pair) !== 'booked') return;
-      records.push({ type: 'fill', fill, bookedAtMs: now.wallMs });
-      markAccount();
-      const id = nextEventId();
-      const orderFilled = (filled.get(fill.clientOrderId ?? '') ?? 0n) + fill.quantity;
-      filled.set(fill.clientOrderId ?? '', orderFilled);
-      later(latency.hopMs, () => {
-        fromReconciliation({ type: 'fill-booked', id, cause: id, fill, orderFilled });
+  /** The time of the last thing that happened, monotonic ms. */
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+  get now(): Now {
+    return this.#now;
+  }
+  /** When the next thing of the desk's own is due; Infinity for never. */
+  get dueMs(): number {
+    return Math.min(
+      nextDueMs(this.#agenda) ?? Number.POSITIVE_INFINITY,
+      this.#tickMs,
+      this.#executionTickMs,
+      this.#accountDueMs,
+    );
+  }
+  /** In the order in which they went to the ledger. */
+  get records(): readonly LedgerRecord[] {
+    return this.#records;
+  }
+  /** Reasons why trading stopped before the end. */
+  get stops(): readonly string[] {
+    return this.#stops;
+  }
+
+  nextEventId(): string {
+    return `desk:1:${++this.#ids}`;
+  }
+  #setNow(toMs: number): void {
+    this.#nowMs = toMs;
+    this.#now = { monoMs: toMs, wallMs: Math.floor(toMs + this.originAtMs) };
+  }
+  /** Has something happen after a delay. */
+  later(delayMs: number, run: () => void): void {
+    schedule(this.#agenda, this.#nowMs + delayMs, run);
+  }
+
+  #control() {
+    return tradingControl(
+      {
+        mode: this.#options.settings.mode,
+        safeMode: false,
+        killSwitch: false,
+        dryRun: false,
+        modeReasons: [],
+        symbols: this.#options.settings.symbols,
+        holds: holdsOf(this.#holds),
+        stopping: null,
+      },
+      this.#epoch,
+    );
+  }
+
+  #append(request: AppendRequest, answer: boolean): void {
+    for (const record of request.records) this.#records.push(record);
+    if (answer && request.durable)
+      this.later(this.#latency.journalMs, () =>
+        this.#toExecution({
+          type: 'message',
+          from: 'ledger',
+          message: { type: 'appended', batch: request.batch },
+        }),
+      );
+  }
+
+  #applyHold(wanted: boolean, effect: Extract<ExecutionEffect, { type: 'hold' }>): void {
+    const { holdCause, subject, detail } = effect.message;
+    const change = wanted
+      ? placeHold(this.#holds, holdCause, subject, detail, 'execution', this.#now.wallMs)
+      : clearHold(this.#holds, holdCause, subject, this.#now.monoMs);
+    if (change.type !== 'placed' && change.type !== 'released') return;
+    if (change.type === 'placed') this.#stops.push(`hold ${change.hold.key}: ${detail}`);
+    this.#tellControl();
+  }
+
+  #tellControl(): void {
+    this.#epoch += 1;
+    const state = this.#control();
+    this.#toHosts({ type: 'control', control: state });
+    this.#toExecution({ type: 'control', control: state });
+  }
+
+  #toHosts(input: StrategyHostInput): void {
+    for (const effect of stepPortfolio(this.#portfolio, input, this.#now).effects)
+      this.#performOfHosts(effect);
+    this.#planTick();
+  }
+  #performOfHosts(effect: StrategyHostEffect): void {
+    if (effect.type === 'tell') {
+      if (effect.to !== 'execution') return;
+      const { message } = effect;
+      this.later(this.#latency.hopMs, () => {
+        if (this.#nowMs - this.#accountToldMs >= ACCOUNT_EVERY_MS) this.#tellAccount();
+        this.#toExecution({ type: 'message', from: 'strategy', message });
       });
-    },
-    prove,
-    afterCandle: () => {
-      restFromMs = nowMs + AFTER_CANDLE_MS;
-      if (hosts.some(({ strategy, orders }) => strategy.onTimer !== undefined || orders.size > 0))
-        toHosts({ type: 'tick' });
-      for (const host of hosts) host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
-    },
-    stop: () => {
-      if (stopping) return;
-      stopping = true;
-      toHosts({ type: 'stopping' });
-      advance(nowMs + STOP_MS);
-      toExecution({ type: 'drain' });
-      advance(nowMs + STOP_MS);
-    },
-    nextEventId,
-    wantsTrades,
-    records,
-    accounting,
-    stops,
-  };
-};
+    } else if (effect.type === 'append') this.#append(effect.request, false);
+    else if (effect.type === 'log' && effect.event === 'strategy-stopped')
+      this.#stops.push(strategyStop(effect.fields, this.#hosts.length));
+  }
+
+  #toExecution(input: ExecutionInput): void {
+    this.#runExecution(input);
+    this.#planTick();
+  }
+  #runExecution(input: ExecutionInput): void {
+    const stepped = stepExecution(this.#execution, input, this.#now);
+    this.#execution = stepped.state;
+    if (stepped.effects.length === 0) return;
+    for (const effect of stepped.effects) this.#pending.push(effect);
+    if (this.#performing) return;
+    this.#performing = true;
+    try {
+      for (let effect = this.#pending.shift(); effect !== undefined; effect = this.#pending.shift())
+        this.#performExecution(effect);
+    } finally {
+      this.#performing = false;
+    }
+  }
+  #performExecution(effect: ExecutionEffect): void {
+    switch (effect.type) {
+      case 'tell':
+        if (effect.to === 'strategy') {
+          const { message } = effect;
+          this.later(this.#latency.hopMs, () => this.#toHosts(message));
+        } else if (effect.message.type === 'evidence-wanted') {
+          const { clientOrderId } = effect.message;
+          this.later(this.#latency.hopMs, () => this.prove(clientOrderId));
+        }
+        return;
+      case 'append':
+        this.#append(effect.request, true);
+        return;
+      case 'write':
+        this.#depart(effect.write, effect.approval);
+        return;
+      case 'hold':
+        this.#applyHold(effect.message.type === 'hold-wanted', effect);
+        return;
+      default:
+        // Logs, metrics, status and clock reads concern nobody here.
+        return;
+    }
+  }
+
+  #depart(write: VenueWrite, approval: WriteApproval): void {
+    this.later(this.#latency.departMs, () => {
+      const reason =
+        checkFence({
+          now: this.#now,
+          control: this.#execution.control,
+          leaseUntilMonoMs: Number.POSITIVE_INFINITY,
+          approval,
+          write,
+        }) ?? vetoOf(this.#execution, write);
+      if (reason !== null) {
+        this.#settle(write, { type: 'denied', reason });
+        return;
+      }
+      this.#toExecution({ type: 'write-sent', kind: write.type, clientOrderId: write.clientOrderId });
+      this.later(this.#latency.toVenueMs, () => {
+        const outcome = write.type === 'submit' ? this.#venue.submit(write) : this.#venue.cancel(write);
+        this.later(this.#latency.fromVenueMs, () => this.#settle(write, outcome));
+      });
+    });
+  }
+  #settle(write: VenueWrite, outcome: SubmitOutcome | CancelOutcome): void {
+    this.#toExecution(writeOutcome(write, outcome));
+  }
+
+  #fromReconciliation(message: AccountReport): void {
+    this.#toExecution({ type: 'message', from: 'reconciliation', message });
+  }
+  /**
+   * The private feed's word that an order has left the book is here: what became of it is asked, on reconciliation's next
+   * tick, or when one of its reads has ended, with the time of a read.
+   */
+  prove(clientOrderId: ClientOrderId): void {
+    const line = this.#readsFreeMs.indexOf(Math.min(...this.#readsFreeMs));
+    const fromMs = this.#nextOnGrid(this.#nowMs, this.#firstMs + this.#latency.reconciliationTickMs);
+    const waitMs = Math.max(fromMs, this.#readsFreeMs[line] ?? 0) - this.#nowMs;
+    this.#readsFreeMs[line] =
+      this.#nowMs + waitMs + this.#latency.departMs + this.#latency.toVenueMs + this.#latency.fromVenueMs;
+    const asOfMonoMs = this.#now.monoMs + waitMs;
+    this.later(waitMs + this.#latency.departMs + this.#latency.toVenueMs, () => {
+      const report = this.#venue.report(clientOrderId);
+      if (report === null) return;
+      this.later(this.#latency.fromVenueMs + this.#latency.hopMs, () => {
+        const id = this.nextEventId();
+        this.#fromReconciliation({
+          type: 'order-reported',
+          id,
+          cause: id,
+          clientOrderId,
+          report,
+          asOfMonoMs,
+        });
+        this.#markAccount();
+      });
+    });
+  }
+
+  #rateOf(asset: string): Amount | undefined {
+    return this.#options.tryRates.get(asset);
+  }
+  /** Net profit in lira at the newest prices. */
+  #profitTry(): Amount {
+    let total: Amount = 0n;
+    for (const position of this.accounting.positions.values()) {
+      const mark = position.quantity === 0n ? undefined : this.#venue.mark(position.pair.symbol);
+      const open = mark === undefined ? 0n : unrealized(position, mark);
+      total += multiply(realized(position) + open, this.#rateOf(position.pair.quote) ?? 0n, 'half-up');
+    }
+    return total;
+  }
+  /** What the account was opened with, in lira at today's prices. */
+  #capitalTry(): Amount {
+    let total: Amount = 0n;
+    for (const [asset, amount] of this.#options.opening) {
+      const direct = this.#rateOf(asset);
+      if (direct !== undefined) {
+        total += multiply(amount, direct, 'down');
+        continue;
+      }
+      const market = this.#options.instruments.find(({ base }) => base === asset);
+      const mark = market === undefined ? undefined : this.#venue.mark(market.symbol);
+      if (market !== undefined && mark !== undefined)
+        total += multiply(multiply(amount, mark, 'down'), this.#rateOf(market.quote) ?? 0n, 'down');
+    }
+    return total;
+  }
+  #markAccount(): void {
+    this.#accountDueMs = Math.min(
+      this.#accountDueMs,
+      Math.max(this.#nowMs, this.#accountToldMs + ACCOUNT_SOON_MS),
+    );
+  }
+  #tellAccount(): void {
+    this.#accountToldMs = this.#nowMs;
+    this.#accountDueMs = Number.POSITIVE_INFINITY;
+    const profit = this.#profitTry();
+    const day = tradingDayStart(this.#now.wallMs);
+    if (day !== this.#dayStartMs) {
+      this.#dayStartMs = day;
+      this.#dayStartProfit = this.#lastProfit;
+    }
+    this.#lastProfit = profit;
+    this.#peakProfit = max(this.#peakProfit, profit);
+    const base = this.#capitalTry() + this.#peakProfit;
+    const totals = expectedBalances(this.accounting);
+    const balances: Balance[] = [...totals].map(([asset, total]) => {
+      const locked = this.#venue.locked(asset);
+      return { asset, total, free: total - locked, locked };
+    });
+    const id = this.nextEventId();
+    const message: AccountReport = {
+      type: 'account-updated',
+      id,
+      cause: id,
+      balances,
+      balancesAsOfMonoMs: this.#now.monoMs,
+      positions: positionViews(this.accounting),
+      tryRates: this.#options.tryRates,
+      dayProfitTry: profit - this.#dayStartProfit,
+      drawdownPct: base <= 0n ? null : toNumber(ratio((this.#peakProfit - profit) * 100n, base, 'up')),
+    };
+    this.#fromReconciliation(message);
+    this.#toHosts(message);
+  }
+
+  /** When the brains want a tick: on the grid of 50 ms, and only where something depends on it. */
+  #planTick(): void {
+    const wanted = this.#tickWanted();
+    if (wanted === Number.POSITIVE_INFINITY) return;
+    const fromMs = Math.max(wanted, this.#nowMs);
+    this.#tickMs = Math.min(
+      this.#tickMs,
+      this.#nextOnGrid(fromMs, this.#firstMs + this.#latency.strategyTickMs),
+    );
+    if (this.#ticksApart)
+      this.#executionTickMs = Math.min(
+        this.#executionTickMs,
+        this.#nextOnGrid(fromMs, this.#firstMs + this.#latency.executionTickMs),
+      );
+  }
+  #tickWanted(): number {
+    // What waits for the request budget is looked at every tick.
+    if (this.#execution.queue.length > 0) return this.#nowMs;
+    for (const { cancelWish, cancel, record } of this.#execution.open.values())
+      if (cancelWish !== null && cancel === 'idle' && record.ended === null) return this.#nowMs;
+    let hostsWanted = Number.POSITIVE_INFINITY;
+    let isIdle = this.#execution.open.size === 0;
+    for (const host of this.#hosts) {
+      if (host.orders.size > 0) isIdle = false;
+      hostsWanted = Math.min(hostsWanted, host.nextTimerMonoMs);
+      if (host.strategy.save !== undefined) hostsWanted = Math.min(hostsWanted, host.nextSaveMonoMs);
+    }
+    // Between two candles nothing changes: timers go off for a while after a close, and only while orders are open.
+    if (!this.#options.closesCandles && (isIdle || this.#nowMs >= this.#restFromMs))
+      return Number.POSITIVE_INFINITY;
+    // Candles are closed by the clock as well as by trades.
+    if (this.#ticksAlways) return this.#nowMs;
+    return isIdle ? hostsWanted : Math.min(hostsWanted, this.#nowMs + SLOW_TICK_MS);
+  }
+  #tick(): void {
+    this.#tickMs = Number.POSITIVE_INFINITY;
+    this.#toHosts({ type: 'tick' });
+    if (!this.#ticksApart) this.#tickExecution();
+    this.#planTick();
+  }
+  #tickExecution(): void {
+    this.#executionTickMs = Number.POSITIVE_INFINITY;
+    if (this.#execution.open.size > 0 || this.#execution.queue.length > 0)
+      this.#toExecution({ type: 'tick' });
+  }
+
+  /** The first tick after now that is not before a time. */
+  #nextOnGrid(fromMs: number, phaseMs: number): number {
+    const at = phaseMs + Math.ceil((fromMs - phaseMs) / TICK_MS - 1e-6) * TICK_MS;
+    return at > this.#nowMs + 1e-6 ? at : at + TICK_MS;
+  }
+
+  /** Lets everything happen that is due by then, and moves the time there. */
+  advance(toMs: number): void {
+    for (let due = this.dueMs; due <= toMs; due = this.dueMs) this.#happenDue(due);
+    this.moveTo(toMs);
+  }
+  /** Moves the time to where nothing is due before. */
+  moveTo(toMs: number): void {
+    if (toMs > this.#nowMs) this.#setNow(toMs);
+  }
+  #happenDue(due: number): void {
+    this.#setNow(Math.max(due, this.#nowMs));
+    const item = takeDue(this.#agenda, due);
+    if (item !== undefined) item.item();
+    else if (this.#accountDueMs <= due) this.#tellAccount();
+    else if (this.#tickMs <= due) this.#tick();
+    else this.#tickExecution();
+  }
+
+  #keepAccountFresh(): void {
+    if (this.#nowMs - this.#accountToldMs < this.#accountEveryMs) return;
+    if (this.#execution.open.size > 0) this.#tellAccount();
+    else
+      for (const { quantity } of this.accounting.positions.values())
+        if (quantity !== 0n) {
+          this.#tellAccount();
+          return;
+        }
+  }
+
+  /** A market event reaches strategy and execution now. */
+  market(event: MarketEvent): void {
+    this.#runExecution({ type: 'message', from: 'market-data', message: event });
+    this.#toHosts(event as StrategyHostInput);
+    this.#keepAccountFresh();
+  }
+
+  /** A market event that concerns the strategy alone. */
+  marketForStrategy(event: MarketEvent): void {
+    this.#toHosts(event as StrategyHostInput);
+  }
+
+  /** One of our orders traded a while ago; its row is here now. */
+  book(fill: Fill): void {
+    const pair = this.#bySymbol.get(fill.symbol);
+    if (pair === undefined || bookFill(this.accounting, fill, pair) !== 'booked') return;
+    this.#records.push({ type: 'fill', fill, bookedAtMs: this.#now.wallMs });
+    this.#markAccount();
+    const id = this.nextEventId();
+    const orderFilled = (this.#filled.get(fill.clientOrderId ?? '') ?? 0n) + fill.quantity;
+    this.#filled.set(fill.clientOrderId ?? '', orderFilled);
+    this.later(this.#latency.hopMs, () => {
+      this.#fromReconciliation({ type: 'fill-booked', id, cause: id, fill, orderFilled });
+    });
+  }
+
+  /** A candle has closed: one tick now, and timers for a while. */
+  afterCandle(): void {
+    this.#restFromMs = this.#nowMs + AFTER_CANDLE_MS;
+    if (this.#hosts.some(({ strategy, orders }) => strategy.onTimer !== undefined || orders.size > 0))
+      this.#toHosts({ type: 'tick' });
+    for (const host of this.#hosts) host.nextSaveMonoMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** The last call of the strategy, and time for what it asks for. */
+  stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#toHosts({ type: 'stopping' });
+    this.advance(this.#nowMs + STOP_MS);
+    this.#toExecution({ type: 'drain' });
+    this.advance(this.#nowMs + STOP_MS);
+  }
+}

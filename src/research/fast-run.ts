@@ -10,7 +10,7 @@ import { bestAskTicks, bestBidTicks, isTwoSided } from '../domain/order-book.js'
 import type { PortfolioMember } from '../domain/strategy-portfolio.js';
 import { ratesOf } from '../exchange/fees.js';
 import type { Settings } from '../runtime/settings.js';
-import { createDesk, type DeskVenue } from './desk.js';
+import { Desk, type DeskVenue } from './desk.js';
 import { FastMarket, type FastOrder, type FillModel } from './fast-market.js';
 import { DEFAULT_RUN_LATENCY, type RunLatency } from './latency.js';
 import type { Picture } from './pictures.js';
@@ -254,7 +254,7 @@ export const runFast = (options: FastRunOptions): RunResult => {
   const middleOf = ({ market, instrument }: TapeMarket): Price =>
     (BigInt(bestBidTicks(market.book) + bestAskTicks(market.book)) * tickSize(instrument)) / 2n;
 
-  const desk = createDesk({
+  const desk = new Desk({
     members: options.members,
     settings: options.settings,
     instruments,
