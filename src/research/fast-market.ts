@@ -13,15 +13,7 @@
 import { type Instrument, lotSize, type Side, tickSize } from '../domain/instrument.js';
 import { divide, min, type Price, type Quantity } from '../domain/money.js';
 import { GONE, initialOrderBook, lotsAt, ticksAt, WINDOW_LEVELS } from '../domain/order-book.js';
-import {
-  createPictures,
-  NO_OVERLAY,
-  type Overlay,
-  type Picture,
-  type Shown,
-  SIDES,
-  sideName,
-} from './pictures.js';
+import { NO_OVERLAY, type Overlay, type Picture, Pictures, type Shown, SIDES, sideName } from './pictures.js';
 import { applyTapeBook, type MarketTape, TAPE_KINDS } from './tape.js';
 
 export const FILL_MODELS = ['touch', 'queue', 'through'] as const;
@@ -98,7 +90,7 @@ export class FastMarket<Ref> {
   readonly #taken = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
   /** What trades ate of a level since it was last stated, where our orders stood. */
   readonly #traded = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
-  readonly #pictures = createPictures();
+  readonly #pictures = new Pictures();
   /** What of ours the next picture shows; null where something of it may have changed. */
   #overlay: Overlay | null = NO_OVERLAY;
   /** The newest that was not null. */

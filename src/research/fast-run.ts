@@ -4,19 +4,26 @@
  */
 import type { BookView } from '../domain/book-view.js';
 import { type Instrument, lotSize, tickSize, toTicks } from '../domain/instrument.js';
-import type { Amount, Price } from '../domain/money.js';
+import type { Amount, Price, Quantity } from '../domain/money.js';
 import type { ClientOrderId } from '../domain/order.js';
 import { bestAskTicks, bestBidTicks, isTwoSided } from '../domain/order-book.js';
 import type { PortfolioMember } from '../domain/strategy-portfolio.js';
+import type { CancelOutcome, OrderReport, SubmitOutcome, VenueWrite } from '../domain/venue-port.js';
 import { ratesOf } from '../exchange/fees.js';
 import type { Settings } from '../runtime/settings.js';
 import { Desk, type DeskVenue } from './desk.js';
-import { FastMarket, type FastOrder, type FillModel } from './fast-market.js';
+import { FastMarket, type FastOrder, type FillModel, type Liquidity } from './fast-market.js';
 import { DEFAULT_RUN_LATENCY, type RunLatency } from './latency.js';
 import type { Picture } from './pictures.js';
-import { createPriceSampler, type ResultFill, type RunResult, runStrategyOf } from './run-result.js';
+import {
+  createPriceSampler,
+  type PriceSampler,
+  type ResultFill,
+  type RunResult,
+  runStrategyOf,
+} from './run-result.js';
 import { instrumentOf, type MarketTape, TAPE_KINDS } from './tape.js';
-import { createVenueAccount, type VenueOrder } from './venue-account.js';
+import { createVenueAccount, type VenueAccount, type VenueOrder } from './venue-account.js';
 
 /** What every kind of run is told. */
 export interface RunOptions {
@@ -111,18 +118,117 @@ interface TapeMarket {
 const NO_BOOKS: readonly ShownBook[] = [];
 
 /** Runs strategies over a tape. @throws Error when the only one cannot be created */
-export const runFast = (options: FastRunOptions): RunResult => {
-  const { tape, fillModel, feeLevel } = options;
-  const latency = options.latency ?? DEFAULT_RUN_LATENCY;
-  const instruments = tape.listings.map(instrumentOf);
-  const account = createVenueAccount(options.opening, instruments, feeLevel);
-  const fills: ResultFill[] = [];
-  const startMs = tape.atMs[0] ?? 0;
-  const inBook = new Map<VenueOrder, FastOrder<VenueOrder>>();
-  const samplers = instruments.map(each => createPriceSampler(each, options.sampleMs ?? DEFAULT_SAMPLE_MS));
+export const runFast = (options: FastRunOptions): RunResult => new FastRun(options).run();
 
-  const markets = instruments.map(
-    (instrument, symbolIndex): TapeMarket => ({
+/** One run; a class for the reason that the desk is one. To the desk it is the venue. */
+class FastRun implements DeskVenue {
+  readonly #options: FastRunOptions;
+  readonly #tape: MarketTape;
+  readonly #latency: RunLatency;
+  readonly #instruments: readonly Instrument[];
+  readonly #account: VenueAccount;
+  readonly #startMs: number;
+  readonly #samplers: readonly PriceSampler[];
+  readonly #markets: readonly TapeMarket[];
+  readonly #bySymbol: ReadonlyMap<string, TapeMarket>;
+  readonly #desk: Desk;
+  readonly #fills: ResultFill[] = [];
+  readonly #inBook = new Map<VenueOrder, FastOrder<VenueOrder>>();
+  readonly #onTheWay: Delivery[] = [];
+  #delivered = 0;
+  /** Markets with a book frame of the moment under way. */
+  readonly #changed: TapeMarket[] = [];
+  /** Nothing is due at the desk, and nothing arrives there, before this. */
+  #quietUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: FastRunOptions) {
+    const { tape, feeLevel } = options;
+    const instruments = tape.listings.map(instrumentOf);
+    this.#options = options;
+    this.#tape = tape;
+    this.#latency = options.latency ?? DEFAULT_RUN_LATENCY;
+    this.#instruments = instruments;
+    this.#account = createVenueAccount(options.opening, instruments, feeLevel);
+    this.#startMs = tape.atMs[0] ?? 0;
+    this.#samplers = instruments.map(each => createPriceSampler(each, options.sampleMs ?? DEFAULT_SAMPLE_MS));
+    this.#markets = instruments.map((instrument, symbolIndex) => this.#marketOf(instrument, symbolIndex));
+    // A book that stays empty is nothing new.
+    for (const market of this.#markets) market.shown = market.market.show();
+    this.#bySymbol = new Map(this.#markets.map(each => [each.instrument.symbol, each]));
+    this.#desk = new Desk({
+      members: options.members,
+      settings: options.settings,
+      instruments,
+      opening: options.opening,
+      feesOf: quote => ratesOf(feeLevel, quote),
+      latency: this.#latency,
+      tryRates: options.tryRates,
+      firstAtMs: this.#startMs,
+      closesCandles: true,
+      watchFirstMs: options.watchFirstMs ?? DEFAULT_WATCH_MS,
+      instance: INSTANCE,
+      venue: this,
+    });
+  }
+
+  run(): RunResult {
+    const { fillModel, feeLevel, members, opening, tryRates } = this.#options;
+    const { length, atMs } = this.#tape;
+    // One call for each moment: a function that runs as long as the tape is compiled anew in every run.
+    for (let event = 0; event < length; ) event = this.#moment(event);
+    const endMs = length === 0 ? this.#startMs : (atMs[length - 1] ?? this.#startMs);
+    this.#until(endMs - this.#desk.originAtMs + AFTER_TAPE_MS);
+    this.#desk.stop();
+    return {
+      engine: 'fast',
+      fillModel,
+      strategies: members.map(runStrategyOf),
+      instruments: this.#instruments,
+      feeLevel,
+      fromMs: this.#startMs,
+      toMs: endMs,
+      events: length,
+      opening,
+      tryRates,
+      records: this.#desk.records,
+      fills: this.#fills,
+      prices: this.#samplers.map(sampler => sampler.finish()),
+      stops: this.#desk.stops,
+    };
+  }
+
+  submit(write: Extract<VenueWrite, { readonly type: 'submit' }>): SubmitOutcome {
+    const { order, outcome } = this.#account.accept(write.clientOrderId, write.terms, this.#desk.now.wallMs);
+    if (order !== null) this.#atVenue(this.#latency.enterMs, () => this.#enter(order));
+    return outcome;
+  }
+
+  cancel(write: Extract<VenueWrite, { readonly type: 'cancel' }>): CancelOutcome {
+    const order = this.#account.byVenueId(write.venueOrderId);
+    if (order === undefined) return refused('NO_ORDER_MATCHES_YOUR_REQUEST');
+    if (order.status === 'closed') return refused('ORDER_COULD_NOT_BE_CANCELED');
+    this.#atVenue(this.#latency.cancelMs, () => this.#executeCancel(order));
+    return { type: 'queued' };
+  }
+
+  report(clientOrderId: ClientOrderId): OrderReport | null {
+    return this.#account.report(clientOrderId);
+  }
+
+  locked(asset: string): Amount {
+    return this.#account.locked(asset);
+  }
+
+  /** The middle; undefined while a side is empty. */
+  mark(symbol: string): Price | undefined {
+    const each = this.#bySymbol.get(symbol);
+    if (each === undefined || !isTwoSided(each.market.book)) return undefined;
+    const { book } = each.market;
+    return (BigInt(bestBidTicks(book) + bestAskTicks(book)) * tickSize(each.instrument)) / 2n;
+  }
+
+  #marketOf(instrument: Instrument, symbolIndex: number): TapeMarket {
+    return {
       instrument,
       symbolIndex,
       version: 0,
@@ -135,47 +241,54 @@ export const runFast = (options: FastRunOptions): RunResult => {
       shown: undefined,
       trusted: false,
       delivered: undefined,
-      market: new FastMarket<VenueOrder>(instrument, fillModel, (order, price, quantity, liquidity) => {
-        const fill = account.fill(order.ref, price, quantity, liquidity, desk.now.wallMs);
-        fills.push({ fill, liquidity });
-        if (order.remaining === 0n) inBook.delete(order.ref);
-        changedByUs(order.ref.terms.symbol);
-        atVenue(latency.fillRowMs, () => desk.later(latency.fromVenueMs, () => desk.book(fill)));
-      }),
-    }),
-  );
-  // A book that stays empty is nothing new.
-  for (const market of markets) market.shown = market.market.show();
-  const bySymbol = new Map(markets.map(each => [each.instrument.symbol, each]));
+      market: new FastMarket<VenueOrder>(
+        instrument,
+        this.#options.fillModel,
+        (order, price, quantity, liquidity) => this.#onFill(order, price, quantity, liquidity),
+      ),
+    };
+  }
+  #onFill(order: FastOrder<VenueOrder>, price: Price, quantity: Quantity, liquidity: Liquidity): void {
+    const fill = this.#account.fill(order.ref, price, quantity, liquidity, this.#desk.now.wallMs);
+    this.#fills.push({ fill, liquidity });
+    if (order.remaining === 0n) this.#inBook.delete(order.ref);
+    this.#changedByUs(order.ref.terms.symbol);
+    this.#atVenue(this.#latency.fillRowMs, () =>
+      this.#desk.later(this.#latency.fromVenueMs, () => this.#desk.book(fill)),
+    );
+  }
 
   /** What our orders change of a book is shown soon (exchange/book-feed.ts), unless a frame comes first. */
-  const changedByUs = (symbol: string): void => {
-    const market = bySymbol.get(symbol);
+  #changedByUs(symbol: string): void {
+    const market = this.#bySymbol.get(symbol);
     if (market === undefined) return;
     market.dirty = true;
     for (let look = Math.max(0, market.looked - LOOKS_KEPT); look < market.looked; look++) {
       const dueMs = market.looks[look % LOOKS_KEPT] ?? 0;
-      if (dueMs >= desk.nowMs) desk.later(dueMs - desk.nowMs, () => showIfChanged(market));
+      if (dueMs >= this.#desk.nowMs)
+        this.#desk.later(dueMs - this.#desk.nowMs, () => this.#showIfChanged(market));
     }
     market.looked = 0;
-    const slowMs = startMs - desk.originAtMs + latency.fullBookMs;
-    const slowDueMs = slowMs + Math.ceil((desk.nowMs - slowMs) / FULL_BOOK_MS) * FULL_BOOK_MS;
-    desk.later(slowDueMs - desk.nowMs, () => showIfChanged(market));
+    const slowMs = this.#startMs - this.#desk.originAtMs + this.#latency.fullBookMs;
+    const slowDueMs = slowMs + Math.ceil((this.#desk.nowMs - slowMs) / FULL_BOOK_MS) * FULL_BOOK_MS;
+    this.#desk.later(slowDueMs - this.#desk.nowMs, () => this.#showIfChanged(market));
     if (market.showDue) return;
     market.showDue = true;
-    atVenue(Math.max(0, market.shownMs + BOOK_INTERVAL_MS - desk.nowMs), () => showIfChanged(market));
-  };
-  const showIfChanged = (market: TapeMarket): void => {
+    this.#atVenue(Math.max(0, market.shownMs + BOOK_INTERVAL_MS - this.#desk.nowMs), () =>
+      this.#showIfChanged(market),
+    );
+  }
+  #showIfChanged(market: TapeMarket): void {
     market.showDue = false;
-    if (market.dirty) show([market], 0, 0);
-  };
+    if (market.dirty) this.#show([market], 0, 0);
+  }
   /** Sends what the frames of a moment say on its way to strategy and execution. */
-  const show = (shown: readonly TapeMarket[], from: number, to: number): void => {
-    const dueMs = desk.nowMs + latency.marketMs;
+  #show(shown: readonly TapeMarket[], from: number, to: number): void {
+    const dueMs = this.#desk.nowMs + this.#latency.marketMs;
     let books: readonly ShownBook[] = NO_BOOKS;
     for (const market of shown) {
       const { book } = market.market;
-      market.shownMs = desk.nowMs;
+      market.shownMs = this.#desk.nowMs;
       market.dirty = false;
       const picture = market.market.show(market.shown);
       const trusted = book.state === 'synced' && isTwoSided(book);
@@ -186,11 +299,11 @@ export const runFast = (options: FastRunOptions): RunResult => {
       const one = { market, picture, trusted };
       books = books.length === 0 ? [one] : [...books, one];
     }
-    if (books.length === 0 && !(to > from && desk.wantsTrades)) return;
+    if (books.length === 0 && !(to > from && this.#desk.wantsTrades)) return;
     // What arrives in one moment is one picture.
-    const last = onTheWay.length > delivered ? onTheWay.at(-1) : undefined;
+    const last = this.#onTheWay.length > this.#delivered ? this.#onTheWay.at(-1) : undefined;
     if (last === undefined || last.dueMs !== dueMs || (to > 0 && last.to > 0)) {
-      onTheWay.push({ dueMs, from, to, books });
+      this.#onTheWay.push({ dueMs, from, to, books });
       return;
     }
     const isReplaced = ({ market }: ShownBook): boolean => books.some(newer => newer.market === market);
@@ -199,12 +312,13 @@ export const runFast = (options: FastRunOptions): RunResult => {
       last.from = from;
       last.to = to;
     }
-  };
+  }
   /** Has something done at the venue, whose times lie on a grid of 1/64 ms. */
-  const atVenue = (delayMs: number, run: () => void): void =>
-    desk.later(Math.ceil((desk.nowMs + delayMs) * 64) / 64 - desk.nowMs, run);
+  #atVenue(delayMs: number, run: () => void): void {
+    this.#desk.later(Math.ceil((this.#desk.nowMs + delayMs) * 64) / 64 - this.#desk.nowMs, run);
+  }
 
-  const enter = (order: VenueOrder): void => {
+  #enter(order: VenueOrder): void {
     if (order.status !== 'accepted') return;
     order.status = 'working';
     const placed: FastOrder<VenueOrder> = {
@@ -214,196 +328,136 @@ export const runFast = (options: FastRunOptions): RunResult => {
       remaining: order.remaining,
       ref: order,
     };
-    inBook.set(order, placed);
-    bySymbol.get(order.terms.symbol)?.market.enter(placed);
-    changedByUs(order.terms.symbol);
-  };
-  const executeCancel = (order: VenueOrder): void => {
+    this.#inBook.set(order, placed);
+    this.#bySymbol.get(order.terms.symbol)?.market.enter(placed);
+    this.#changedByUs(order.terms.symbol);
+  }
+  #executeCancel(order: VenueOrder): void {
     if (order.status === 'canceled' || order.status === 'closed') return;
-    const placed = inBook.get(order);
+    const placed = this.#inBook.get(order);
     if (placed !== undefined) {
-      bySymbol.get(order.terms.symbol)?.market.withdraw(placed);
-      inBook.delete(order);
-      changedByUs(order.terms.symbol);
+      this.#bySymbol.get(order.terms.symbol)?.market.withdraw(placed);
+      this.#inBook.delete(order);
+      this.#changedByUs(order.terms.symbol);
     }
-    account.cancel(order, desk.now.wallMs);
-    desk.later(latency.fromVenueMs, () => desk.prove(order.clientOrderId));
-  };
-  const venue: DeskVenue = {
-    submit: write => {
-      const { order, outcome } = account.accept(write.clientOrderId, write.terms, desk.now.wallMs);
-      if (order !== null) atVenue(latency.enterMs, () => enter(order));
-      return outcome;
-    },
-    cancel: write => {
-      const order = account.byVenueId(write.venueOrderId);
-      const refused = (reason: string) => ({ type: 'rejected', reason, code: reason }) as const;
-      if (order === undefined) return refused('NO_ORDER_MATCHES_YOUR_REQUEST');
-      if (order.status === 'closed') return refused('ORDER_COULD_NOT_BE_CANCELED');
-      atVenue(latency.cancelMs, () => executeCancel(order));
-      return { type: 'queued' };
-    },
-    report: (clientOrderId: ClientOrderId) => account.report(clientOrderId),
-    locked: account.locked,
-    mark: symbol => {
-      const market = bySymbol.get(symbol);
-      if (market === undefined || !isTwoSided(market.market.book)) return undefined;
-      return middleOf(market);
-    },
-  };
-  const middleOf = ({ market, instrument }: TapeMarket): Price =>
-    (BigInt(bestBidTicks(market.book) + bestAskTicks(market.book)) * tickSize(instrument)) / 2n;
+    this.#account.cancel(order, this.#desk.now.wallMs);
+    this.#desk.later(this.#latency.fromVenueMs, () => this.#desk.prove(order.clientOrderId));
+  }
 
-  const desk = new Desk({
-    members: options.members,
-    settings: options.settings,
-    instruments,
-    opening: options.opening,
-    feesOf: quote => ratesOf(feeLevel, quote),
-    latency,
-    tryRates: options.tryRates,
-    firstAtMs: startMs,
-    closesCandles: true,
-    watchFirstMs: options.watchFirstMs ?? DEFAULT_WATCH_MS,
-    instance: INSTANCE,
-    venue,
-  });
-
-  const deliver = ({ from, to, books }: Delivery): void => {
-    if (desk.wantsTrades)
+  #deliver({ from, to, books }: Delivery): void {
+    if (this.#desk.wantsTrades)
       for (let event = from; event < to; event++) {
-        const kind = tape.kinds[event] ?? 0;
+        const kind = this.#tape.kinds[event] ?? 0;
         if (kind !== TAPE_KINDS['buy-trade'] && kind !== TAPE_KINDS['sell-trade']) continue;
-        const at = tape.offsets[event] ?? 0;
-        const instrument = instruments[tape.symbols[event] ?? 0];
+        const at = this.#tape.offsets[event] ?? 0;
+        const instrument = this.#instruments[this.#tape.symbols[event] ?? 0];
         if (instrument === undefined) continue;
-        const id = desk.nextEventId();
-        const number = tape.tradeIds[event] ?? Number.NaN;
-        desk.marketForStrategy({
+        const id = this.#desk.nextEventId();
+        const number = this.#tape.tradeIds[event] ?? Number.NaN;
+        this.#desk.marketForStrategy({
           type: 'public-trade',
           id,
           cause: id,
           symbol: instrument.symbol,
           tradeId: Number.isNaN(number) ? `tape-${event}` : String(number),
-          price: BigInt(tape.numbers[at] ?? 0) * tickSize(instrument),
-          quantity: BigInt(tape.numbers[at + 1] ?? 0) * lotSize(instrument),
+          price: BigInt(this.#tape.numbers[at] ?? 0) * tickSize(instrument),
+          quantity: BigInt(this.#tape.numbers[at + 1] ?? 0) * lotSize(instrument),
           side: kind === TAPE_KINDS['buy-trade'] ? 'buy' : 'sell',
-          tradedAtMs: tape.atMs[event] ?? 0,
+          tradedAtMs: this.#tape.atMs[event] ?? 0,
         });
       }
     for (const shown of books) {
       const { market, picture } = shown;
-      const id = desk.nextEventId();
-      const book = new PicturedBook(shown, ++market.version, desk.now.monoMs);
-      desk.market({ type: 'book-updated', id, cause: id, book });
+      const id = this.#desk.nextEventId();
+      const book = new PicturedBook(shown, ++market.version, this.#desk.now.monoMs);
+      this.#desk.market({ type: 'book-updated', id, cause: id, book });
       if (market.delivered !== undefined && market.delivered !== picture)
         market.market.giveBack(market.delivered);
       market.delivered = picture;
     }
-  };
+  }
 
-  const onTheWay: Delivery[] = [];
-  let delivered = 0;
-  /** When the next thing happens at the desk or arrives there. */
-  const nextMs = (): number => Math.min(onTheWay[delivered]?.dueMs ?? Number.POSITIVE_INFINITY, desk.dueMs);
-  const changed: TapeMarket[] = [];
   /** Lets everything happen that comes before a time: what is due at the desk, and what arrives there. */
-  const until = (toMs: number): void => {
+  #until(toMs: number): void {
     for (;;) {
-      const next = onTheWay[delivered];
-      const dueMs = desk.dueMs;
+      const next = this.#onTheWay[this.#delivered];
+      const dueMs = this.#desk.dueMs;
       if (next === undefined || dueMs <= next.dueMs) {
         if (dueMs > toMs) break;
-        desk.advance(dueMs);
+        this.#desk.advance(dueMs);
         continue;
       }
       if (next.dueMs > toMs) break;
-      desk.moveTo(next.dueMs);
-      deliver(next);
-      delivered += 1;
+      this.#desk.moveTo(next.dueMs);
+      this.#deliver(next);
+      this.#delivered += 1;
     }
-    if (delivered > 256) {
-      onTheWay.splice(0, delivered);
-      delivered = 0;
+    if (this.#delivered > 256) {
+      this.#onTheWay.splice(0, this.#delivered);
+      this.#delivered = 0;
     }
-    desk.moveTo(toMs);
-  };
+    this.#desk.moveTo(toMs);
+  }
 
-  /** Nothing is due at the desk, and nothing arrives there, before this. */
-  let quietUntilMs = Number.NEGATIVE_INFINITY;
   /** Most trades concern nobody: where nothing happens before them either, not even the clock has to be set. */
-  const passOver = (from: number): number => {
-    if (desk.wantsTrades) return from;
-    const { atMs, kinds, symbols, length } = tape;
-    const untilMs = quietUntilMs + desk.originAtMs;
+  #passOver(from: number): number {
+    if (this.#desk.wantsTrades) return from;
+    const { atMs, kinds, symbols, length } = this.#tape;
+    const untilMs = this.#quietUntilMs + this.#desk.originAtMs;
     let event = from;
     while (
       event < length &&
       (kinds[event] as number) > TAPE_KINDS.difference &&
       (atMs[event] as number) < untilMs &&
-      markets[symbols[event] as number]?.market.mindsTrade(tape, event) !== true
+      this.#markets[symbols[event] as number]?.market.mindsTrade(this.#tape, event) !== true
     )
       event += 1;
     return event;
-  };
+  }
   /** Has everything of one moment happen in the market. @returns the first event of the next one */
-  const happen = (from: number): number => {
-    const atMs = tape.atMs[from] ?? 0;
+  #happen(from: number): number {
+    const atMs = this.#tape.atMs[from] ?? 0;
     let event = from;
     do {
-      const market = markets[tape.symbols[event] ?? 0];
+      const market = this.#markets[this.#tape.symbols[event] ?? 0];
       if (market !== undefined) {
-        market.market.event(tape, event);
-        if ((tape.kinds[event] ?? 0) <= TAPE_KINDS.difference && !market.changed) {
+        market.market.event(this.#tape, event);
+        if ((this.#tape.kinds[event] ?? 0) <= TAPE_KINDS.difference && !market.changed) {
           market.changed = true;
-          changed.push(market);
+          this.#changed.push(market);
         }
       }
       event += 1;
-    } while (event < tape.length && tape.atMs[event] === atMs);
+    } while (event < this.#tape.length && this.#tape.atMs[event] === atMs);
     return event;
-  };
-  const showChanged = (atMs: number, from: number, to: number): void => {
-    for (const market of changed) {
+  }
+  #showChanged(atMs: number, from: number, to: number): void {
+    for (const market of this.#changed) {
       const { book } = market.market;
       market.changed = false;
       if (!market.showDue)
-        market.looks[market.looked++ % LOOKS_KEPT] = Math.max(desk.nowMs, market.shownMs + BOOK_INTERVAL_MS);
+        market.looks[market.looked++ % LOOKS_KEPT] = Math.max(
+          this.#desk.nowMs,
+          market.shownMs + BOOK_INTERVAL_MS,
+        );
       market.showDue = false;
       if (isTwoSided(book))
-        samplers[market.symbolIndex]?.sample(atMs, (bestBidTicks(book) + bestAskTicks(book)) / 2);
+        this.#samplers[market.symbolIndex]?.sample(atMs, (bestBidTicks(book) + bestAskTicks(book)) / 2);
     }
-    show(changed, from, to);
-    while (changed.length > 0) changed.pop();
-  };
-  // One call for each moment: a function that runs as long as the tape is compiled anew in every run.
-  const moment = (from: number): number => {
-    const atMs = tape.atMs[from] ?? 0;
-    until(atMs - desk.originAtMs);
-    const to = happen(from);
-    if (changed.length > 0 || desk.wantsTrades) showChanged(atMs, from, to);
-    quietUntilMs = nextMs();
-    return passOver(to);
-  };
-  for (let event = 0; event < tape.length; ) event = moment(event);
-  const endMs = tape.length === 0 ? startMs : (tape.atMs[tape.length - 1] ?? startMs);
-  until(endMs - desk.originAtMs + AFTER_TAPE_MS);
-  desk.stop();
+    this.#show(this.#changed, from, to);
+    while (this.#changed.length > 0) this.#changed.pop();
+  }
+  #moment(from: number): number {
+    const atMs = this.#tape.atMs[from] ?? 0;
+    this.#until(atMs - this.#desk.originAtMs);
+    const to = this.#happen(from);
+    if (this.#changed.length > 0 || this.#desk.wantsTrades) this.#showChanged(atMs, from, to);
+    this.#quietUntilMs = Math.min(
+      this.#onTheWay[this.#delivered]?.dueMs ?? Number.POSITIVE_INFINITY,
+      this.#desk.dueMs,
+    );
+    return this.#passOver(to);
+  }
+}
 
-  return {
-    engine: 'fast',
-    fillModel,
-    strategies: options.members.map(runStrategyOf),
-    instruments,
-    feeLevel,
-    fromMs: startMs,
-    toMs: endMs,
-    events: tape.length,
-    opening: options.opening,
-    tryRates: options.tryRates,
-    records: desk.records,
-    fills,
-    prices: samplers.map(sampler => sampler.finish()),
-    stops: desk.stops,
-  };
-};
+const refused = (reason: string): CancelOutcome => ({ type: 'rejected', reason, code: reason });

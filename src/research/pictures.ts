@@ -20,20 +20,18 @@ export type Shown = readonly [ticks: number, lots: number];
 /** By side, best first; a price may stand there twice. */
 export type Overlay = Readonly<Record<Side, readonly Shown[]>>;
 
-type LayOut = (book: OrderBook, overlay: Overlay) => Float64Array;
-
-/** One book as it was shown; made by {@link createPictures}. */
+/** One book as it was shown; made by {@link Pictures}. */
 export class Picture {
   /** As the frames state it; null once it was given back. */
   book: OrderBook | null;
   readonly overlay: Overlay;
-  readonly #layOut: LayOut;
+  readonly #pictures: Pictures;
   #levels: Float64Array | null = null;
 
-  constructor(book: OrderBook, overlay: Overlay, layOut: LayOut) {
+  constructor(book: OrderBook, overlay: Overlay, pictures: Pictures) {
     this.book = book;
     this.overlay = overlay;
-    this.#layOut = layOut;
+    this.#pictures = pictures;
   }
 
   /** In the layout of book-view.ts. @throws Error when it was given back before anybody looked */
@@ -41,19 +39,9 @@ export class Picture {
     if (this.#levels !== null) return this.#levels;
     if (this.book === null)
       throw new Error('this picture of a book was replaced by a newer one before anybody looked at it');
-    this.#levels = this.#layOut(this.book, this.overlay);
+    this.#levels = this.#pictures.layOut(this.book, this.overlay);
     return this.#levels;
   }
-}
-
-export interface Pictures {
-  /**
-   * The book as it is shown now.
-   * @param last the newest picture, which comes back when this one would be no different
-   */
-  take(book: OrderBook, overlay: Overlay, last?: Picture): Picture;
-  /** Nobody will look at a picture for the first time any more; its levels, if they were made, stay as they are. */
-  giveBack(picture: Picture): void;
 }
 
 /** Numbers taken from the runtime at a time: an array of its own for each picture would cost more than filling it. */
@@ -61,19 +49,48 @@ const SLAB = 32_768;
 const PICTURE_MAX = 2 + 4 * WINDOW_LEVELS;
 const NOTHING: readonly Shown[] = [];
 
-export const createPictures = (): Pictures => {
+/** The pictures of one market. */
+export class Pictures {
   /** Copies that are not needed any more. */
-  const copies: OrderBook[] = [];
-  let slab = new Float64Array(0);
-  let used = 0;
+  readonly #copies: OrderBook[] = [];
+  #slab = new Float64Array(0);
+  #used = 0;
 
-  const layOut: LayOut = (book, overlay) => {
-    if (used + PICTURE_MAX > slab.length) {
-      slab = new Float64Array(SLAB);
-      used = 0;
+  /**
+   * The book as it is shown now.
+   * @param last the newest picture, which comes back when this one would be no different
+   */
+  take(book: OrderBook, overlay: Overlay, last?: Picture): Picture {
+    const stated = last?.book ?? null;
+    // What is shown otherwise is the same list, or a new one.
+    const likeness =
+      stated === null || last?.overlay !== overlay ? 'unknown' : likenessOf(stated, book, overlay);
+    if (last !== undefined && likeness === 'same') return last;
+    const copy = this.#copies.pop() ?? initialOrderBook();
+    copyBook(copy, book);
+    const picture = new Picture(copy, overlay, this);
+    if (last === undefined || likeness === 'different' || !isSame(picture.levels, last.levels))
+      return picture;
+    this.giveBack(picture);
+    return last;
+  }
+
+  /** Nobody will look at a picture for the first time any more; its levels, if they were made, stay as they are. */
+  giveBack(picture: Picture): void {
+    if (picture.book === null) return;
+    this.#copies.push(picture.book);
+    picture.book = null;
+  }
+
+  /** The levels of a book as it is shown, in the layout of book-view.ts. */
+  layOut(book: OrderBook, overlay: Overlay): Float64Array {
+    if (this.#used + PICTURE_MAX > this.#slab.length) {
+      this.#slab = new Float64Array(SLAB);
+      this.#used = 0;
     }
-    const begin = used;
-    used = begin + 2;
+    const slab = this.#slab;
+    const begin = this.#used;
+    let used = begin + 2;
     for (const side of SIDES) {
       const from = used;
       const shown = overlay[side];
@@ -86,33 +103,10 @@ export const createPictures = (): Pictures => {
       }
       slab[side === 'buy' ? begin : begin + 1] = (used - from) / 2;
     }
+    this.#used = used;
     return slab.subarray(begin, used);
-  };
-
-  const giveBack = (picture: Picture): void => {
-    if (picture.book === null) return;
-    copies.push(picture.book);
-    picture.book = null;
-  };
-
-  return {
-    take: (book, overlay, last) => {
-      const stated = last?.book ?? null;
-      // What is shown otherwise is the same list, or a new one.
-      const likeness =
-        stated === null || last?.overlay !== overlay ? 'unknown' : likenessOf(stated, book, overlay);
-      if (last !== undefined && likeness === 'same') return last;
-      const copy = copies.pop() ?? initialOrderBook();
-      copyBook(copy, book);
-      const picture = new Picture(copy, overlay, layOut);
-      if (last === undefined || likeness === 'different' || !isSame(picture.levels, last.levels))
-        return picture;
-      giveBack(picture);
-      return last;
-    },
-    giveBack,
-  };
-};
+  }
+}
 
 /** Whether two books with the same overlay are shown alike; `unknown` where the overlay has a part in it. */
 const likenessOf = (

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { applyNextPairs, applySnapshot, GONE, initialOrderBook } from '#src/domain/order-book.js';
-import { createPictures, type Overlay, type Picture, type Shown } from '#src/research/pictures.js';
+import { type Overlay, type Picture, Pictures, type Shown } from '#src/research/pictures.js';
 import { runs } from '../runs.js';
 
 const BEST_BID = 1_000;
@@ -64,7 +64,7 @@ describe('pictures of a book', () => {
         const ladder = (sign: 1 | -1, from: number): number[] =>
           Array.from({ length: DEEP }, (_, depth) => [from + sign * depth, 5]).flat();
         applySnapshot(book, 1, ladder(-1, BEST_BID), ladder(1, BEST_BID + 1));
-        const pictures = createPictures();
+        const pictures = new Pictures();
         let overlay: Overlay = { buy: [], sell: [] };
         let last: Picture | undefined;
         let lastLevels: readonly number[] = [];
@@ -80,7 +80,7 @@ describe('pictures of a book', () => {
           const numbers = Int32Array.from([...bids, ...pairs('asks')]);
           applyNextPairs(book, numbers, 0, bids.length, numbers.length);
           if (ours !== null) overlay = overlayOf(ours);
-          const levels = [...createPictures().take(book, overlay).levels];
+          const levels = [...new Pictures().take(book, overlay).levels];
           const picture = pictures.take(book, overlay, last);
           expect(picture === last).to.equal(
             last !== undefined &&
