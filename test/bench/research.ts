@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import type { LedgerRecord } from '#src/domain/ledger-records.js';
 import { fromInteger } from '#src/domain/money.js';
 import { bestAskTicks, bestBidTicks, initialOrderBook } from '#src/domain/order-book.js';
 import type { StrategyDefinition } from '#src/domain/strategy.js';
@@ -14,6 +15,7 @@ import { bytesOfRecording } from '#src/exchange/recording.js';
 import { runCandles } from '#src/research/candle-run.js';
 import type { CandleTape } from '#src/research/candles.js';
 import { runFast } from '#src/research/fast-run.js';
+import { ordersOf } from '#src/research/run-result.js';
 import { readAxis } from '#src/research/search.js';
 import { studyParameters, studySettings } from '#src/research/study.js';
 import { runSweep, segmentsOf } from '#src/research/sweep.js';
@@ -31,15 +33,21 @@ const RATES = new Map([
   ['TRY', fromInteger(1)],
   ['USDT', fromInteger(48)],
 ]);
-const GENERATED_SECONDS = 1_800;
+/** Two hours: a recording is long where compiling the program for it does not decide. */
+const GENERATED_SECONDS = 7_200;
+/** A sweep runs over a shorter one, and often. */
+const SWEPT_SECONDS = 1_800;
 const YEAR_MINUTES = 525_600;
 const JSON_GOAL = 80_000;
 const BINARY_GOAL = 500_000;
 const YEAR_GOAL_S = 2;
 const SPEED_UP_GOAL = 1.8;
 /** A long recording is run by code that is compiled. Runs from the binary form, and rounds of both. */
-const WARM_UP_RUNS = 15;
+const WARM_UP_RUNS = 5;
 const WARM_UP_ROUNDS = 2;
+/** What sends orders at a steady beat. The goal for the binary form is that of the slower one, see `about`. */
+const CALM_PULSE = { label: 'pulse, an order a minute', config: { intervalMs: 60_000 } };
+const BUSY_PULSE = { label: 'pulse, an order every 5 s', config: { intervalMs: 5_000 } };
 /** Enough that the start of the threads does not decide. */
 const SWEPT_SETS = 48;
 /** About a second of one core. */
@@ -152,7 +160,7 @@ export const research: Section = {
   name: 'research',
   title: 'Backtests and sweeps',
   about:
-    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included), after fifteen runs from the binary form: code that is called a few hundred times in each is compiled only then, and the first run of a process reaches about a quarter of the figure. `pulse` places an order every 5 s; `maker` reacts to every book. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs forty-eight parameter sets with one thread and with two (elapsed time, the threads' start included), beside what two loops without memory or garbage reach on the same cores.",
+    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included), after a few runs of each, since the code of a fresh process has still to be compiled: the last table has its first run. `pulse` places an order at a steady beat and cancels the one before; `maker` reacts to every book. What one of our orders costs is told apart by the two beats: at a minute's, which is often for people who trade by hand or with candles, the market decides, at one of 5 s our own orders do. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market of two hours is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs forty-eight parameter sets of `maker` over half an hour of a market with one thread and with two (elapsed time, the threads' start included), beside what two loops without memory or garbage reach on the same cores.",
   async run({ rounds, tiny }) {
     const folder = mkdtempSync(join(tmpdir(), 'btcbot-bench-'));
     try {
@@ -164,6 +172,13 @@ export const research: Section = {
         midCents: 6_000_000,
       });
       const shared = join(process.env.BTCBOT_SHARED ?? '../shared', 'data/btcusdt-2024-08-08.jsonl.gz');
+      const shorter = join(folder, 'shorter.jsonl.gz');
+      writeMarket(shorter, {
+        seed: 5,
+        seconds: tiny ? 5 : SWEPT_SECONDS,
+        symbol: 'BTCUSDT',
+        midCents: 6_000_000,
+      });
       const recordings = [
         ['generated', generated],
         ...(existsSync(shared) && !tiny ? [['shared recording', shared] as const] : []),
@@ -172,6 +187,9 @@ export const research: Section = {
       const floors: string[][] = [];
       let worstJson = Number.POSITIVE_INFINITY;
       let worstBinary = Number.POSITIVE_INFINITY;
+      let firstRun: number | undefined;
+      /** Of the first market, by what ran: seconds and orders. */
+      const beats = new Map<string, { readonly seconds: number; readonly orders: number }>();
       for (const [name, path] of recordings) {
         const binary = join(folder, `${rows.length}.tape`);
         const tape = await readTape(path);
@@ -185,30 +203,37 @@ export const research: Section = {
             figure(tape.length / median(floor.map(each => each[what]))),
           ),
         ]);
-        for (const [label, definition, config] of [
-          ['pulse', pulse, { intervalMs: 5_000 }],
-          ['maker', maker, {}],
-        ] as const) {
+        for (const { label, definition, config } of [
+          { ...CALM_PULSE, definition: pulse },
+          { ...BUSY_PULSE, definition: pulse },
+          { label: 'maker', definition: maker, config: {} },
+        ]) {
           const study = studyOn(definition, symbolsOf(tape), config);
           const json: number[] = [];
           const fast: number[] = [];
-          for (let run = tiny ? WARM_UP_RUNS : 0; run < WARM_UP_RUNS; run++)
-            runFast({ ...study, tape: readTapeFile(binary) });
+          let orders = 0;
+          for (let run = tiny ? WARM_UP_RUNS - 1 : 0; run < WARM_UP_RUNS; run++) {
+            const seconds = await cpuSeconds(() => void runFast({ ...study, tape: readTapeFile(binary) }));
+            firstRun ??= tape.length / seconds;
+          }
           for (let round = tiny ? 0 : -WARM_UP_ROUNDS; round < rounds; round++) {
             const fromJson = await cpuSeconds(
               async () => void runFast({ ...study, tape: await readTape(path) }),
             );
-            const fromBinary = await cpuSeconds(() => void runFast({ ...study, tape: readTapeFile(binary) }));
+            let records: readonly LedgerRecord[] = [];
+            const fromBinary = await cpuSeconds(() => {
+              ({ records } = runFast({ ...study, tape: readTapeFile(binary) }));
+            });
+            orders = ordersOf(records).length;
             if (round < 0) continue;
             json.push(tape.length / fromJson);
             fast.push(tape.length / fromBinary);
           }
           const perJson = median(json);
           const perBinary = median(fast);
-          if (label === 'pulse') {
-            worstJson = Math.min(worstJson, perJson);
-            worstBinary = Math.min(worstBinary, perBinary);
-          }
+          if (definition === pulse) worstJson = Math.min(worstJson, perJson);
+          if (label === CALM_PULSE.label) worstBinary = Math.min(worstBinary, perBinary);
+          if (!beats.has(label)) beats.set(label, { seconds: tape.length / perBinary, orders });
           rows.push([name, label, String(tape.length), figure(perJson), figure(perBinary)]);
         }
       }
@@ -224,7 +249,7 @@ export const research: Section = {
         );
       const yearSeconds = median(years);
       const cores: number[] = [];
-      const swept = readTapeFile(join(folder, '0.tape'));
+      const swept = await readTape(shorter);
       const sweptStudy = studyOn(maker, symbolsOf(swept), {});
       for (let round = 0; round < Math.min(rounds, 3); round++)
         cores.push(await coresOf(() => void runFast({ ...sweptStudy, tape: swept })));
@@ -232,7 +257,7 @@ export const research: Section = {
       const ceilings: number[] = [];
       for (let round = 0; round < Math.min(rounds, 3); round++) {
         ceilings.push(await machineSpeedUp(tiny));
-        speedUps.push(await speedUpOf(folder, generated, tiny, round));
+        speedUps.push(await speedUpOf(folder, shorter, tiny, round));
       }
       const speedUp = median(speedUps);
       const ceiling = median(ceilings);
@@ -271,6 +296,14 @@ export const research: Section = {
             head: ['what', 'result'],
             rows: [
               [
+                'frames/s from binary, the first run of the process, generated, an order a minute',
+                figure(firstRun ?? Number.NaN),
+              ],
+              [
+                'what an order and its cancel cost, from binary, generated, µs of processor time',
+                figure(costOfOrder(beats)),
+              ],
+              [
                 `${year.length} candles with trend (${yearFills} fills), s of processor time`,
                 figure(yearSeconds),
               ],
@@ -289,11 +322,11 @@ export const research: Section = {
             'unpacking and reading the bytes takes most of it: see what they allow alone',
           ),
           goal(
-            'frames/s from binary',
+            'frames/s from binary, an order a minute',
             `≥ ${BINARY_GOAL}`,
             String(Math.round(worstBinary)),
             worstBinary >= BINARY_GOAL,
-            'about half of it is the way of our orders through gate, ledger and account, a quarter the book and the copies of it that strategy and execution get',
+            'a third of it is the book, the rest the copies of it that strategy and execution get, their steps, and the way of our orders',
           ),
           goal(
             'a year of candles',
@@ -315,6 +348,16 @@ export const research: Section = {
       rmSync(folder, { recursive: true, force: true });
     }
   },
+};
+
+/** Microseconds of an order, of two runs that differ in how many they send. */
+const costOfOrder = (
+  beats: ReadonlyMap<string, { readonly seconds: number; readonly orders: number }>,
+): number => {
+  const calm = beats.get(CALM_PULSE.label);
+  const busy = beats.get(BUSY_PULSE.label);
+  if (calm === undefined || busy === undefined) return Number.NaN;
+  return (1e6 * (busy.seconds - calm.seconds)) / (busy.orders - calm.orders);
 };
 
 /** Elapsed time of a sweep with one thread over that with two, the threads' start included. */
