@@ -17,6 +17,7 @@ import type { ClientOrderId, Fill, OrderTerms } from './order.js';
 import type { OrderEvent, OrderIntent } from './order-events.js';
 import { type OrderRecord, orderRecord } from './order-machine.js';
 import { DRIFT_WINDOW_MS, type PriceTrail } from './price-drift.js';
+import { type Approval, type RecentApprovals, recentApprovals } from './recent-approvals.js';
 import {
   type Bucket,
   type BudgetSettings,
@@ -91,13 +92,6 @@ export interface TrackedOrder {
   approvalAudit: LedgerRecord | null;
 }
 
-/** An approved intent, as the limits on a minute count it. */
-export interface Approval {
-  readonly at: number;
-  /** Equal for equal orders; empty once an operator has re-armed the bot. */
-  fingerprint: string;
-}
-
 /** What makes two orders the same execution. */
 export const fingerprint = (terms: OrderTerms): string =>
   `${terms.symbol} ${terms.side} ${terms.price ?? terms.method} ${terms.quoteQuantity ?? terms.quantity}`;
@@ -135,8 +129,7 @@ export interface ExecutionState {
   /** The ledger has ended, and no other is there yet. */
   ledgerLost: boolean;
   ledgerFailed: boolean;
-  /** Approved intents of the last minute. */
-  approvals: Approval[];
+  readonly approvals: RecentApprovals;
   /** By symbol: where the market was when orders were approved. */
   readonly trails: Map<string, PriceTrail>;
   /** Venue refusals of the last minute, and how many came in a row. */
@@ -315,7 +308,7 @@ export const initialExecution = (
     resendAt: Number.POSITIVE_INFINITY,
     ledgerLost: false,
     ledgerFailed: false,
-    approvals: approvalsOf(config.limits, snapshot.recentOrders, now),
+    approvals: recentApprovals(approvalsOf(config.limits, snapshot.recentOrders, now)),
     trails: trailsOf(config.limits, snapshot.recentOrders, now),
     rejections: [],
     rejectionsInRow: 0,

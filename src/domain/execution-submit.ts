@@ -10,6 +10,7 @@ import { isTerminal, type Order, type OrderTerms } from './order.js';
 import type { Denial, DenialCode, PlaceOrder } from './order-events.js';
 import { orderRecord, worstRemaining } from './order-machine.js';
 import { forgetPoints, notePoint } from './price-drift.js';
+import { forgetApprovals, noteApproval, repeatsOf } from './recent-approvals.js';
 import { capacityWithin, reserve } from './request-budget.js';
 import { judge } from './risk.js';
 import { nextEventId } from './step.js';
@@ -18,7 +19,6 @@ import { nextEventId } from './step.js';
 export const CANCEL_ALL_WITHIN_MS = 10_000;
 /** Balances may lag an order by this much (protocol section 11: settlement lag). */
 export const BALANCE_LAG_MS = 1_000;
-const MINUTE_MS = 60_000;
 
 /** A strategy wants an order. */
 export const place = (turn: Turn, intent: PlaceOrder): void => {
@@ -41,7 +41,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     openOrders.push({ terms: record.order.terms, remaining: worstRemaining(record) });
     if (record.order.state.status === 'unknown') unknownSymbols.add(record.order.terms.symbol);
   }
-  forgetApprovals(turn);
+  forgetApprovals(state.approvals, now.monoMs);
   const trail = state.trails.get(intent.terms.symbol) ?? [];
   forgetPoints(trail, now.monoMs);
   const verdict = judge({
@@ -69,8 +69,8 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
       Math.min(state.config.limits.maxOpenOrders, openOrders.length + 1),
     ),
     trail,
-    ordersLastMinute: state.approvals.length,
-    repeats: repeatsOf(state.approvals, print),
+    ordersLastMinute: state.approvals.approvals.length,
+    repeats: repeatsOf(state.approvals.same, print),
   });
   if (!verdict.approved) {
     denyIntent(turn, intent, verdict.denial);
@@ -106,7 +106,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
   };
   state.open.set(order.clientOrderId, tracked);
   state.byIntent.set(intent.intentId, order.clientOrderId);
-  state.approvals.push({ at: now.monoMs, fingerprint: print });
+  noteApproval(state.approvals, { at: now.monoMs, fingerprint: print });
   const { mid } = verdict.approval;
   notePoint(trail, { at: now.monoMs, least: mid, greatest: mid });
   state.trails.set(order.terms.symbol, trail);
@@ -124,12 +124,6 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     event: 'order-intended',
     fields: describeOrder(order),
   });
-};
-
-const repeatsOf = (approvals: readonly { readonly fingerprint: string }[], print: string): number => {
-  let repeats = 0;
-  for (const { fingerprint: earlier } of approvals) if (earlier === print) repeats += 1;
-  return repeats;
 };
 
 /** The intent ends here: the strategy is told, the reason is counted and kept. */
@@ -325,11 +319,4 @@ const reservedBeyondBalances = (turn: Turn): ReadonlyMap<string, Amount> => {
   for (const tracked of state.unreflected)
     if (isTerminal(tracked.record.order.state)) add(tracked.record.order.terms, tracked.record.booked);
   return reserved;
-};
-
-const forgetApprovals = (turn: Turn): void => {
-  const { approvals } = turn.state;
-  let gone = 0;
-  while (gone < approvals.length && (approvals[gone]?.at ?? 0) <= turn.now.monoMs - MINUTE_MS) gone += 1;
-  if (gone > 0) approvals.splice(0, gone);
 };

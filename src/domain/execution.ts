@@ -47,6 +47,7 @@ import { formatDecimal } from './money.js';
 import type { ClientOrderId } from './order.js';
 import type { OrderIntent } from './order-events.js';
 import { worstRemaining } from './order-machine.js';
+import { forgetRepeats } from './recent-approvals.js';
 import { giveBack, rampUp, spend, take, usage } from './request-budget.js';
 import type { ControlState } from './safety.js';
 import { type ActorName, type EventId, type Now, nextEventId, type Stepped } from './step.js';
@@ -374,7 +375,7 @@ const onControl = (turn: Turn, control: ControlState): void => {
   state.control = control;
   const repeatHeld = control.holds.some(hold => hold.cause === 'repeat-execution');
   // Re-armed by a person: the count begins anew.
-  if (state.repeatHeld && !repeatHeld) for (const approval of state.approvals) approval.fingerprint = '';
+  if (state.repeatHeld && !repeatHeld) forgetRepeats(state.approvals);
   state.repeatHeld = repeatHeld;
   const throttleHeld = control.holds.some(hold => hold.cause === 'rest-429');
   // Whichever bucket the venue refused, new orders come back slowly: it counts all of them against one address.
