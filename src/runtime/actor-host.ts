@@ -342,18 +342,27 @@ export const hostActor = <Self extends ActorName>(
     }
   };
 
-  const turn = (): void => {
-    turnScheduled = false;
+  /** Takes in what waits in the ports. @returns whether anything did. */
+  const readPorts = (): boolean => {
+    let found = false;
     for (const [name, peer] of speakers) {
       for (let count = 0; count < MAILBOX_TURN; count++) {
         const received = receiveMessageOnPort(peer.port);
         if (received === undefined) break;
+        found = true;
         receive(name, peer, received.message);
       }
     }
+    return found;
+  };
+
+  const turn = (): void => {
+    turnScheduled = false;
+    readPorts();
     // One message of each peer in turn, so that a flood from one of them holds nobody else up.
     let handled = 0;
     let progressed = true;
+    let lookedAgain = false;
     while (progressed && handled < MAILBOX_TURN) {
       progressed = false;
       for (const [name, inbox] of inboxes) {
@@ -363,6 +372,12 @@ export const hostActor = <Self extends ActorName>(
         progressed = true;
         handled += 1;
         guarded(name, message, () => handlers.onMessage(name, message as never));
+      }
+      // What came meanwhile is not slept on: an intent is a hop behind the book it was decided on. Once a turn, so that
+      // ticks and sockets are not held up by a flow that never ends.
+      if (!progressed && !lookedAgain) {
+        lookedAgain = true;
+        progressed = readPorts();
       }
     }
     if (leftBehind.size > 0) {
