@@ -59,8 +59,9 @@ export const createPublicFeed = (options: PublicFeedOptions): PublicFeed => {
     else options.guard(text, handle);
     if (batchEnds) return;
     batchEnds = true;
-    // Every frame that is already here is read before the books are published, so a flood ends in the newest picture.
-    setImmediate(() => {
+    // Every frame that came with this one is read before the books are published, so a flood ends in the newest picture:
+    // the socket hands on all that it has read, then microtasks run.
+    queueMicrotask(() => {
       batchEnds = false;
       step({ type: 'batch-end' });
     });
