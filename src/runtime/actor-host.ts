@@ -101,6 +101,7 @@ export interface ActorHandlers {
 }
 
 interface Peer {
+  readonly name: ActorName;
   readonly port: MessagePort;
   readonly inbox: Mailbox<unknown>;
   readonly rule: MailboxRule;
@@ -136,11 +137,11 @@ export const hostActor = <Self extends ActorName>(
    * Both of them as lists, made again when one comes or goes: a turn walks them for every message, and iterators of maps
    * were half of the garbage that an order made.
    */
-  let speakers: readonly (readonly [ActorName, Peer])[] = [];
-  let inboxes: readonly (readonly [ActorName, Mailbox<unknown>])[] = [];
+  let speakers: readonly Peer[] = [];
+  let inboxes: readonly Pick<Peer, 'name' | 'inbox'>[] = [];
   const listPeers = (): void => {
-    speakers = [...peers];
-    inboxes = [...leftBehind, ...speakers.map(([name, { inbox }]) => [name, inbox] as const)];
+    speakers = [...peers.values()];
+    inboxes = [...[...leftBehind].map(([name, inbox]) => ({ name, inbox })), ...speakers];
   };
   const ids = eventIds(self, boot.incarnation);
   const loopDelay = monitorEventLoopDelay({ resolution: 20 });
@@ -260,13 +261,13 @@ export const hostActor = <Self extends ActorName>(
   };
 
   /** Takes in what came on a port: a message, or several that travelled together. */
-  const receive = (from: ActorName, peer: Peer, arrived: unknown): void => {
-    if (Array.isArray(arrived)) for (const message of arrived) accept(from, peer, message);
-    else accept(from, peer, arrived);
+  const receive = (peer: Peer, arrived: unknown): void => {
+    if (Array.isArray(arrived)) for (const message of arrived) accept(peer, message);
+    else accept(peer, arrived);
   };
 
-  const accept = (from: ActorName, peer: Peer, message: unknown): void => {
-    const verdict = peer.inbox.put(message);
+  const accept = ({ name: from, inbox }: Peer, message: unknown): void => {
+    const verdict = inbox.put(message);
     if (verdict === 'refused') handlers.onRefused?.(from, message as never);
     else if (verdict === 'dropped-oldest') handlers.onDropped?.(from);
     else if (verdict === 'over-limit')
@@ -297,7 +298,6 @@ export const hostActor = <Self extends ActorName>(
         ? received.message
         : [received.message];
       receive(
-        name,
         unread,
         messages.filter(message => outlivesSender(peer.rule, message)),
       );
@@ -314,12 +314,12 @@ export const hostActor = <Self extends ActorName>(
     const { rule, limit } = routeOf(name);
     const inbox = leftBehind.get(name) ?? createMailbox(rule, limit);
     leftBehind.delete(name);
-    const peer: Peer = { port, rule, inbox, together: [] };
+    const peer: Peer = { name, port, rule, inbox, together: [] };
     peers.set(name, peer);
     listPeers();
     if (inbox.size > 0) scheduleTurn();
     port.on('message', message => {
-      receive(name, peer, message);
+      receive(peer, message);
       takeTurn();
     });
   };
@@ -345,12 +345,12 @@ export const hostActor = <Self extends ActorName>(
   /** Takes in what waits in the ports. @returns whether anything did. */
   const readPorts = (): boolean => {
     let found = false;
-    for (const [name, peer] of speakers) {
+    for (const peer of speakers) {
       for (let count = 0; count < MAILBOX_TURN; count++) {
         const received = receiveMessageOnPort(peer.port);
         if (received === undefined) break;
         found = true;
-        receive(name, peer, received.message);
+        receive(peer, received.message);
       }
     }
     return found;
@@ -365,7 +365,7 @@ export const hostActor = <Self extends ActorName>(
     let lookedAgain = false;
     while (progressed && handled < MAILBOX_TURN) {
       progressed = false;
-      for (const [name, inbox] of inboxes) {
+      for (const { name, inbox } of inboxes) {
         drainControl();
         const message = inbox.take();
         if (message === undefined) continue;

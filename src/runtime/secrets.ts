@@ -139,12 +139,18 @@ export const redactFacts = (redact: Redactor, value: unknown, depth = 0): unknow
   }
   if (value instanceof Map) return new Map([...value].map(([key, item]) => [clean(key), clean(item)]));
   if (value instanceof Set) return new Set([...value].map(clean));
-  let changed = false;
-  const entries: [string, unknown][] = [];
-  for (const [key, item] of Object.entries(value)) {
-    const entry: [string, unknown] = [redact(key), clean(item)];
-    changed ||= entry[0] !== key || entry[1] !== item;
-    entries.push(entry);
+  // Nearly all facts are without one, and every order's pass here: nothing is copied before something is found.
+  const facts = value as Readonly<Record<string, unknown>>;
+  const keys = Object.keys(facts);
+  let cleaned: [string, unknown][] | null = null;
+  for (let index = 0; index < keys.length; index++) {
+    const key = keys[index] as string;
+    const item = facts[key];
+    const cleanKey = redact(key);
+    const cleanItem = clean(item);
+    if (cleaned === null && (cleanKey !== key || cleanItem !== item))
+      cleaned = keys.slice(0, index).map(before => [before, facts[before]]);
+    cleaned?.push([cleanKey, cleanItem]);
   }
-  return changed ? Object.fromEntries(entries) : value;
+  return cleaned === null ? value : Object.fromEntries(cleaned);
 };

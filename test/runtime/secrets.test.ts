@@ -85,6 +85,37 @@ describe('redaction', () => {
     expect([facts.amount, facts.count, facts.none]).to.deep.equal([5n, 3, null]);
   });
 
+  it('finds a secret wherever it stands among others, and makes no copy where there is none', () => {
+    const items = fc.oneof(
+      fc.constantFrom(KEY, SECRET),
+      fc.string(),
+      fc.integer(),
+      fc.bigInt(),
+      fc.constant(null),
+    );
+    const nested = fc.oneof(
+      items,
+      fc.array(items, { maxLength: 3 }),
+      fc.dictionary(fc.string(), items, { maxKeys: 3 }),
+    );
+    fc.assert(
+      fc.property(fc.dictionary(fc.oneof(fc.string(), fc.constant(KEY)), nested, { maxKeys: 6 }), facts => {
+        const textOf = (value: unknown): string =>
+          JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? `${item}n` : item));
+        const before = textOf(facts);
+        const wanted = [KEY, SECRET].reduce(
+          (text, secret) => text.replaceAll(JSON.stringify(secret).slice(1, -1), '[redacted]'),
+          before,
+        );
+        const hidden = redactFacts(redact, facts);
+        expect(textOf(hidden)).to.equal(wanted);
+        expect(textOf(facts)).to.equal(before);
+        if (wanted === before) expect(hidden).to.equal(facts);
+      }),
+      { numRuns: runs(500) },
+    );
+  });
+
   it('lets nothing through that is too deep to follow', () => {
     let deep: unknown = SECRET;
     for (let level = 0; level < 30; level++) deep = { deep };
