@@ -16,6 +16,7 @@ import type { Side } from './instrument.js';
 import { type Amount, abs, divide, min, notional, type Price, type Quantity, ratio } from './money.js';
 import type { Fill, TradeId } from './order.js';
 import type { PositionView } from './strategy.js';
+import { type KnownTrades, TradeIds } from './trade-ids.js';
 import type { Balance, CashMovement } from './venue-port.js';
 
 /** The two assets of a symbol. An `Instrument` is one. */
@@ -89,8 +90,8 @@ export interface Accounting {
   readonly positions: Map<string, Position>;
   readonly booked: Map<TradeId, Fill>;
   /** Trades that stand in foundations alone: those of a checkpoint, which several books may share, and those since. */
-  readonly earlier: ReadonlySet<TradeId>;
-  readonly settled: Set<TradeId>;
+  readonly earlier: KnownTrades;
+  readonly settled: TradeIds;
   /** Symbols with a fill before their foundation: their whole history must be folded again. */
   readonly outOfOrder: Set<string>;
   readonly movements: Map<string, CashMovement>;
@@ -109,6 +110,8 @@ export type BookingOutcome = 'booked' | 'repeated' | 'contradicted' | 'settled' 
 /** Quotes the venue lists or has listed, longest first (protocol section 4.2). */
 const VENUE_QUOTES = ['USDT', 'TRY', 'BTC'] as const;
 
+const NONE_EARLIER: KnownTrades = new TradeIds();
+
 /** The books at the opening. Without opening balances (null) everything starts from zero at the beginning of time. */
 export const initialAccounting = (
   opening: { readonly balances: readonly Balance[]; readonly atMs: number } | null,
@@ -118,8 +121,8 @@ export const initialAccounting = (
   changes: new Map(),
   positions: new Map(),
   booked: new Map(),
-  earlier: new Set(),
-  settled: new Set(),
+  earlier: NONE_EARLIER,
+  settled: new TradeIds(),
   outOfOrder: new Set(),
   movements: new Map(),
   otherCosts: new Map(),
@@ -132,7 +135,7 @@ export const initialAccounting = (
 export const accountingFrom = (
   opening: { readonly balances: readonly Balance[]; readonly atMs: number } | null,
   fold: BooksFold,
-  earlier: ReadonlySet<TradeId>,
+  earlier: KnownTrades,
 ): Accounting => {
   const accounting: Accounting = { ...initialAccounting(opening), earlier };
   for (const [asset, change] of fold.changes) accounting.changes.set(asset, change);

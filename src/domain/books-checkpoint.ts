@@ -19,6 +19,7 @@ import {
 import { strategyTagIn } from './client-order-id.js';
 import type { Amount } from './money.js';
 import type { Fill } from './order.js';
+import { TradeIds } from './trade-ids.js';
 import type { Balance } from './venue-port.js';
 
 /** Of the text and of the rules of the fold: a checkpoint of another format is no checkpoint. */
@@ -90,7 +91,7 @@ const goOn = (
   fold: BooksFold | undefined,
   opened: { readonly balances: readonly Balance[]; readonly atMs: number },
 ): Accounting =>
-  fold === undefined ? initialAccounting(opened) : accountingFrom(opened, fold, new Set<string>());
+  fold === undefined ? initialAccounting(opened) : accountingFrom(opened, fold, new TradeIds());
 
 /** Whether one of the fills was executed before a fill of its symbol that the books have folded. */
 export const reachesBefore = (books: FoldedBooks, fills: readonly Fill[]): boolean =>

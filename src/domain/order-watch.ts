@@ -10,6 +10,7 @@ import { groupAsOf, type ReadGroup, startGroup } from './read-group.js';
 import {
   audit,
   findTracked,
+  forgetOrder,
   isOwnLabel,
   linkVenueOrder,
   log,
@@ -257,10 +258,9 @@ export const stepWatches = (state: ReconciliationState, now: Now): void => {
     if (tracked === undefined || watch === null) state.watching.delete(clientOrderId);
     else if (!watch.pending && watch.nextMonoMs <= now.monoMs) look(state, tracked, now);
   }
-  for (const [clientOrderId, tracked] of state.settled) {
+  for (const tracked of state.settled.values()) {
     if (tracked.settledMonoMs === null || now.monoMs - tracked.settledMonoMs < SETTLED_MEMORY_MS) break;
-    state.settled.delete(clientOrderId);
-    for (const venueOrderId of tracked.venueOrderIds) state.byVenueId.delete(venueOrderId);
+    forgetOrder(state, tracked);
   }
 };
 

@@ -37,6 +37,7 @@ import { initialReadSchedule, type ReadEffect, type ReadSettings } from './read-
 import { createRequestBudget } from './request-budget.js';
 import type { ControlState, HoldCause } from './safety.js';
 import { type EventId, type EventIds, eventIds, type LogLevel, type Now, nextEventId } from './step.js';
+import { TradeIds } from './trade-ids.js';
 import type {
   Balance,
   CashMovement,
@@ -224,9 +225,10 @@ export interface ReconciliationState extends ReadGroups, HistoryWish {
   /** Own books, and those of the trades others made on the account: both move the balances, only ours are positions. */
   accounting: Accounting;
   foreignAccounting: Accounting;
+  /** Of every order that somebody may still speak of; see {@link forgetOrder}. */
   readonly bookedByOrder: Map<ClientOrderId, Quantity>;
   /** Trades shown again whose numbers only the ledger knows: it has compared them once. */
-  readonly compared: Set<TradeId>;
+  readonly compared: TradeIds;
   /** Fills young enough that balances may not show them yet. */
   recentFills: Fill[];
   /** Fills that only the private feed has shown so far. */
@@ -343,7 +345,7 @@ export const initialReconciliation = (
   const opening = opened ? { balances: snapshot.openingBalances, atMs: snapshot.openingAtMs } : null;
   const foreignOpening = { balances: [], atMs: snapshot.openingAtMs ?? 0 };
   const checkpoint = snapshot.checkpoint ?? null;
-  const earlier = new Set(checkpoint?.tradeIds);
+  const earlier = new TradeIds(checkpoint?.tradeIds);
   const state: ReconciliationState = {
     config,
     ids: eventIds('reconciliation', config.incarnation),
@@ -367,7 +369,7 @@ export const initialReconciliation = (
         ? initialAccounting(foreignOpening)
         : accountingFrom(foreignOpening, checkpoint.books.foreign, earlier),
     bookedByOrder: new Map(),
-    compared: new Set(),
+    compared: new TradeIds(),
     historyWantedMonoMs: Number.NEGATIVE_INFINITY,
     recentFills: [],
     unconfirmedFills: new Map(),
@@ -501,6 +503,32 @@ export const trackOrder = (state: ReconciliationState, order: Order, now: Now): 
       );
   }
   return tracked;
+};
+
+/**
+ * Orders whose booked quantity is kept after they are followed no longer: twice as many as execution keeps of those that
+ * have ended, so that all it may still hear of are among them.
+ */
+const BOOKED_KEPT = 8_192;
+
+/** Follows a settled order no longer. What is booked of it is forgotten when many others have come after it. */
+export const forgetOrder = (state: ReconciliationState, { order, venueOrderIds }: TrackedOrder): void => {
+  const { bookedByOrder } = state;
+  const { clientOrderId } = order;
+  state.settled.delete(clientOrderId);
+  for (const venueOrderId of venueOrderIds) state.byVenueId.delete(venueOrderId);
+  const booked = bookedByOrder.get(clientOrderId);
+  if (booked === undefined) return;
+  // It counts as late as it can: it may have rested while others were filled.
+  bookedByOrder.delete(clientOrderId);
+  bookedByOrder.set(clientOrderId, booked);
+  let spare = bookedByOrder.size - BOOKED_KEPT;
+  for (const other of bookedByOrder.keys()) {
+    if (spare <= 0) break;
+    if (state.live.has(other) || state.settled.has(other)) continue;
+    bookedByOrder.delete(other);
+    spare -= 1;
+  }
 };
 
 /** Two venue orders under one of our labels are one too many, unless the venue replaced a triggered stop (section 6.4). */

@@ -35,7 +35,7 @@ import type {
   TickersRead,
 } from './market-events.js';
 import { formatDecimal } from './money.js';
-import { type Fill, filledQuantity, isTerminal, type Order, type TradeId } from './order.js';
+import { type Fill, filledQuantity, isTerminal, type Order } from './order.js';
 import type { Denial, OrderEvent, OrderIntent } from './order-events.js';
 import type { ControlState } from './safety.js';
 import {
@@ -73,6 +73,7 @@ import {
   warmUpLeft,
 } from './strategy-candles.js';
 import { needsOf } from './strategy-definition.js';
+import { type KnownTrades, TradeIds } from './trade-ids.js';
 import {
   chooseUniverse,
   initialUniverseMemory,
@@ -138,7 +139,7 @@ export interface StrategyHostConfig {
     readonly openOrders: readonly Order[];
     readonly fills?: readonly Fill[];
     /** What its fills before these have come to, and every trade that is in any such books. */
-    readonly books?: { readonly fold: BooksFold | null; readonly earlier: ReadonlySet<TradeId> };
+    readonly books?: { readonly fold: BooksFold | null; readonly earlier: KnownTrades };
   };
 }
 
@@ -477,7 +478,7 @@ const bookOwn = (state: Pick<StrategyHostState, 'own' | 'instruments'>, fill: Fi
 
 const ownFrom = (books: StrategyHostConfig['restored']['books']): Accounting =>
   books === undefined || books.fold === null
-    ? { ...initialAccounting(null), earlier: books?.earlier ?? new Set() }
+    ? { ...initialAccounting(null), earlier: books?.earlier ?? new TradeIds() }
     : accountingFrom(null, books.fold, books.earlier);
 
 const onBook = (turn: Turn, received: BookView, id: EventId): void => {

@@ -19,6 +19,7 @@ import {
   statusFacts,
   stepStrategyHost,
 } from './strategy-host.js';
+import { TradeIds } from './trade-ids.js';
 import type { UniverseRules } from './universe.js';
 
 /** One strategy of the portfolio. */
@@ -87,7 +88,7 @@ export const initialPortfolio = (
   const ids: EventIds = eventIds('strategy', config.incarnation);
   const { members, restored, ...shared } = config;
   const checkpoint = restored.checkpoint ?? null;
-  const earlier = new Set(checkpoint?.tradeIds);
+  const earlier = new TradeIds(checkpoint?.tradeIds);
   for (const [index, member] of members.entries()) {
     const host: StrategyHostConfig = {
       ...shared,

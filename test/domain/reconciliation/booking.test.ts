@@ -62,6 +62,28 @@ describe('a fill', () => {
     expect(bench.state.discrepancies).to.deep.equal([]);
   });
 
+  it('is remembered of an order that is followed, and of the many that were followed last', () => {
+    const bench = running();
+    const { bookedByOrder, live, settled } = bench.state;
+    const followed = rest(bench, 1, limitOrder('buy', '0.5'));
+    frame(bench, { type: 'fill', fill: fillNow(bench, followed, '0.2') });
+    const ended = rest(bench, 2, limitOrder('buy', '0.3'));
+    frame(bench, { type: 'fill', fill: fillNow(bench, ended, '0.3') });
+    const filled = { status: 'filled' as const, venueOrderId: ended, filled: parseDecimal('0.3') };
+    bench.track(newOrder(label(2), limitOrder('buy', '0.3'), filled, bench.wallMs));
+    bench.run(20_000);
+    expect([[...live.keys()], [...settled.keys()]]).to.deep.equal([[label(1)], [label(2)]]);
+    for (let sequence = 10_000; sequence < 20_000; sequence++) bookedByOrder.set(label(sequence), 1n);
+    bench.run(900_000);
+    expect(settled.size).to.equal(0);
+    expect(bookedByOrder.size).to.equal(8_192);
+    expect(bookedByOrder.get(label(1))).to.equal(parseDecimal('0.2'));
+    expect(bookedByOrder.get(label(2))).to.equal(parseDecimal('0.3'));
+    // The two, and as many of the others as there is room for: the newest.
+    expect(bookedByOrder.has(label(20_000 - 8_190))).to.equal(true);
+    expect(bookedByOrder.has(label(20_000 - 8_191))).to.equal(false);
+  });
+
   it('is matched by its label while the venue order id is not known yet, and proves the order', () => {
     const bench = running();
     const terms = limitOrder('buy', '0.5');
