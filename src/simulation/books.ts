@@ -20,6 +20,8 @@ const fillDifferences = (ledger: LedgerSnapshot, account: Account): string[] => 
     const fill = booked.get(tradeId);
     booked.delete(tradeId);
     if (fill === undefined) {
+      // A person's trade before the ledger was opened is in its opening balances, and the balances are compared too.
+      if (trade.atMs < (ledger.openingAtMs ?? 0) && !isOurs(trade.order)) continue;
       differences.push(`trade ${tradeId} is not in the ledger`);
       continue;
     }
@@ -38,6 +40,9 @@ const fillDifferences = (ledger: LedgerSnapshot, account: Account): string[] => 
   for (const tradeId of booked.keys()) differences.push(`trade ${tradeId} is in the ledger only`);
   return differences;
 };
+
+const isOurs = ({ clientOrderId }: { readonly clientOrderId: string }): boolean =>
+  clientOrderId.startsWith('bb-');
 
 /** Opening balances, plus movements, plus what each fill did, asset by asset. */
 const balanceDifferences = (ledger: LedgerSnapshot, account: Account): string[] => {
@@ -68,7 +73,7 @@ const openOrderDifferences = (ledger: LedgerSnapshot, account: Account): string[
   const known = new Map(ledger.openOrders.map(order => [venueOrderIdOf(order.state), order]));
   for (const open of account.open.values()) {
     // Orders of others are seen and reported, and are not in the ledger.
-    if (!open.clientOrderId.startsWith('bb-')) continue;
+    if (!isOurs(open)) continue;
     const order = known.get(String(open.orderId));
     if (order === undefined) differences.push(`open order ${open.orderId} is not open in the ledger`);
     else if (filledQuantity(order.state) !== open.filled)

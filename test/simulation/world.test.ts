@@ -148,6 +148,18 @@ describe('the comparison of books', () => {
     expect(differing([...ledger.fills, { ...fill, tradeId: '1' }])).to.include(
       'trade 1 is in the ledger only',
     );
+    // A trade that came before the opening is in its balances, unless it is one of ours.
+    const openedLast = { ...ledger, openingAtMs: fill.executedAtMs + 1, fills: others };
+    const first = account.trades.find(({ tradeId }) => tradeId.toString() === fill.tradeId);
+    if (first === undefined) throw new Error('the exchange does not know the fill');
+    const byHand = { ...first, order: { ...first.order, clientOrderId: 'by hand' } };
+    const trades = account.trades.map(trade => (trade === first ? byHand : trade));
+    const notThere = `trade ${fill.tradeId} is not in the ledger`;
+    expect(bookDifferences(openedLast, account)[0]).to.equal(notThere);
+    expect(bookDifferences(openedLast, { ...account, trades })[0]).to.not.equal(notThere);
+    expect(
+      bookDifferences({ ...openedLast, openingAtMs: fill.executedAtMs }, { ...account, trades })[0],
+    ).to.equal(notThere);
     expect(
       bookDifferences({ ...ledger, openOrders: [] }, account).every(words =>
         words.endsWith('is not open in the ledger'),
