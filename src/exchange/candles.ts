@@ -89,24 +89,45 @@ export interface DayFigures {
   readonly turnover: Amount;
 }
 
-/** @returns the figures, or flat ones at `lastPrice` when nothing traded */
-export const lastDay = (store: CandleStore, nowMs: number, lastPrice: Price): DayFigures => {
+/**
+ * Whole hours where they lie inside the day, and minutes of the hour in which it begins: both hold the same trades.
+ * @returns the figures, or flat ones at `lastPrice` when nothing traded
+ */
+export const lastDay = ({ minutes, hours }: CandleStore, nowMs: number, lastPrice: Price): DayFigures => {
   const sinceS = Math.floor(nowMs / 1_000) - DAY_S;
+  const hoursFromS = alignedStart(sinceS + HOUR_S - 1, HOUR_S);
   let open = lastPrice;
   let high = lastPrice;
   let low = lastPrice;
   let volume = 0n;
   let turnover = 0n;
-  for (let index = store.minutes.length - 1; index >= 0; index--) {
-    const candle = store.minutes[index]!;
-    if (candle.startS < sinceS) break;
-    open = candle.open;
-    high = max(high, candle.high);
-    low = min(low, candle.low);
-    volume += candle.volume;
-    turnover += candle.turnover;
-  }
+  /** From before the place `end` back to `fromS`. */
+  const take = (candles: readonly Candle[], end: number, fromS: number): void => {
+    for (let index = end - 1; index >= 0; index--) {
+      const candle = candles[index]!;
+      if (candle.startS < fromS) return;
+      open = candle.open;
+      high = max(high, candle.high);
+      low = min(low, candle.low);
+      volume += candle.volume;
+      turnover += candle.turnover;
+    }
+  };
+  take(hours, hours.length, hoursFromS);
+  take(minutes, placeOf(minutes, hoursFromS), sinceS);
   return { open, high, low, volume, turnover };
+};
+
+/** The place of the first candle that starts at `startS` or later. */
+const placeOf = (candles: readonly Candle[], startS: number): number => {
+  let from = 0;
+  let to = candles.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (candles[middle]!.startS < startS) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 };
 
 /**
