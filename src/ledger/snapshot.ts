@@ -81,8 +81,8 @@ const readRecent = (db: Database): readonly RecentOrder[] | null => {
     .prepare(
       `WITH newest AS (SELECT seq, intended_at_ms FROM orders ORDER BY seq DESC LIMIT ?)
        ${SELECT_ORDERS}
-       WHERE o.seq IN (SELECT seq FROM newest)
-         AND o.intended_at_ms > (SELECT max(intended_at_ms) FROM newest) - ?
+       WHERE o.seq IN
+         (SELECT seq FROM newest WHERE intended_at_ms > (SELECT max(intended_at_ms) FROM newest) - ?)
        ORDER BY o.seq`,
     )
     .all(RECENT_ORDERS_MOST, RECENT_ORDERS_MS) as OrderRow[];
@@ -166,21 +166,23 @@ const readTradesThrough = (db: Database, seq: number): TradeId[] =>
 const ENDED_TOLD = 5_000;
 
 /** What is booked of each order that may still be spoken of: those that are open, and the last that ended. */
-const readBooked = (db: Database): Map<ClientOrderId, Quantity> =>
-  new Map(
-    (
-      db
-        .prepare(
-          `SELECT o.client_order_id, s.booked FROM order_states s JOIN orders o ON o.seq = s.order_seq
-           WHERE s.booked <> '0' AND s.order_seq IN (
-             SELECT order_seq FROM order_states WHERE ended = 0
-             UNION SELECT * FROM
-               (SELECT order_seq FROM order_states ORDER BY settled_at_ms DESC LIMIT ${ENDED_TOLD}))`,
-        )
-        .raw()
-        .all() as [ClientOrderId, string][]
-    ).map(([clientOrderId, booked]) => [clientOrderId, parseDecimal(booked)]),
-  );
+const readBooked = (db: Database): Map<ClientOrderId, Quantity> => {
+  const orders = db.prepare('SELECT max(seq) FROM orders').pluck().get() as number | null;
+  const rows = db
+    // With so few that all are told, none need be put in the order in which they ended.
+    .prepare(`${SELECT_BOOKED} ${(orders ?? 0) <= ENDED_TOLD ? '' : OF_ORDERS_TOLD} ORDER BY s.order_seq`)
+    .raw()
+    .all() as [ClientOrderId, string][];
+  return new Map(rows.map(([clientOrderId, booked]) => [clientOrderId, parseDecimal(booked)]));
+};
+
+const SELECT_BOOKED = `
+  SELECT o.client_order_id, s.booked FROM order_states s JOIN orders o ON o.seq = s.order_seq
+  WHERE s.booked <> '0'`;
+const OF_ORDERS_TOLD = `
+  AND s.order_seq IN (
+    SELECT order_seq FROM order_states WHERE ended = 0
+    UNION SELECT * FROM (SELECT order_seq FROM order_states ORDER BY settled_at_ms DESC LIMIT ${ENDED_TOLD}))`;
 
 interface AmountsRow {
   readonly asset: string;
