@@ -106,13 +106,11 @@ export const writerFor = (db: Database, run: number): Writer => {
   const releaseHold = db.prepare(
     'UPDATE holds SET released_at_ms = ?, released_by = ? WHERE key = ? AND released_at_ms IS NULL',
   );
+  // Ids begin anew with each process; a ledger that was reopened within one counts as the next run.
   const insertAudit = db.prepare(
     `INSERT INTO audit (run, at_ms, actor, event, event_id, cause, client_order_id, intent_id, facts)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  );
-  // Ids begin anew with each process; a ledger that was reopened within one counts as the next run.
-  const auditKnown = db.prepare(
-    'SELECT 1 FROM audit WHERE run IN (?, ?) AND event_id = ? AND actor = ? AND event = ? AND at_ms = ?',
+     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS
+       (SELECT 1 FROM audit WHERE run IN (?, ?) AND event_id = ? AND actor = ? AND event = ? AND at_ms = ?)`,
   );
   const putCancelAll = db.prepare(
     `INSERT INTO meta (key, value) VALUES ('cancel_all', ?)
@@ -326,7 +324,6 @@ export const writerFor = (db: Database, run: number): Writer => {
   /** A batch that is handed in again, because nobody heard that it was written, says nothing new. */
   const writeAudit = (record: Omit<RecordOf<'audit'>, 'type'>): void => {
     const { atMs, actor, event, id, cause, facts } = record;
-    if (auditKnown.get(run, run - 1, id, actor, event, atMs) !== undefined) return;
     const { clientOrderId, intentId } = facts;
     insertAudit.run(
       run,
@@ -338,6 +335,12 @@ export const writerFor = (db: Database, run: number): Writer => {
       typeof clientOrderId === 'string' ? clientOrderId : null,
       typeof intentId === 'string' ? intentId : null,
       JSON.stringify(facts),
+      run,
+      run - 1,
+      id,
+      actor,
+      event,
+      atMs,
     );
   };
 
