@@ -12,6 +12,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { withSection } from '../operations/reliability-document.js';
 import { monoMs, wallMs } from '../runtime/clock.js';
@@ -100,6 +101,18 @@ const publish = (runs: readonly LoggedRun[]): void => {
 /** The part of the document behind which the days stand. */
 const BEFORE_DAYS = 'mutants';
 
+/**
+ * How the engine is set for the threads of a batch, which run much code, each part of it seldom, while every core has a
+ * thread of its own already: plain machine code at once, young objects collected rarely and without helpers. A tenth of
+ * the processor time; the results do not know of it.
+ */
+const ENGINE_FLAGS = [
+  '--always-sparkplug',
+  '--no-parallel-scavenge',
+  '--min-semi-space-size=16',
+  '--max-semi-space-size=32',
+];
+
 /** What the log has already, of the plans that are wanted. @throws UsageError when it has runs of another kind */
 const alreadyRun = (path: string | undefined, plans: readonly SeedPlan[]): ReadonlyMap<number, LoggedRun> => {
   const runs = path === undefined ? new Map<number, LoggedRun>() : readRuns(path);
@@ -164,6 +177,7 @@ const runPlans = async (
     // A traced run keeps this thread to itself: no word of a signal would come through, so it ends at once there.
     process.once('SIGINT', stop);
     process.once('SIGTERM', stop);
+    for (const flag of ENGINE_FLAGS) setFlagsFromString(flag);
     await runBatch(left, options.threads, { onEnded, onNext, isOver: () => stopped });
   }
   for (const [name, count] of [...coverage].sort(([one], [other]) => (one < other ? -1 : 1)))
