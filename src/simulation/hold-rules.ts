@@ -15,13 +15,9 @@ export interface HoldRules {
   onStep(input: SupervisorInput, state: SupervisorState, monoMs: number): void;
 }
 
-interface Standing {
-  readonly hold: Hold;
-  /** The supervisor noticed by itself, and ends it when it sees that all is well. */
-  readonly bySupervisor: boolean;
-  /** When its half-open trial ends; null without one. */
-  readonly trialUntilMonoMs: number | null;
-}
+type Open = SupervisorState['holds']['open'];
+/** As the supervisor keeps it: an entry is replaced, and never changed. */
+type Standing = Open extends ReadonlyMap<string, infer Entry> ? Entry : never;
 
 /** Inputs after which a worker's detectors are new: what the old ones could have ended ends on them. */
 const REPLACES_DETECTORS: ReadonlySet<SupervisorInput['type']> = new Set([
@@ -30,26 +26,33 @@ const REPLACES_DETECTORS: ReadonlySet<SupervisorInput['type']> = new Set([
   'worker-start-failed',
 ]);
 
-const NONE: ReadonlyMap<string, Standing> = new Map();
 const NOBODY: ReadonlySet<string> = new Set();
 
 const drainingIn = ({ children }: SupervisorState): ReadonlySet<string> => {
-  const draining = children.filter(({ status }) => status === 'draining');
-  return draining.length === 0 ? NOBODY : new Set(draining.map(({ rule }) => rule.actor));
+  let draining: Set<string> | null = null;
+  for (const { status, rule } of children)
+    if (status === 'draining') {
+      draining ??= new Set();
+      draining.add(rule.actor);
+    }
+  return draining ?? NOBODY;
+};
+
+/** Whether every hold stands as it stood; most steps of the supervisor touch none. */
+const isSame = (open: Open, standing: ReadonlyMap<string, Standing>): boolean => {
+  if (open.size !== standing.size) return false;
+  for (const [key, entry] of open) if (standing.get(key) !== entry) return false;
+  return true;
 };
 
 export const createHoldRules = (violated: (words: string) => never): HoldRules => {
-  let standing = NONE;
+  let standing: ReadonlyMap<string, Standing> = new Map();
   /** Times of each worker's crashes inside the window. */
   const crashes = new Map<string, number[]>();
   /** Workers that were told to stop before this step: however they end, nobody restarts them for it. */
   let draining: ReadonlySet<string> = NOBODY;
 
-  const mayEnd = (
-    { hold, bySupervisor, trialUntilMonoMs }: Standing,
-    input: SupervisorInput,
-    monoMs: number,
-  ): boolean => {
+  const mayEnd = ({ hold, by, trial }: Standing, input: SupervisorInput, monoMs: number): boolean => {
     switch (CAUSES[hold.cause].releasedBy) {
       case 'operator':
         return (
@@ -58,27 +61,16 @@ export const createHoldRules = (violated: (words: string) => never): HoldRules =
       case 'evidence':
         return (
           hold.cause === 'starting' ||
-          (bySupervisor && input.type === 'tick') ||
+          // It noticed by itself, and ends it when it sees that all is well.
+          (by === 'supervisor' && input.type === 'tick') ||
           REPLACES_DETECTORS.has(input.type) ||
           (input.type === 'hold-cleared' && holdKey(input.holdCause, input.subject) === hold.key)
         );
       case 'probe':
-        return trialUntilMonoMs !== null && monoMs >= trialUntilMonoMs;
+        return trial !== null && monoMs >= trial.untilMonoMs;
       case 'supervisor':
         return true;
     }
-  };
-
-  const read = (state: SupervisorState): ReadonlyMap<string, Standing> => {
-    if (state.holds.open.size === 0) return NONE;
-    const now = new Map<string, Standing>();
-    for (const [key, { hold, by, trial }] of state.holds.open)
-      now.set(key, {
-        hold,
-        bySupervisor: by === 'supervisor',
-        trialUntilMonoMs: trial?.untilMonoMs ?? null,
-      });
-    return now;
   };
 
   const watchCrashes = (input: SupervisorInput, state: SupervisorState, monoMs: number): void => {
@@ -100,16 +92,18 @@ export const createHoldRules = (violated: (words: string) => never): HoldRules =
       for (const { key, cause } of latched)
         if (CAUSES[cause].survivesRestart && !state.holds.open.has(key))
           violated(`hold ${key} did not survive the restart`);
-      standing = read(state);
+      standing = new Map(state.holds.open);
     },
     onStep: (input, state, monoMs) => {
       if (input.type === 'hold-wanted' && !state.holds.open.has(holdKey(input.holdCause, input.subject)))
         violated(`hold ${holdKey(input.holdCause, input.subject)} was asked for and does not stand`);
-      for (const [key, was] of standing)
-        if (!state.holds.open.has(key) && !mayEnd(was, input, monoMs))
-          violated(`hold ${key} ended on ${input.type}, which may not end it`);
+      if (!isSame(state.holds.open, standing)) {
+        for (const [key, was] of standing)
+          if (!state.holds.open.has(key) && !mayEnd(was, input, monoMs))
+            violated(`hold ${key} ended on ${input.type}, which may not end it`);
+        standing = new Map(state.holds.open);
+      }
       watchCrashes(input, state, monoMs);
-      standing = read(state);
       draining = drainingIn(state);
     },
   };

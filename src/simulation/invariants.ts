@@ -122,9 +122,9 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
     if (from === 'execution' && to === 'ledger') {
       const request = message as AppendRequest;
       if (request.type !== 'append') return;
-      const intended = request.records.flatMap(record =>
-        record.type === 'order-intended' ? [record.order.clientOrderId] : [],
-      );
+      const intended: ClientOrderId[] = [];
+      for (const record of request.records)
+        if (record.type === 'order-intended') intended.push(record.order.clientOrderId);
       if (intended.length > 0) appending.set(request.batch, intended);
     }
     if (from !== 'ledger' || to !== 'execution') return;
@@ -159,6 +159,7 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
   };
 
   const checkLimits = (account: Account): void => {
+    if (account.open.size === 0) return;
     let ours = 0;
     const bySymbol = new Map<string, number>();
     for (const order of account.open.values()) {

@@ -239,14 +239,18 @@ const headersOf = (
   wallMs: number,
 ): Readonly<Record<string, string>> => {
   const signed = request.signed && key !== null ? signedHeaders(key, clock.stamp(wallMs)) : {};
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
-  for (const [name, value] of Object.entries(signed)) headers[name.toLowerCase()] = value;
-  return headers;
+  return { 'content-type': 'application/json', ...inLowerCase(signed) };
+};
+
+const inLowerCase = (headers: Readonly<Record<string, string>>): Record<string, string> => {
+  const lowered: Record<string, string> = {};
+  for (const name of Object.keys(headers)) lowered[name.toLowerCase()] = headers[name] as string;
+  return lowered;
 };
 
 const responseOf = ({ status, headers, body }: VenueReply): HttpReply => ({
   type: 'response',
   status,
-  headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
+  headers: inLowerCase(headers),
   body,
 });

@@ -5,7 +5,7 @@
 
 import { CAUSES } from '../domain/breaker.js';
 import type { HoldCause } from '../domain/safety.js';
-import type { LogLevel } from '../domain/step.js';
+import type { ActorName, LogLevel } from '../domain/step.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { randomStream } from '../exchange/random.js';
 import { bookDifferences, positionDifferences } from './books.js';
@@ -95,6 +95,14 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
   const count = (name: string): void => {
     coverage.set(name, (coverage.get(name) ?? 0) + 1);
   };
+  /** A name is put together once: most lines are said many times. */
+  const names = new Map<ActorName, Map<string, string>>();
+  const nameOf = (actor: ActorName, event: string): string => {
+    const own = names.get(actor) ?? new Map<string, string>();
+    const name = own.get(event) ?? `${actor}: ${event}`;
+    names.set(actor, own.set(event, name));
+    return name;
+  };
   const fail = (words: string): never => {
     throw new SimulationFailure(
       options.seed,
@@ -135,7 +143,8 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
       onBoot: invariants.holds.onBoot,
       onSupervisorStep: (input, state) => invariants.holds.onStep(input, state, world.time.now().monoMs),
       onLog: (actor, level, event, fields) => {
-        count(`${actor}: ${event}${typeof fields.key === 'string' ? ` ${fields.key.split(':')[0]}` : ''}`);
+        const name = nameOf(actor, event);
+        count(typeof fields.key === 'string' ? `${name} ${fields.key.split(':')[0]}` : name);
         if (LEVELS.indexOf(level) >= least) note(() => `${actor} ${level} ${event} ${textOf(fields)}`);
       },
       execution: {

@@ -39,7 +39,12 @@ export const createVirtualTime = (
   let monoMs = START_MONO_MS;
   let wallOffsetMs = startWallMs - START_MONO_MS;
   let count = 0;
-  const now = (): Now => ({ monoMs, wallMs: Math.floor(monoMs + wallOffsetMs) });
+  /** One for all who ask while the clocks stand; between two happenings they do. */
+  let current: Now | null = null;
+  const now = (): Now => {
+    current ??= { monoMs, wallMs: Math.floor(monoMs + wallOffsetMs) };
+    return current;
+  };
   const at: VirtualTime['at'] = (dueMs, what, run) => {
     schedule(waiting, Math.max(dueMs, monoMs), { what, run });
   };
@@ -51,6 +56,7 @@ export const createVirtualTime = (
       const taken = takeDue(waiting, untilMonoMs);
       if (taken === undefined) return false;
       monoMs = taken.dueMs;
+      current = null;
       count += 1;
       onHappening(taken.item.what, now());
       taken.item.run();
@@ -59,9 +65,11 @@ export const createVirtualTime = (
     idleUntil: untilMs => {
       const due = nextDueMs(waiting);
       monoMs = Math.max(monoMs, due === undefined ? untilMs : Math.min(due, untilMs));
+      current = null;
     },
     jumpWall: byMs => {
       wallOffsetMs += byMs;
+      current = null;
     },
     get count() {
       return count;
