@@ -33,7 +33,8 @@ const LOSSY_NUMBER = /(?:^|[:[,])\s*-?(?:\d{16}|\d+[.eE]|(?<=-)0)/;
 
 /** Strings, to be left alone, and numbers that stand for a value: behind a name's colon, in a list, or alone. */
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?![\w.+-])(?=\s*(?:[,\]}]|$))/g;
-const EXPONENT = /\d[eE]/;
+/** A number with an exponent, where one may stand; labels and digests inside strings are full of digits before an e. */
+const EXPONENT = /(?:^|[:[,])\s*-?\d+(?:\.\d*)?[eE]/;
 
 /** With every number as its text: quoted beforehand, since a reviver costs several times the parsing. */
 const parseKeeping = (text: string): unknown => {

@@ -13,6 +13,7 @@ import {
   type ReconciliationState,
   tell,
   traced,
+  type VenueBalances,
 } from './reconciliation-state.js';
 import type { Now } from './step.js';
 import { dayProfitTry, isValued, revalue, tryRates } from './valuation.js';
@@ -96,6 +97,16 @@ const reportMetrics = (state: ReconciliationState, now: Now, effects: Reconcilia
     );
 };
 
+const shownBalances = (balances: VenueBalances): readonly Readonly<Record<string, string>>[] => {
+  balances.shown ??= balances.list.map(({ asset, total, free, locked }) => ({
+    asset,
+    total: formatDecimal(total),
+    free: formatDecimal(free),
+    locked: formatDecimal(locked),
+  }));
+  return balances.shown;
+};
+
 /** The actor's part of `btcbot status`. */
 export const statusFacts = (state: ReconciliationState, now: Now): Readonly<Record<string, unknown>> => {
   const money = (amount: bigint | null): string | null => (amount === null ? null : formatDecimal(amount));
@@ -104,12 +115,7 @@ export const statusFacts = (state: ReconciliationState, now: Now): Readonly<Reco
     openingObjection: state.openingObjection,
     privateFeed: state.feed,
     clockOffsetMs: state.clockOffsetMs,
-    balances: (state.balances?.list ?? []).map(balance => ({
-      asset: balance.asset,
-      total: formatDecimal(balance.total),
-      free: formatDecimal(balance.free),
-      locked: formatDecimal(balance.locked),
-    })),
+    balances: state.balances === null ? [] : shownBalances(state.balances),
     positions: positionViews(state.accounting).map(position => ({
       symbol: position.symbol,
       quantity: formatDecimal(position.quantity),

@@ -19,7 +19,9 @@ export const heartbeat = (lateAfterMs: number, lostAfterMs: number, monoMs: numb
 
 /** A sign of life seen at `monoMs`. */
 export const beaten = (beats: Heartbeat, monoMs: number): Heartbeat =>
-  monoMs <= beats.lastMonoMs ? beats : { ...beats, lastMonoMs: monoMs };
+  monoMs <= beats.lastMonoMs
+    ? beats
+    : { lateAfterMs: beats.lateAfterMs, lostAfterMs: beats.lostAfterMs, lastMonoMs: monoMs };
 
 export const pulseOf = (beats: Heartbeat, monoMs: number): Pulse => {
   const age = monoMs - beats.lastMonoMs;

@@ -89,6 +89,7 @@ export const fromInteger = (units: number | bigint): bigint => BigInt(units) * O
 
 /** Exact text without trailing zeros: `12.5`, `-0.0001`, `0`. */
 export const formatDecimal = (value: bigint): string => {
+  if (value === 0n) return '0';
   const negative = value < 0n;
   const digits = (negative ? -value : value).toString().padStart(DECIMALS + 1, '0');
   const dot = digits.length - DECIMALS;
@@ -100,7 +101,7 @@ export const formatDecimal = (value: bigint): string => {
 
 /** Text with exactly `decimals` digits after the dot (0 to 16), rounded; for wires and tables that want padding. */
 export const formatFixed = (value: bigint, decimals: number, rounding: Rounding = 'down'): string => {
-  const rounded = roundTo(value, decimals, rounding);
+  const rounded = decimals === DECIMALS ? value : roundTo(value, decimals, rounding);
   const negative = rounded < 0n;
   const digits = (negative ? -rounded : rounded).toString().padStart(DECIMALS + 1, '0');
   const fraction = digits.slice(-DECIMALS).slice(0, decimals);

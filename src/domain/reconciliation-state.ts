@@ -185,6 +185,8 @@ export interface VenueBalances {
   readonly asOfMonoMs: number;
   /** The same moment on the venue's clock, Unix ms. */
   readonly asOfVenueMs: number;
+  /** For people, once somebody has asked: the status shows them every second, and they are read every few. */
+  shown: readonly Readonly<Record<string, string>>[] | null;
 }
 
 /** A mid price and when it was read. */

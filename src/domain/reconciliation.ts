@@ -235,6 +235,7 @@ const takeAnswer = (
         byAsset: new Map(balances.map(balance => [balance.asset, balance])),
         asOfMonoMs,
         asOfVenueMs: read.sentWallMs + (state.clockOffsetMs ?? 0),
+        shown: null,
       };
       state.accountDirty = true;
       return;

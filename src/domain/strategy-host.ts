@@ -198,6 +198,8 @@ export interface StrategyHostState extends HistoryWish {
   readonly orders: Map<string, Tracked>;
   nextIntent: number;
   readonly intentPrefix: string;
+  /** The parameters for people: the status says them every second, and they stay as they are. */
+  readonly shownParameters: Readonly<Record<string, unknown>>;
   /** Interval of the strategy's timer; Infinity for none. */
   readonly timerMs: number;
   nextTimerMonoMs: number;
@@ -258,6 +260,12 @@ export const initialStrategyHost = (config: StrategyHostConfig): StrategyHostSta
     nextIntent: 1,
     // The start time keeps ids of different runs apart: an order of an earlier run may still be open.
     intentPrefix: `${name}:${incarnation}-${startedAt.wallMs.toString(36)}:`,
+    shownParameters: Object.fromEntries(
+      Object.entries(config.parameters).map(([parameter, value]) => [
+        parameter,
+        typeof value === 'bigint' ? formatDecimal(value) : value,
+      ]),
+    ),
     timerMs,
     nextTimerMonoMs: startedAt.monoMs + timerMs,
     faultTimes: [],
@@ -610,12 +618,7 @@ export const statusFacts = (state: StrategyHostState): Readonly<Record<string, u
   reason: state.stopped,
   ...warmUpFacts(state),
   ...((state.config.universe ?? null) === null ? {} : { universe: state.universe.symbols }),
-  parameters: Object.fromEntries(
-    Object.entries(state.config.parameters).map(([name, value]) => [
-      name,
-      typeof value === 'bigint' ? formatDecimal(value) : value,
-    ]),
-  ),
+  parameters: state.shownParameters,
   openOrders: state.orders.size,
   ...state.counts,
 });

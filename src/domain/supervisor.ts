@@ -417,7 +417,7 @@ class Turn {
   }
 
   take(input: SupervisorInput): void {
-    if ('actor' in input && DEEDS.has(input.type) && this.child(input.actor)?.rule.expendable === true)
+    if (DEEDS.has(input.type) && 'actor' in input && this.child(input.actor)?.rule.expendable === true)
       return;
     switch (input.type) {
       case 'boot':
@@ -1342,7 +1342,8 @@ class Turn {
   }
 
   private child(actor: ActorName): Child | undefined {
-    return this.state.children.find(child => child.rule.actor === actor);
+    for (const child of this.state.children) if (child.rule.actor === actor) return child;
+    return undefined;
   }
 
   private log(level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>): void {
@@ -1360,7 +1361,11 @@ class Turn {
     value: number,
     labels?: Readonly<Record<string, string>>,
   ): void {
-    this.effects.push({ type: 'metric', kind, name, value, ...(labels === undefined ? {} : { labels }) });
+    this.effects.push(
+      labels === undefined
+        ? { type: 'metric', kind, name, value }
+        : { type: 'metric', kind, name, value, labels },
+    );
   }
 }
 

@@ -101,6 +101,8 @@ const capitalTry = (state: ReconciliationState, rates: ReadonlyMap<string, Amoun
     held.set(movement.asset, (held.get(movement.asset) ?? 0n) + movement.amount);
   let total: Amount = 0n;
   for (const [asset, amount] of held) {
+    // Most assets of an account are not held.
+    if (amount === 0n) continue;
     const direct = rates.get(asset) ?? freshMark(state, `${asset}${LIRA}`, now)?.price;
     const dollars = freshMark(state, `${asset}USDT`, now)?.price;
     const dollarRate = rates.get('USDT');

@@ -29,11 +29,16 @@ export const toJson = (value: Wire): string => {
     return String(value);
   if (value === null) return 'null';
   if (value instanceof ExactNumber) return value.text;
-  if (isArray(value)) return `[${value.map(toJson).join(',')}]`;
-  let fields = '';
-  for (const [name, field] of Object.entries(value))
-    if (field !== undefined) fields += `${fields === '' ? '' : ','}${quotedName(name)}:${toJson(field)}`;
-  return `{${fields}}`;
+  let text = '';
+  if (isArray(value)) {
+    for (const item of value) text += text === '' ? toJson(item) : `,${toJson(item)}`;
+    return `[${text}]`;
+  }
+  for (const name of Object.keys(value)) {
+    const field = value[name];
+    if (field !== undefined) text += `${text === '' ? '' : ','}${quotedName(name)}:${toJson(field)}`;
+  }
+  return `{${text}}`;
 };
 
 const quotedNames = new Map<string, string>();
