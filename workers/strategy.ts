@@ -17,7 +17,7 @@ import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
 import { findMembers, MembersRefused } from '#src/runtime/strategy-members.js';
-import { createStrategyMemory } from '#src/runtime/strategy-memory.js';
+import { createSoleMemory, createStrategyMemory } from '#src/runtime/strategy-memory.js';
 import { openStrategyRecord } from '#src/runtime/strategy-record.js';
 import { findStrategy, STRATEGIES } from '#src/strategies/catalogue.js';
 
@@ -27,7 +27,7 @@ const MAX_EARLY = 1_000;
 hostActor('strategy', context => {
   const { settings, incarnation, scratch } = context.boot;
   const record = openStrategyRecord(scratch);
-  const memory = createStrategyMemory();
+  let memory = createSoleMemory();
   const watch: PortfolioWatch = member => {
     record.watch(member);
     memory.watch(member);
@@ -69,6 +69,7 @@ hostActor('strategy', context => {
   };
 
   const begin = (snapshot: LedgerSnapshot): void => {
+    if (members.length > 1) memory = createStrategyMemory();
     state = initialPortfolio(
       {
         members,

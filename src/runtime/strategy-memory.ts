@@ -15,9 +15,20 @@ export interface StrategyMemory {
   culprit(): number | null;
 }
 
-/** @param externalBytes bytes this thread holds outside its heap; costs about a microsecond */
+const externalMemory = (): number => getHeapStatistics().external_memory;
+
+/**
+ * For a strategy that has the thread to itself: it is the culprit. Nothing is measured around its calls, which would be
+ * 0.03 ms of each order's way.
+ */
+export const createSoleMemory = (
+  externalBytes: () => number = externalMemory,
+  mostBytes = MAX_EXTERNAL_BYTES,
+): StrategyMemory => ({ watch: () => {}, culprit: () => (externalBytes() > mostBytes ? 0 : null) });
+
+/** @param externalBytes bytes this thread holds outside its heap; costs 1 µs, and 15 where it is in no cache */
 export const createStrategyMemory = (
-  externalBytes: () => number = () => getHeapStatistics().external_memory,
+  externalBytes: () => number = externalMemory,
   mostBytes = MAX_EXTERNAL_BYTES,
 ): StrategyMemory => {
   /** What each member has added by its calls. What is let go is let go between calls, by the collector. */

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createStrategyMemory } from '#src/runtime/strategy-memory.js';
+import { createSoleMemory, createStrategyMemory } from '#src/runtime/strategy-memory.js';
 
 describe('memory that strategies keep outside the heap', () => {
   it('is blamed on the one that added most, once there is too much', () => {
@@ -32,5 +32,16 @@ describe('memory that strategies keep outside the heap', () => {
     const kept = new Uint8Array(50_000_000);
     memory.watch(null);
     expect([memory.culprit(), kept.length]).to.deep.equal([3, 50_000_000]);
+  });
+
+  it('is blamed on a strategy that has the thread to itself, whenever it came', () => {
+    let bytes = 0;
+    const memory = createSoleMemory(() => bytes, 100);
+    memory.watch(0);
+    bytes = 100;
+    memory.watch(null);
+    expect(memory.culprit()).to.equal(null);
+    bytes = 101;
+    expect(memory.culprit()).to.equal(0);
   });
 });
