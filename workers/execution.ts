@@ -3,6 +3,7 @@
  * (src/domain/execution.ts); this shell asks the ledger what it knows, hands writes to the venue's client and carries
  * the answers back.
  */
+import { createEnding, type Ending } from '#src/btcturk/ending.js';
 import { createKeySeat } from '#src/btcturk/key-seat.js';
 import { createRestClient } from '#src/btcturk/rest-client.js';
 import {
@@ -39,7 +40,7 @@ const JOURNAL_MARGIN_MS = 1_000;
 interface Departure {
   readonly write: VenueWrite;
   readonly approval: WriteApproval;
-  readonly controller: AbortController;
+  readonly ending: Ending;
   sent: boolean;
   /** Why it was ended before a byte left; null while it may still leave. */
   endedBecause: string | null;
@@ -135,7 +136,7 @@ hostActor('execution', context => {
           });
         return;
       case 'write':
-        void depart({ ...effect, controller: new AbortController(), sent: false, endedBecause: null });
+        void depart({ ...effect, ending: createEnding(), sent: false, endedBecause: null });
         return;
       case 'read':
         if (venueAllowed)
@@ -173,7 +174,7 @@ hostActor('execution', context => {
   };
 
   const depart = async (departure: Departure): Promise<void> => {
-    const { write, controller } = departure;
+    const { write, ending } = departure;
     const { clientOrderId } = write;
     if (!venueAllowed) {
       settle(write, { type: 'denied', reason: 'venue-not-simulated' });
@@ -195,7 +196,7 @@ hostActor('execution', context => {
         queueMicrotask(performPending);
         return null;
       },
-      signal: controller.signal,
+      signal: ending.signal,
     };
     const outcome = await rest.write(write, instrument, guard);
     departures.delete(departure);
@@ -219,7 +220,7 @@ hostActor('execution', context => {
     for (const departure of departures) {
       if (departure.sent || departure.endedBecause !== null) continue;
       departure.endedBecause = obstacle(departure);
-      if (departure.endedBecause !== null) departure.controller.abort();
+      if (departure.endedBecause !== null) departure.ending.abort();
     }
   };
 

@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import Bottleneck from 'bottleneck';
 import { buildConnector, Client, type Dispatcher, errors } from 'undici';
 import type { Now } from '../domain/step.js';
+import type { EndSignal } from './ending.js';
 import type { HttpReply } from './replies.js';
 
 export interface LaneLimits {
@@ -43,7 +44,7 @@ export interface LaneRequest {
   /** The last word before the bytes are written: a reason not to, or null. */
   beforeBytes(): string | null;
   /** Ends the request: nothing is sent if nothing has been; else the answer is given up. */
-  readonly signal: AbortSignal | null;
+  readonly signal: EndSignal | null;
 }
 
 export interface LaneReply {
@@ -166,7 +167,7 @@ export const createLane = (
   };
 };
 
-const abortReason = (signal: AbortSignal | null): string =>
+const abortReason = (signal: EndSignal | null): string =>
   signal?.reason instanceof Error ? signal.reason.message : String(signal?.reason ?? 'aborted');
 
 /** Ends a request inside undici with nothing written. */
@@ -363,10 +364,14 @@ const dispatch = (
         }
         controller = started;
         sentMonoMs = now().monoMs;
-        deadline = setTimeout(
-          () => giveUp('timeout', `no complete reply in ${limits.replyMs} ms`),
-          limits.replyMs,
-        );
+        // A timer is made once the bytes are out, at the end of this turn: in no cache, it takes 0.02 ms.
+        queueMicrotask(() => {
+          if (settled) return;
+          deadline = setTimeout(
+            () => giveUp('timeout', `no complete reply in ${limits.replyMs} ms`),
+            limits.replyMs,
+          );
+        });
       },
       onResponseStart(_controller, statusCode, incoming) {
         received = now();

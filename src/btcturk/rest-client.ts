@@ -17,6 +17,7 @@ import { now as clockNow } from '../runtime/clock.js';
 import type { PauseBoard } from '../runtime/pause-board.js';
 import type { ApiCredentials, Endpoints } from '../runtime/settings.js';
 import { type ClockOffset, createClockTracker } from './clock-offset.js';
+import type { EndSignal } from './ending.js';
 import { createLane, type HttpLane, LANE_LIMITS, type LaneLimits, type LaneReply } from './http-lane.js';
 import type { BtcturkAnswers, BtcturkRead } from './market-reads.js';
 import { cancelOutcome, type HttpReply, readAnswer, submitOutcome } from './replies.js';
@@ -35,7 +36,7 @@ export interface WriteGuard {
    * Ends the write: `denied` when nothing has left yet (a request that waits for a place or a connection settles at
    * once), `unknown` when it has. So abort what has not passed `beforeBytes`; abort the rest only to leave.
    */
-  readonly signal: AbortSignal;
+  readonly signal: EndSignal;
 }
 
 export type WriteOutcome<W extends VenueWrite> = W extends { readonly type: 'submit' }
