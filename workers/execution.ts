@@ -19,7 +19,7 @@ import {
 } from '#src/domain/execution.js';
 import { dearestFees } from '#src/domain/fees.js';
 import { checkFence, type WriteApproval } from '#src/domain/fence.js';
-import type { LedgerRecord, LedgerReply, LedgerSnapshot } from '#src/domain/ledger-records.js';
+import type { LedgerReply, LedgerSnapshot } from '#src/domain/ledger-records.js';
 import { followsEarlierRun } from '#src/domain/request-budget.js';
 import type { ActorName } from '#src/domain/step.js';
 import type { VenueWrite } from '#src/domain/venue-port.js';
@@ -127,8 +127,7 @@ hostActor('execution', context => {
         });
         return;
       case 'append':
-        if (context.send('ledger', effect.request)) prepare(effect.request.records);
-        else if (effect.request.durable)
+        if (!context.send('ledger', effect.request) && effect.request.durable)
           step({
             type: 'message',
             from: 'ledger',
@@ -146,16 +145,6 @@ hostActor('execution', context => {
         return;
       default:
         performCommon(context, effect);
-    }
-  };
-
-  /** While the ledger commits an intent there is time for what its write will need. */
-  const prepare = (records: readonly LedgerRecord[]): void => {
-    for (const record of records) {
-      if (record.type !== 'order-intended' || !venueAllowed) continue;
-      const { clientOrderId, terms } = record.order;
-      const instrument = state?.instruments.get(terms.symbol);
-      if (instrument !== undefined) rest.prepare({ type: 'submit', clientOrderId, terms }, instrument);
     }
   };
 

@@ -16,14 +16,14 @@ import type {
 import { now as clockNow } from '../runtime/clock.js';
 import type { PauseBoard } from '../runtime/pause-board.js';
 import type { ApiCredentials, Endpoints } from '../runtime/settings.js';
-import { type ClockOffset, createClockTracker } from './clock-offset.js';
+import { type ClockOffset, type ClockTracker, createClockTracker } from './clock-offset.js';
 import type { EndSignal } from './ending.js';
 import { createLane, type HttpLane, LANE_LIMITS, type LaneLimits, type LaneReply } from './http-lane.js';
 import type { BtcturkAnswers, BtcturkRead } from './market-reads.js';
 import { cancelOutcome, type HttpReply, readAnswer, submitOutcome } from './replies.js';
 import { buildRead, buildWrite, type HttpRequest, RequestError } from './requests.js';
 import { retryAfterMs } from './retry-after.js';
-import { prepareSigningKey, type SignedHeaders, type SigningKey, signedHeaders } from './sign.js';
+import { prepareSigningKey, type SigningKey, signedHeaders } from './sign.js';
 
 /** The caller's hold on a write until its bytes leave. */
 export interface WriteGuard {
@@ -76,11 +76,6 @@ export interface RestClient {
   /** Sends once, or not at all. Never rejects. */
   write<W extends VenueWrite>(write: W, instrument: Instrument, guard: WriteGuard): Promise<WriteOutcome<W>>;
   /**
-   * Does ahead, while the caller has to wait, what takes time in a {@link write} that is likely to follow: its text, and
-   * a signature for whoever signs next. Sends nothing and promises nothing: the write itself says what is wrong with it.
-   */
-  prepare(write: VenueWrite, instrument: Instrument): void;
-  /**
    * Opens a connection for submits and one for cancels where none stands, sending nothing. Cheap when they stand: call
    * it at start and now and then, so that no order waits for a handshake.
    * @returns how many of the two stand.
@@ -96,9 +91,6 @@ export interface RestClient {
   /** Ends every request under way (a write that has left becomes unknown) and closes the connections. */
   close(): Promise<void>;
 }
-
-/** A signature that was made ahead is used for so long; the venue's window is 5 s (protocol section 3.1). */
-const SIGNED_AHEAD_MS = 50;
 
 const CONCURRENCY = { read: 4, submit: 8, cancel: 8 } as const;
 
@@ -118,23 +110,6 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
   /** The pauses of reads that no budget counts, monotonic ms: one worker makes them all. */
   const ownPauses = new Map<BtcturkRead['type'], number>();
   let charts: HttpLane | null = null;
-  let textAhead: Readonly<{ write: VenueWrite; instrument: Instrument; request: HttpRequest }> | null = null;
-  let signedAhead: Readonly<{ key: SigningKey; headers: SignedHeaders; madeMonoMs: number }> | null = null;
-  const sign = (signer: SigningKey): SignedHeaders => signedHeaders(signer, clock.stamp(now().wallMs));
-  /** Of the key and the moment alone. What was made ahead goes to the next request, so that stamps leave in order. */
-  const authorization = (): SignedHeaders | null => {
-    const ahead = signedAhead;
-    signedAhead = null;
-    if (key === null) return null;
-    const fits = ahead?.key === key && now().monoMs - ahead.madeMonoMs <= SIGNED_AHEAD_MS;
-    return fits ? ahead.headers : sign(key);
-  };
-  const textOf = (write: VenueWrite, instrument: Instrument): HttpRequest => {
-    const ahead = textAhead;
-    return ahead !== null && ahead.instrument === instrument && isSame(ahead.write, write)
-      ? ahead.request
-      : buildWrite(write, instrument);
-  };
   const chartLane = (): HttpLane => {
     charts ??= createLane(graphUrl, 1, limits, now);
     return charts;
@@ -153,7 +128,7 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
       method: request.method,
       path: request.path,
       body: request.body,
-      headers: () => ({ ...HEADERS, ...(request.signed ? authorization() : null) }),
+      headers: () => headersOf(request, key, clock, now().wallMs),
       beforeBytes: () => guard.beforeBytes(),
       signal: guard.signal ?? null,
     });
@@ -212,17 +187,8 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
       return { call, result: await read(call) } as ReadAnswer;
     },
     async write(write, instrument, guard) {
-      const text = (): HttpRequest => textOf(write, instrument);
-      const outcome = await writeOnce(write, text, guard, send, lanes, options.pauses);
+      const outcome = await writeOnce(write, instrument, guard, send, lanes, options.pauses);
       return outcome as WriteOutcome<typeof write>;
-    },
-    prepare(write, instrument) {
-      if (key !== null) signedAhead = { key, headers: sign(key), madeMonoMs: now().monoMs };
-      try {
-        textAhead = { write, instrument, request: buildWrite(write, instrument) };
-      } catch (error) {
-        if (!(error instanceof RequestError)) throw error;
-      }
     },
     async warmUp() {
       const standing = await Promise.all([lanes.submit.warmUp(1), lanes.cancel.warmUp(1)]);
@@ -242,16 +208,9 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
 
 type Send = (lane: HttpLane, request: HttpRequest, guard: WriteGuard) => Promise<LaneReply>;
 
-/** The same order with the very same terms: nothing of it can have changed. */
-const isSame = (ahead: VenueWrite, write: VenueWrite): boolean =>
-  ahead.type === 'submit' &&
-  write.type === 'submit' &&
-  ahead.clientOrderId === write.clientOrderId &&
-  ahead.terms === write.terms;
-
 const writeOnce = async (
   write: VenueWrite,
-  text: () => HttpRequest,
+  instrument: Instrument,
   guard: WriteGuard,
   send: Send,
   lanes: Readonly<Record<'submit' | 'cancel', HttpLane>>,
@@ -259,7 +218,7 @@ const writeOnce = async (
 ): Promise<SubmitOutcome | CancelOutcome> => {
   let request: HttpRequest;
   try {
-    request = text();
+    request = buildWrite(write, instrument);
   } catch (error) {
     if (error instanceof RequestError) return { type: 'denied', reason: error.message };
     throw error;
@@ -296,8 +255,14 @@ const requestsOf = (call: BtcturkRead): readonly (HttpRequest | { readonly probl
   }
 };
 
-const HEADERS = {
+const headersOf = (
+  request: HttpRequest,
+  key: SigningKey | null,
+  clock: ClockTracker,
+  wallMs: number,
+): Readonly<Record<string, string>> => ({
   accept: 'application/json',
   'user-agent': 'btcbot',
   'content-type': 'application/json',
-};
+  ...(request.signed && key !== null ? signedHeaders(key, clock.stamp(wallMs)) : {}),
+});

@@ -39,11 +39,8 @@ const signatureOf = (key: SigningKey, text: string): string =>
     .update(key.apiKey + text)
     .digest('base64');
 
-/** What the headers of a signed REST request have more than others. */
-export type SignedHeaders = Readonly<Record<string, string>>;
-
-/** `stampMs` is venue time, Unix ms. Path and body are not signed. */
-export const signedHeaders = (key: SigningKey, stampMs: number): SignedHeaders => ({
+/** The headers of a signed REST request; `stampMs` is venue time, Unix ms. */
+export const signedHeaders = (key: SigningKey, stampMs: number): Readonly<Record<string, string>> => ({
   'X-PCK': key.apiKey,
   'X-Stamp': String(stampMs),
   'X-Signature': signatureOf(key, String(stampMs)),

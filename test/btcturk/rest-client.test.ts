@@ -6,7 +6,6 @@ import {
   type RestClientOptions,
   type WriteGuard,
 } from '#src/btcturk/rest-client.js';
-import { prepareSigningKey, signedHeaders } from '#src/btcturk/sign.js';
 import type { SubmitOutcome } from '#src/domain/venue-port.js';
 import { now } from '#src/runtime/clock.js';
 import { openPauseBoard, PAUSE_BOARD_BYTES } from '#src/runtime/pause-board.js';
@@ -361,65 +360,6 @@ describe('rest client over a raw socket', () => {
     for (let count = 0; count < 5; count++) await client.read({ type: 'balances' });
     expect(stamps).to.deep.equal([...new Set(stamps)].sort((left, right) => left - right));
     expect(stamps[0]).to.be.greaterThan(serverMs - 10_000);
-  });
-
-  it('sends a write that was made ready ahead as any other, with the signature made ahead while it is fresh', async () => {
-    const requests: { stamp: number; key: string; signature: string; quantity: string }[] = [];
-    let ms = 1_700_000_000_000;
-    await start(
-      (request, socket) => {
-        const header = (name: string): string => new RegExp(`${name}: (.+)\r`).exec(request)?.[1] ?? '';
-        const { quantity } = JSON.parse(request.split('\r\n\r\n')[1] ?? '') as { quantity: string };
-        const stamp = Number(header('X-Stamp'));
-        requests.push({ stamp, key: header('X-PCK'), signature: header('X-Signature'), quantity });
-        socket.write(response(200, SUBMITTED));
-      },
-      { now: () => ({ monoMs: ms - 1_699_999_000_000, wallMs: ms }) },
-    );
-    const write = submit();
-    const listed = instrument();
-    const last = () => requests.at(-1);
-    /** Made ready now, sent so much later. */
-    const sendAfter = async (waitMs: number, sent = write): Promise<number> => {
-      client.prepare(write, listed);
-      const preparedMs = ms;
-      ms += waitMs;
-      expect(await client.write(sent, listed, open())).to.include({ type: 'confirmed' });
-      return preparedMs;
-    };
-
-    const preparedMs = await sendAfter(20);
-    expect(last()).to.include({ stamp: preparedMs, quantity: '0.004' });
-    // It is used once.
-    ms += 1;
-    await client.write(write, listed, open());
-    expect(last()).to.include({ stamp: ms });
-    ms += 1;
-    await sendAfter(51);
-    expect(last()).to.include({ stamp: ms });
-    // What is sent is what is asked for.
-    ms += 1;
-    await sendAfter(5, { ...write, terms: { ...write.terms, quantity: write.terms.quantity * 2n } });
-    expect(last()).to.include({ quantity: '0.008' });
-
-    // A key that was put away signs nothing more.
-    client.prepare(write, listed);
-    const other = { ...CREDENTIALS, apiKey: '99999999-2222-3333-4444-555555555555' };
-    client.useKey(other);
-    await client.write(write, listed, open());
-    const expected = signedHeaders(prepareSigningKey(other), last()?.stamp ?? 0);
-    expect(last()).to.include({ key: other.apiKey, signature: expected['X-Signature'] });
-    expect(new Set(requests.map(({ stamp }) => stamp)).size).to.equal(requests.length);
-  });
-
-  it('says what is wrong with an order when it is sent, not when it is made ready', async () => {
-    await start((_request, socket) => socket.write(response(200, SUBMITTED)));
-    const wrong = submit({ price: null });
-    client.prepare(wrong, instrument());
-    expect(server.bytes()).to.equal(0);
-    expect(await client.write(wrong, instrument(), open())).to.include({ type: 'denied' });
-    expect(server.bytes()).to.equal(0);
-    expect(await send()).to.include({ type: 'confirmed' });
   });
 
   it('refuses to read the account without a key, sending nothing', async () => {
