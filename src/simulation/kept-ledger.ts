@@ -95,14 +95,18 @@ const onFaultyDisk = (ledger: Ledger, fateOf: CommitFates): Ledger => {
   };
 };
 
+/** Settings of a connection alone, which stay as they were set. Setting one again has every statement prepared anew. */
+const STAYS_SET = /^(?:mmap_size|cache_size|cell_size_check|temp_store|fullfsync|checkpoint_fullfsync) = /;
+
 /**
- * One connection for the life of a world: whoever opens the ledger anew prepares the same statements, so these are kept.
- * Memory is read as it was written, so that the check of a file for damage, whose cost grows with every simulated hour,
- * is left out.
+ * One connection for the life of a world: whoever opens the ledger anew prepares the same statements and sets the same
+ * settings, so these are kept. Memory is read as it was written, so that the check of a file for damage, whose cost grows
+ * with every simulated hour, is left out.
  */
 const connectForGood = (): Database => {
   const db = new SqliteDatabase(':memory:');
   const prepared = new Map<string, Statement>();
+  const set = new Set<string>();
   const prepare = db.prepare.bind(db);
   const pragma = db.pragma.bind(db);
   return Object.assign(db, {
@@ -114,8 +118,13 @@ const connectForGood = (): Database => {
       }
       return statement;
     },
-    pragma: (source: string, options?: { readonly simple?: boolean }): unknown =>
-      source.startsWith('integrity_check') ? [{ integrity_check: 'ok' }] : pragma(source, options),
+    pragma: (source: string, options?: { readonly simple?: boolean }): unknown => {
+      if (source.startsWith('integrity_check')) return [{ integrity_check: 'ok' }];
+      if (!STAYS_SET.test(source)) return pragma(source, options);
+      if (set.has(source)) return [];
+      set.add(source);
+      return pragma(source, options);
+    },
   });
 };
 
