@@ -76,16 +76,17 @@ export const readSnapshot = (
 /** Beyond this many, how many recent orders there were is not told. */
 export const RECENT_ORDERS_MOST = 5_000;
 
+/** Numbers stand in its text: SQLite plans a statement anew for each value that is bound to its limit. */
 const readRecent = (db: Database): readonly RecentOrder[] | null => {
   const recent = db
     .prepare(
-      `WITH newest AS (SELECT seq, intended_at_ms FROM orders ORDER BY seq DESC LIMIT ?)
+      `WITH newest AS (SELECT seq, intended_at_ms FROM orders ORDER BY seq DESC LIMIT ${RECENT_ORDERS_MOST})
        ${SELECT_ORDERS}
        WHERE o.seq IN
-         (SELECT seq FROM newest WHERE intended_at_ms > (SELECT max(intended_at_ms) FROM newest) - ?)
+         (SELECT seq FROM newest WHERE intended_at_ms > (SELECT max(intended_at_ms) FROM newest) - ${RECENT_ORDERS_MS})
        ORDER BY o.seq`,
     )
-    .all(RECENT_ORDERS_MOST, RECENT_ORDERS_MS) as OrderRow[];
+    .all() as OrderRow[];
   if (recent.length === RECENT_ORDERS_MOST) return null;
   return recent.map(orderFrom).map(({ intendedAtMs, terms }) => ({ intendedAtMs, terms }));
 };
