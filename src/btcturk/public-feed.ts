@@ -59,9 +59,8 @@ export const createPublicFeed = (options: PublicFeedOptions): PublicFeed => {
     else options.guard(text, handle);
     if (batchEnds) return;
     batchEnds = true;
-    // Every frame that came with this one is read before the books are published, so a flood ends in the newest picture:
-    // the socket hands on all that it has read, then microtasks run.
-    queueMicrotask(() => {
+    // Every frame that is already here is read before the books are published, so a flood ends in the newest picture.
+    setImmediate(() => {
       batchEnds = false;
       step({ type: 'batch-end' });
     });
