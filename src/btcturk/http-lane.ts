@@ -362,6 +362,8 @@ const dispatch = (
           settle({ type: 'not-sent', reason });
           throw new DeniedError(reason);
         }
+        // Asking may itself have ended the request: it was settled as not sent, and stays so.
+        if (settled) throw new DeniedError('settled before it was sent');
         controller = started;
         sentMonoMs = now().monoMs;
         // A timer is made once the bytes are out, at the end of this turn: in no cache, it takes 0.02 ms.

@@ -113,17 +113,31 @@ export const openingAnswered = (
   } else if (opening.step === 'first-look') {
     opening.step = 'second-look';
     opening.first = balances;
-    opening.lookMonoMs = now.monoMs + state.config.openingQuietMs;
-  } else if (opening.first !== null && balances !== null && opening.cutMs !== null) {
-    const objection = objectionTo(
-      opening,
-      opening.first,
-      balances,
-      opening.cutMs - state.config.balanceLagMs,
-    );
-    if (objection === null) open(state, opening, balances, opening.cutMs, effects);
-    else startOver(state, opening, now, effects, objection);
+    opening.lookMonoMs = now.monoMs + quietMs(state, opening, balances);
+  } else {
+    const { first, cutMs } = opening;
+    const objection =
+      first === null || balances === null || cutMs === null
+        ? 'a look is missing'
+        : objectionTo(opening, first, balances, cutMs - state.config.balanceLagMs);
+    if (objection === null && balances !== null && cutMs !== null)
+      open(state, opening, balances, cutMs, effects);
+    else startOver(state, opening, now, effects, objection ?? 'a look is missing');
   }
+};
+
+/**
+ * How long to wait between the looks. A deposit is dated when it was seen first and listed once it is confirmed, so that its
+ * date does not say whether the balances show it already: by then they do, unless the movements add up to them anyway.
+ */
+const quietMs = (
+  { config }: ReconciliationState,
+  { movementsBefore }: Opening,
+  balances: VenueBalances | null,
+): number => {
+  const seen =
+    movementsBefore.length === 0 || (balances !== null && addUp(movementsBefore, totalsOf(balances)));
+  return seen ? config.openingQuietMs : Math.max(config.openingQuietMs, config.balanceLagMs);
 };
 
 /**

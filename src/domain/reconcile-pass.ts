@@ -43,6 +43,8 @@ const WIDENING = 4;
 const LOOK_BACK_MAX_MS = 30 * 86_400_000;
 /** Names a difference about one of our orders; its label follows. */
 const ORDER_KEY = 'order:';
+/** The list of movements names what the balances show within this. */
+const LISTED_AFTER_MS = 10_000;
 /** A message of ours may cross one of execution's for this long. */
 const CROSSING_MS = 1_000;
 
@@ -187,7 +189,9 @@ const evaluate = (
         `trade ${fill.tradeId} came by the private feed, and the trades endpoint does not show it`,
       );
   let proof = prove(state, balances);
-  if (bookMissing(state, proof.residuals, effects)) proof = prove(state, balances);
+  // What the balances show first a list may name soon: only one of this pass leaves nothing but what is undecided.
+  const listed = state.movementsReadMonoMs >= pass.startedMonoMs;
+  if (listed && bookMissing(state, proof.residuals, now, effects)) proof = prove(state, balances);
   state.residuals = proof.residuals;
   for (const [asset, residual] of proof.residuals)
     found.set(`residual:${asset}`, `the venue's ${asset} less the ledger's is ${formatDecimal(residual)}`);
@@ -388,15 +392,20 @@ const takeMovement = (
 
 /**
  * The balances decide about what is undecided: when all of an asset's, or one of them, is to the last digit what the
- * venue has beyond the books, the opening cannot have held it. @returns whether anything was booked.
+ * venue has beyond the books, the opening cannot have held it. Not before the difference has stood for a while: a deposit of
+ * the same amount, which the balances show before the list does, must not be taken for an older one.
+ * @returns whether anything was booked.
  */
 const bookMissing = (
   state: ReconciliationState,
   residuals: ReadonlyMap<string, Amount>,
+  now: Now,
   effects: ReconciliationEffect[],
 ): boolean => {
   const missing: CashMovement[] = [];
   for (const [asset, residual] of residuals) {
+    const sinceMonoMs = state.differences.get(`residual:${asset}`)?.sinceMonoMs ?? now.monoMs;
+    if (now.monoMs - sinceMonoMs < LISTED_AFTER_MS) continue;
     const undecided = [...state.undecidedMovements.values()].filter(movement => movement.asset === asset);
     const sum = undecided.reduce((total, movement) => total + movementEffect(movement), 0n);
     if (sum === residual) missing.push(...undecided);

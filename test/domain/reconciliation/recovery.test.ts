@@ -305,6 +305,7 @@ describe('the opening of a ledger', () => {
     for (let at = 0; at < 5_000; at += 400) bench.at(at, () => venue.deposit('TRY', 1n, bench.venueMs));
     bench.run(4_900);
     expect(bench.ledger.opening).to.equal(null);
+    bench.runUntil(() => bench.ledger.opening !== null, 120_000, 'the opening');
     recovered(bench);
     expect(bench.ledger.opening?.balances[0]?.total).to.equal(venue.totals.get('TRY'));
   });
