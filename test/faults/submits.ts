@@ -148,19 +148,24 @@ export const finalDifferences = async (venue: OutsideVenue, database: string): P
   const { balances } = await askVerb<{
     readonly balances: readonly {
       readonly asset: string;
+      /** What the venue reported last, what the books make of every fill, and the one less the other. */
       readonly total: string;
+      readonly expected: string;
       readonly difference: string;
     }[];
   }>('balances', botSettings(database, FAST_PULSE));
   for (const { asset, difference } of balances)
-    if (difference !== '0') found.push(`the ledger's ${asset} differs from the venue's by ${difference}`);
+    if (difference !== '0')
+      found.push(`the last report of the venue's ${asset} is ${difference} off the books`);
   const statement = JSON.parse(venue.exchange.statement()) as {
     readonly balances: readonly { readonly asset: string; readonly total: string }[];
   };
   for (const { asset, total } of statement.balances) {
     const known = balances.find(balance => balance.asset === asset);
+    if (known?.expected !== total)
+      found.push(`${asset}: ${total} at the exchange, ${known?.expected ?? 'nothing'} by the books`);
     if (known?.total !== total)
-      found.push(`${asset}: ${total} at the exchange, ${known?.total ?? 'nothing'} in the ledger`);
+      found.push(`${asset}: ${total} at the exchange, ${known?.total ?? 'nothing'} in its last report`);
   }
   return { differences: found, lateEnds };
 };
