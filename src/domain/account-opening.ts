@@ -116,13 +116,13 @@ export const openingAnswered = (
     opening.lookMonoMs = now.monoMs + quietMs(state, opening, balances);
   } else {
     const { first, cutMs } = opening;
-    const objection =
-      first === null || balances === null || cutMs === null
-        ? 'a look is missing'
-        : objectionTo(opening, first, balances, cutMs - state.config.balanceLagMs);
-    if (objection === null && balances !== null && cutMs !== null)
-      open(state, opening, balances, cutMs, effects);
-    else startOver(state, opening, now, effects, objection ?? 'a look is missing');
+    if (first === null || balances === null || cutMs === null) {
+      startOver(state, opening, now, effects, 'a look is missing');
+      return;
+    }
+    const objection = objectionTo(opening, first, balances, cutMs - state.config.balanceLagMs);
+    if (objection === null) open(state, opening, balances, cutMs, effects);
+    else startOver(state, opening, now, effects, objection);
   }
 };
 

@@ -164,21 +164,19 @@ export const research: Section = {
   async run({ rounds, tiny }) {
     const folder = mkdtempSync(join(tmpdir(), 'btcbot-bench-'));
     try {
-      const generated = join(folder, 'generated.jsonl.gz');
-      writeMarket(generated, {
-        seed: 5,
-        seconds: tiny ? 5 : GENERATED_SECONDS,
-        symbol: 'BTCUSDT',
-        midCents: 6_000_000,
-      });
+      const recorded = (name: string, seconds: number): string => {
+        const path = join(folder, `${name}.jsonl.gz`);
+        writeMarket(path, {
+          seed: 5,
+          seconds: tiny ? 5 : seconds,
+          symbol: 'BTCUSDT',
+          midCents: 6_000_000,
+        });
+        return path;
+      };
+      const generated = recorded('generated', GENERATED_SECONDS);
+      const shorter = recorded('shorter', SWEPT_SECONDS);
       const shared = join(process.env.BTCBOT_SHARED ?? '../shared', 'data/btcusdt-2024-08-08.jsonl.gz');
-      const shorter = join(folder, 'shorter.jsonl.gz');
-      writeMarket(shorter, {
-        seed: 5,
-        seconds: tiny ? 5 : SWEPT_SECONDS,
-        symbol: 'BTCUSDT',
-        midCents: 6_000_000,
-      });
       const recordings = [
         ['generated', generated],
         ...(existsSync(shared) && !tiny ? [['shared recording', shared] as const] : []),
