@@ -1,109 +1,76 @@
 /**
- * What the bot is measured against: one thread, one process, nothing it could do without. A frame comes, its top of book
- * is read, an order is signed and posted; with a journal, one row is committed durably before. No gate, no limits, no
- * trust in nothing: it is not how to trade, it is how fast the parts are.
+ * The bare trader in one thread, or with each of its parts on a thread of its own, joined as the bot's actors are: what
+ * watches tells what decides, that tells what sends, and that waits for what makes durable. The second says what the
+ * split costs by itself, on this machine, with nothing in the threads.
  */
-import { createHmac, createSecretKey } from 'node:crypto';
-import SqliteDatabase from 'better-sqlite3';
-import { Client } from 'undici';
-import { WebSocket } from 'ws';
+import { MessageChannel, type MessagePort, Worker, workerData } from 'node:worker_threads';
+import {
+  type BareOrder,
+  type BareSettings,
+  bareDecider,
+  bareJournal,
+  bareSender,
+  watchBids,
+} from './bare-parts.js';
 
-interface Settings {
-  readonly url: string;
-  readonly wsUrl: string;
-  readonly apiKey: string;
-  readonly apiSecret: string;
-  readonly symbol: string;
-  readonly quantityScale: number;
-  /** Path of the journal; null for none. */
-  readonly journal: string | null;
+type Part = 'watch' | 'decide' | 'send' | 'keep';
+
+/** A part's thread: what it hears on, and whom it tells. */
+interface PartData {
+  readonly part: Part;
+  readonly settings: BareSettings;
+  readonly ports: readonly MessagePort[];
 }
 
-const { url, wsUrl, apiKey, apiSecret, symbol, quantityScale, journal } = JSON.parse(
-  process.env.BARE ?? '{}',
-) as Settings;
-const key = createSecretKey(Buffer.from(apiSecret, 'base64'));
-const client = new Client(url, { keepAliveTimeout: 55_000, keepAliveMaxTimeout: 55_000 });
+const ready = (): void => void process.stdout.write('ready\n');
 
-const openJournal = (path: string): ((id: string, body: string) => void) => {
-  const db = new SqliteDatabase(path);
-  db.pragma('journal_mode = WAL');
-  db.exec('CREATE TABLE intents (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL)');
-  db.pragma('synchronous = FULL');
-  const insert = db.prepare('INSERT INTO intents (id, body) VALUES (?, ?)');
-  return (id, body) => void insert.run(id, body);
-};
-const keep = journal === null ? () => {} : openJournal(journal);
-
-let sequence = 0;
-const post = (price: number): void => {
-  sequence += 1;
-  const id = `bare-${sequence}`;
-  const body = JSON.stringify({
-    pairSymbol: symbol,
-    orderType: 'buy',
-    orderMethod: 'limit',
-    price: String(Math.floor(price * 0.95)),
-    quantity: (300 / (price * 0.95)).toFixed(quantityScale),
-    newOrderClientId: id,
+const runWhole = (settings: BareSettings): void => {
+  const decide = bareDecider(settings);
+  const keep = bareJournal(settings);
+  const send = bareSender(settings);
+  watchBids(settings, (bid, isFirst) => {
+    if (isFirst) return ready();
+    const order = decide(bid);
+    keep(order);
+    send(order);
   });
-  keep(id, body);
-  const stamp = String(Date.now());
-  const signature = createHmac('sha256', key)
-    .update(apiKey + stamp)
-    .digest('base64');
-  void client
-    .request({
-      method: 'POST',
-      path: '/api/v1/order',
-      headers: {
-        'content-type': 'application/json',
-        'X-PCK': apiKey,
-        'X-Stamp': stamp,
-        'X-Signature': signature,
-      },
-      body,
-    })
-    .then(async reply => {
-      const answered = (await reply.body.json()) as { readonly data?: { readonly id?: number } };
-      if (reply.statusCode !== 200) throw new Error(`the order was refused: ${JSON.stringify(answered)}`);
-      // Taken back, as the bot takes its own back, so that the account looks alike.
-      const cancel = await client.request({
-        method: 'DELETE',
-        path: `/api/v1/order?id=${answered.data?.id}`,
-        headers: signed(),
-      });
-      await cancel.body.dump();
+};
+
+const runPart = ({ part, settings, ports: [one, other] }: PartData): void => {
+  if (part === 'watch')
+    watchBids(settings, (bid, isFirst) => {
+      if (isFirst) ready();
+      else one?.postMessage(bid);
     });
+  else if (part === 'decide') {
+    const decide = bareDecider(settings);
+    one?.on('message', (bid: number) => other?.postMessage(decide(bid)));
+  } else if (part === 'send') {
+    const send = bareSender(settings);
+    one?.on('message', (order: BareOrder) => other?.postMessage(order));
+    other?.on('message', send);
+  } else {
+    const keep = bareJournal(settings);
+    one?.on('message', (order: BareOrder) => {
+      keep(order);
+      one.postMessage(order);
+    });
+  }
 };
 
-const signed = (): Record<string, string> => {
-  const stamp = String(Date.now());
-  return {
-    'content-type': 'application/json',
-    'X-PCK': apiKey,
-    'X-Stamp': stamp,
-    'X-Signature': createHmac('sha256', key)
-      .update(apiKey + stamp)
-      .digest('base64'),
-  };
+const start = (part: Part, settings: BareSettings, ...ports: MessagePort[]): void => {
+  const data: PartData = { part, settings, ports };
+  new Worker(new URL(import.meta.url), { workerData: data, transferList: ports });
 };
 
-interface Level {
-  readonly CP: number;
-  readonly A: string;
-  readonly P: string;
+if (workerData !== null) runPart(workerData as PartData);
+else {
+  const settings = JSON.parse(process.env.BARE ?? '{}') as BareSettings;
+  if (settings.split) {
+    const [bids, orders, rows] = [new MessageChannel(), new MessageChannel(), new MessageChannel()];
+    start('keep', settings, rows.port2);
+    start('send', settings, orders.port2, rows.port1);
+    start('decide', settings, bids.port2, orders.port1);
+    start('watch', settings, bids.port1);
+  } else runWhole(settings);
 }
-
-let best = 0;
-const socket = new WebSocket(wsUrl, { perMessageDeflate: false });
-socket.on('open', () => {
-  socket.send(JSON.stringify([151, { type: 151, channel: 'obdiff', event: symbol, join: true }]));
-});
-socket.on('message', message => {
-  const [model, payload] = JSON.parse(message.toString()) as [number, { readonly BO?: readonly Level[] }];
-  if (model === 431) {
-    best = Math.max(...(payload.BO ?? []).map(level => Number(level.P)));
-    process.stdout.write('ready\n');
-  } else if (model === 432 && payload.BO?.some(level => Number(level.P) >= best)) post(best);
-});

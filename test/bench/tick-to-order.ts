@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import SqliteDatabase from 'better-sqlite3';
 import { botSettings } from '../faults/venue.js';
 import { botFolder, databaseIn, type RunningBot, removeFolder, startBot } from '../support/bot.js';
+import type { BareSettings } from './bare-parts.js';
 import { acrossRounds, figure, inTurns, percentile, type Rounds, ratioOf } from './figures.js';
 import { OTHER_ACCOUNT, openQuietVenue, type QuietVenue } from './quiet-venue.js';
 import type { Section } from './section.js';
@@ -15,6 +16,7 @@ const BOT_SYMBOL = 'BTCTRY';
 /** Decimals of a quantity there. */
 const BARE = { symbol: 'ETHTRY', quantityScale: 8 };
 const DURABLE = { symbol: 'AAVETRY', quantityScale: 4 };
+const SPLIT = { symbol: 'XRPTRY', quantityScale: 4 };
 const TICKS = 100;
 /**
  * Ticks of each before the first round. A bot runs for days, and V8 compiles in steps what is called often: measured over
@@ -31,7 +33,7 @@ const GOAL_P99 = 2.5;
 
 /** What stands between the bot and its goal; the figures of the section say how much of it. */
 const WHY =
-  'Four hops between threads lie on the way, and each waits for a core: where other work keeps the cores busy one hop costs about as much as (a) does as a whole, and (b) has none. The intent is committed with its transition and its place among the open orders, seven pages where (b) writes three.';
+  'Four hops between threads lie on the way, each of which wakes a thread that sleeps: (c) says what they cost by themselves. The rest is what the bot does on top: books with sums and trust, gates, budget, fence, each on a thread that last ran it some dozens of milliseconds ago, and an intent committed with its transition and its place among the open orders, seven pages where (b) writes three.';
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -55,12 +57,20 @@ const startBare = async (
   venue: QuietVenue,
   market: typeof BARE,
   journal: string | null,
+  split = false,
 ): Promise<ChildProcess> => {
   const { url, wsUrl } = venue.exchange;
   const child = spawn(process.execPath, [here('./bare-trader.js')], {
     env: {
       PATH: process.env.PATH,
-      BARE: JSON.stringify({ url, wsUrl, ...OTHER_ACCOUNT, ...market, journal }),
+      BARE: JSON.stringify({
+        url,
+        wsUrl,
+        ...OTHER_ACCOUNT,
+        ...market,
+        journal,
+        split,
+      } satisfies BareSettings),
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -107,7 +117,7 @@ export const tickToOrder: Section = {
   name: 'tick-to-order',
   title: 'Tick to order',
   about:
-    "From handing a 432 frame to the socket to the first line of the POST at the exchange, both taken by the exchange's clock. The bot: market-data, strategy, execution, ledger and execution again, each a thread of its own, the intent durable before the POST, every gate in force, all settings as users have them but for the rate. (a): one process with one thread, `ws`, `JSON.parse`, HMAC, undici. (b): the same with one row committed durably (better-sqlite3, WAL, `synchronous=FULL`) before the POST. All run at once, and are asked in turns, each after as many ticks that do not count: a bot runs for days.",
+    "From handing a 432 frame to the socket to the first line of the POST at the exchange, both taken by the exchange's clock. The bot: market-data, strategy, execution, ledger and execution again, each a thread of its own, the intent durable before the POST, every gate in force, all settings as users have them but for the rate. (a): one process with one thread, `ws`, `JSON.parse`, HMAC, undici. (b): the same with one row committed durably (better-sqlite3, WAL, `synchronous=FULL`) before the POST. (c): what (b) does on four threads, joined by message ports as the bot's actors are: one watches, one decides, one sends, one commits, and the way of an order is the bot's. All run at once, and are asked in turns, each after as many ticks that do not count: a bot runs for days.",
   async run({ rounds, tiny }) {
     const ticks = tiny ? 2 : TICKS;
     const warmUp = tiny ? 1 : WARM_UP;
@@ -120,6 +130,7 @@ export const tickToOrder: Section = {
       children.push(
         await startBare(venue, BARE, null),
         await startBare(venue, DURABLE, join(folder, 'bare.sqlite')),
+        await startBare(venue, SPLIT, join(folder, 'split.sqlite'), true),
       );
       await bot.until(line => line.event === 'trading-state-changed' && line.to === 'live');
       type Tick = (symbol: string, apiKey: string) => Promise<number>;
@@ -141,6 +152,7 @@ export const tickToOrder: Section = {
         bot: ask(BOT_SYMBOL, venue.exchange.apiKey, ...how),
         bare: ask(BARE.symbol, OTHER_ACCOUNT.apiKey, ...how),
         durable: ask(DURABLE.symbol, OTHER_ACCOUNT.apiKey, ...how),
+        split: ask(SPLIT.symbol, OTHER_ACCOUNT.apiKey, ...how),
       });
       await inTurns(
         asked(warmUp, WARM_UP_PAUSE_MS, (symbol, apiKey) => orderFollows(venue, symbol, apiKey)),
@@ -169,6 +181,7 @@ export const tickToOrder: Section = {
               row('the bot', taken.bot),
               row('(a) one bare thread', taken.bare),
               row('(b) with a durable commit', taken.durable),
+              row('(c) as (b), on four threads', taken.split),
             ],
           },
           {
