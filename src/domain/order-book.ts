@@ -29,12 +29,29 @@ export interface OrderBook {
  * Levels of one side as `key, lots` pairs. Keys ascend to the best level, which is the last pair: most changes are near
  * the touch, where little has to be moved. An ask's key is its negated ticks.
  */
-interface BookSide {
+interface SideLevels {
   readonly sign: 1 | -1;
   pairs: Float64Array;
   count: number;
+}
+
+interface BookSide extends SideLevels {
   /** Where the pairs that many changes at once make of these are written: the two take turns. */
   spare: Float64Array;
+  /** Where somebody else reads these pairs and they must not be written: what is spare once they are left. Else null. */
+  instead: Float64Array | null;
+}
+
+/** The levels of a book: its own, or as they were, see {@link takeLevels}. */
+export interface LevelsOfBook {
+  readonly bids: Readonly<SideLevels>;
+  readonly asks: Readonly<SideLevels>;
+}
+
+/** Levels of a book as they were at some time. */
+export interface TakenLevels {
+  readonly bids: SideLevels;
+  readonly asks: SideLevels;
 }
 
 /** The venue's window (protocol section 9.9 rule 6): what a view shows. */
@@ -49,11 +66,11 @@ export const GONE = -1;
 /** So many old differences in a row are not repeats. */
 const IGNORED_MAX = 50;
 
+const noLevels = (sign: 1 | -1): SideLevels => ({ sign, pairs: new Float64Array(2 * LEVELS_MAX), count: 0 });
 const side = (sign: 1 | -1): BookSide => ({
-  sign,
-  pairs: new Float64Array(2 * LEVELS_MAX),
-  count: 0,
+  ...noLevels(sign),
   spare: new Float64Array(2 * LEVELS_MAX),
+  instead: null,
 });
 
 export const initialOrderBook = (): OrderBook => ({
@@ -136,6 +153,7 @@ const fill = (target: BookSide, levels: ArrayLike<number>): BookFault | null => 
   const count = levels.length / 2;
   if (count > LEVELS_MAX) return 'too-deep';
   if (!Number.isInteger(count)) return 'malformed';
+  leaveTaken(target);
   const { pairs, sign } = target;
   let previous = Number.POSITIVE_INFINITY;
   for (let index = 0; index < count; index++) {
@@ -153,6 +171,7 @@ const fill = (target: BookSide, levels: ArrayLike<number>): BookFault | null => 
 };
 
 const change = (target: BookSide, changes: ArrayLike<number>): BookFault | null => {
+  leaveTaken(target);
   let index = target.count;
   for (let at = 0; at < changes.length; at += 3) {
     const action = changes[at];
@@ -175,7 +194,9 @@ const changePairs = (
   from: number,
   to: number,
 ): BookFault | null => {
+  if (from === to) return null;
   if (to - from >= MERGED && mergePairs(target, changes, from, to)) return null;
+  leaveTaken(target);
   let index = target.count;
   for (let at = from; at < to; at += 2) {
     const ticks = changes[at] as number;
@@ -233,10 +254,23 @@ const mergePairs = (
     written += 2;
   }
   for (; read < end; read++) spare[written++] = pairs[read] as number;
-  target.pairs = spare;
-  target.spare = pairs;
+  goOnIn(target, spare);
   target.count = written / 2;
   return true;
+};
+
+/** What was written into the spare pairs are the levels now. */
+const goOnIn = (target: BookSide, spare: Float64Array): void => {
+  target.spare = target.instead ?? target.pairs;
+  target.instead = null;
+  target.pairs = spare;
+};
+
+/** Before pairs are written where they stand: not where somebody has taken them. */
+const leaveTaken = (target: BookSide): void => {
+  if (target.instead === null) return;
+  target.spare.set(target.pairs);
+  goOnIn(target, target.spare);
 };
 
 const isLevel = (ticks: number, lots: number): boolean =>
@@ -249,7 +283,7 @@ const NEAR = 6;
  * The place of `key`: of the level with it, or of the next better one.
  * @param guess where to begin: the changes of a frame are mostly in order, best first
  */
-const indexOf = ({ pairs, count }: BookSide, key: number, guess: number): number => {
+const indexOf = ({ pairs, count }: Readonly<SideLevels>, key: number, guess: number): number => {
   let low = 0;
   let high = guess < count ? guess : count;
   if (high < count && (pairs[2 * high] as number) < key) {
@@ -310,9 +344,15 @@ export const isTwoSided = (book: OrderBook): boolean => book.bids.count > 0 && b
 export const bestBidTicks = ({ bids }: OrderBook): number => (bids.count === 0 ? 0 : bestTicks(bids));
 export const bestAskTicks = ({ asks }: OrderBook): number => (asks.count === 0 ? 0 : bestTicks(asks));
 
+/** One side of a book; the runtime looks a property up by a name that varies much more slowly. */
+export const sideOf = <Side>(
+  book: { readonly bids: Side; readonly asks: Side },
+  which: 'bids' | 'asks',
+): Side => (which === 'bids' ? book.bids : book.asks);
+
 /** Lots at a price; 0 when there is no such level. */
-export const lotsAt = (book: OrderBook, which: 'bids' | 'asks', ticks: number): number => {
-  const target = book[which];
+export const lotsAt = (book: LevelsOfBook, which: 'bids' | 'asks', ticks: number): number => {
+  const target = sideOf(book, which);
   const key = ticks * target.sign;
   const index = indexOf(target, key, target.count);
   return index < target.count && target.pairs[2 * index] === key
@@ -321,32 +361,52 @@ export const lotsAt = (book: OrderBook, which: 'bids' | 'asks', ticks: number): 
 };
 
 /** Ticks of the level at `depth` (0 is the best); 0 past the end. */
-export const ticksAt = (book: OrderBook, which: 'bids' | 'asks', depth: number): number => {
-  const { pairs, count, sign } = book[which];
+export const ticksAt = (book: LevelsOfBook, which: 'bids' | 'asks', depth: number): number => {
+  const { pairs, count, sign } = sideOf(book, which);
   return depth < count ? (pairs[2 * (count - 1 - depth)] as number) * sign : 0;
 };
 
 /** How many levels of a side are better than a price. */
-export const depthOf = (book: OrderBook, which: 'bids' | 'asks', ticks: number): number => {
-  const target = book[which];
+export const depthOf = (book: LevelsOfBook, which: 'bids' | 'asks', ticks: number): number => {
+  const target = sideOf(book, which);
   const { pairs, count, sign } = target;
   const index = indexOf(target, ticks * sign, count);
   return count - index - (index < count && pairs[2 * index] === ticks * sign ? 1 : 0);
 };
 
-/** Makes one book what another is. */
-export const copyBook = (target: OrderBook, source: OrderBook): void => {
-  target.state = source.state;
-  target.fault = source.fault;
-  target.changeSet = source.changeSet;
-  target.ignoredInARow = source.ignoredInARow;
-  copySide(target.bids, source.bids);
-  copySide(target.asks, source.asks);
+/** Room for the levels of a book. */
+export const roomForLevels = (): TakenLevels => ({ bids: noLevels(1), asks: noLevels(-1) });
+
+/**
+ * Has `taken` say what the levels of a book are now, whatever becomes of the book. Mostly nothing is copied: the book
+ * leaves its arrays to it as soon as it changes, and goes on in those that `taken` brings.
+ */
+export const takeLevels = (taken: TakenLevels, book: OrderBook): void => {
+  takeSide(taken.bids, book.bids);
+  takeSide(taken.asks, book.asks);
 };
 
-const copySide = (target: BookSide, source: BookSide): void => {
-  target.pairs.set(source.pairs);
-  target.count = source.count;
+const takeSide = (taken: SideLevels, from: BookSide): void => {
+  taken.count = from.count;
+  if (from.instead !== null) {
+    // Somebody else has them, too, who may give them back at another time.
+    taken.pairs.set(from.pairs);
+    return;
+  }
+  from.instead = taken.pairs;
+  taken.pairs = from.pairs;
+};
+
+/** Nobody will look at what was taken of a book any more: it is room for other levels of that book. */
+export const giveLevelsBack = (taken: TakenLevels, book: OrderBook): void => {
+  giveSideBack(taken.bids, book.bids);
+  giveSideBack(taken.asks, book.asks);
+};
+
+const giveSideBack = (taken: SideLevels, to: BookSide): void => {
+  if (taken.pairs !== to.pairs || to.instead === null) return;
+  taken.pairs = to.instead;
+  to.instead = null;
 };
 
 /** A copy of the window in the layout of book-view.ts. */
@@ -363,7 +423,7 @@ export const levelsOf = ({ bids, asks }: OrderBook): BookLevels => {
 
 /** Writes the levels of a side from one depth up to another into an array, as `ticks, lots` pairs beginning at `to`. */
 export const copyLevels = (
-  { pairs, count, sign }: OrderBook['bids'],
+  { pairs, count, sign }: LevelsOfBook['bids'],
   fromDepth: number,
   toDepth: number,
   target: Float64Array,

@@ -13,7 +13,16 @@
 import { type Instrument, lotSize, type Side, tickSize } from '../domain/instrument.js';
 import { divide, min, type Price, type Quantity } from '../domain/money.js';
 import { GONE, initialOrderBook, lotsAt, ticksAt, WINDOW_LEVELS } from '../domain/order-book.js';
-import { NO_OVERLAY, type Overlay, type Picture, Pictures, type Shown, SIDES, sideName } from './pictures.js';
+import {
+  NO_OVERLAY,
+  type Overlay,
+  ofSide,
+  type Picture,
+  Pictures,
+  type Shown,
+  SIDES,
+  sideName,
+} from './pictures.js';
 import { applyTapeBook, type MarketTape, TAPE_KINDS } from './tape.js';
 
 export const FILL_MODELS = ['touch', 'queue', 'through'] as const;
@@ -90,7 +99,7 @@ export class FastMarket<Ref> {
   readonly #taken = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
   /** What trades ate of a level since it was last stated, where our orders stood. */
   readonly #traded = { buy: new Map<number, Quantity>(), sell: new Map<number, Quantity>() };
-  readonly #pictures = new Pictures();
+  readonly #pictures = new Pictures(this.book);
   /** What of ours the next picture shows; null where something of it may have changed. */
   #overlay: Overlay | null = NO_OVERLAY;
   /** The newest that was not null. */
@@ -122,15 +131,17 @@ export class FastMarket<Ref> {
   /** Nobody's quantity at a price, given what is stated there. */
   #presentAt(side: Side, ticks: number, stated: Quantity): Quantity {
     const queue = this.#queueAt(side, ticks);
-    return queue === undefined ? stated - (this.#taken[side].get(ticks) ?? 0n) : this.#nobodysIn(queue);
+    return queue === undefined
+      ? stated - (ofSide(this.#taken, side).get(ticks) ?? 0n)
+      : this.#nobodysIn(queue);
   }
   #setTaken(side: Side, ticks: number, quantity: Quantity): void {
-    if (quantity > 0n) this.#taken[side].set(ticks, quantity);
-    else this.#taken[side].delete(ticks);
+    if (quantity > 0n) ofSide(this.#taken, side).set(ticks, quantity);
+    else ofSide(this.#taken, side).delete(ticks);
   }
   #takeTraded(side: Side, ticks: number): Quantity {
-    const quantity = this.#traded[side].get(ticks) ?? 0n;
-    this.#traded[side].delete(ticks);
+    const quantity = ofSide(this.#traded, side).get(ticks) ?? 0n;
+    ofSide(this.#traded, side).delete(ticks);
     return quantity;
   }
   #joinQueue(queue: Queue<Ref>, quantity: Quantity): void {
@@ -182,7 +193,7 @@ export class FastMarket<Ref> {
     const present = this.#presentAt(side, ticks, before);
     const kept = min(present - min(present, before - total), total);
     if (queue === undefined) {
-      this.#traded[side].delete(ticks);
+      ofSide(this.#traded, side).delete(ticks);
       this.#setTaken(side, ticks, total - kept);
       return;
     }
@@ -269,7 +280,7 @@ export class FastMarket<Ref> {
       const present = this.#presentAt(side, ticks, this.#statedAt(side, ticks));
       this.#setTaken(side, ticks, this.#statedAt(side, ticks) - present - eaten);
     }
-    this.#traded[side].set(ticks, (this.#traded[side].get(ticks) ?? 0n) + eaten);
+    ofSide(this.#traded, side).set(ticks, (ofSide(this.#traded, side).get(ticks) ?? 0n) + eaten);
   }
 
   /** Our orders beyond the worst level in sight of a full window: what comes into sight there is ahead of them. */
@@ -292,11 +303,11 @@ export class FastMarket<Ref> {
   /** Where a frame may concern us on a side; null where something of it may have changed. */
   readonly #watches: Record<Side, Watch | null> = { buy: null, sell: null };
   #watchOf(side: Side): Watch {
-    const known = this.#watches[side];
+    const known = ofSide(this.#watches, side);
     if (known !== null) return known;
     const prices: number[] = [];
     for (const queue of this.#queues) if (queue.side === side) prices.push(queue.ticks);
-    prices.push(...this.#taken[side].keys(), ...this.#traded[side].keys());
+    prices.push(...ofSide(this.#taken, side).keys(), ...ofSide(this.#traded, side).keys());
     const best = side === 'buy' ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
     const across = this.#bestOf(opposite(side));
     const bounds = across === null ? prices : [...prices, across, best];
@@ -307,7 +318,8 @@ export class FastMarket<Ref> {
       most: Math.max(...bounds),
       front: this.#bestOf(side),
     };
-    this.#watches[side] = watch;
+    if (side === 'buy') this.#watches.buy = watch;
+    else this.#watches.sell = watch;
     return watch;
   }
   /** Something of ours in the market, or what we took of it, has changed or is about to. */
@@ -366,7 +378,7 @@ export class FastMarket<Ref> {
       for (const { quantity } of queue.stretches) sum += quantity;
       shown.push([queue.ticks, Number(sum / this.#lot)]);
     }
-    for (const [ticks, gone] of this.#taken[side]) shown.push([ticks, -Number(gone / this.#lot)]);
+    for (const [ticks, gone] of ofSide(this.#taken, side)) shown.push([ticks, -Number(gone / this.#lot)]);
     return shown.sort(([left], [right]) => (left === right ? 0 : better(side, left, right) ? -1 : 1));
   }
 
@@ -390,7 +402,7 @@ export class FastMarket<Ref> {
         const present = this.#presentAt(side, ticks, this.#statedAt(side, ticks));
         const matched = min(present, order.remaining);
         if (matched <= 0n) continue;
-        this.#setTaken(side, ticks, (this.#taken[side].get(ticks) ?? 0n) + matched);
+        this.#setTaken(side, ticks, (ofSide(this.#taken, side).get(ticks) ?? 0n) + matched);
         order.remaining -= matched;
         this.#onFill(order, BigInt(ticks) * this.#tick, matched, 'taker');
         continue;
@@ -461,7 +473,7 @@ export class FastMarket<Ref> {
         stretches: present > 0n ? [{ order: null, quantity: present }] : [],
       };
       this.#queues.push(queue);
-      this.#taken[order.side].delete(order.ticks);
+      ofSide(this.#taken, order.side).delete(order.ticks);
     }
     queue.stretches.push({ order, quantity: order.remaining });
     this.#orders.push(order);
@@ -486,7 +498,7 @@ export class FastMarket<Ref> {
    */
   show(last?: Picture): Picture {
     this.#overlay ??= this.#overlayNow();
-    return this.#pictures.take(this.book, this.#overlay, last);
+    return this.#pictures.take(this.#overlay, last);
   }
 
   /** A picture that is out of date: nobody will look at it for the first time any more. */

@@ -1,15 +1,19 @@
 /**
  * Pictures of a market's book as it is shown, with ours in it. Most of them nobody looks at before the next one comes,
- * so a picture is a plain copy of the book's arrays; its levels are laid out when they are first looked at.
+ * so a picture takes the book's arrays as they are; its levels are laid out when they are first looked at.
  */
 import type { Side } from '../domain/instrument.js';
 import {
-  copyBook,
   copyLevels,
   depthOf,
-  initialOrderBook,
+  giveLevelsBack,
+  type LevelsOfBook,
   lotsAt,
   type OrderBook,
+  roomForLevels,
+  sideOf,
+  type TakenLevels,
+  takeLevels,
   ticksAt,
   WINDOW_LEVELS,
 } from '../domain/order-book.js';
@@ -23,12 +27,12 @@ export type Overlay = Readonly<Record<Side, readonly Shown[]>>;
 /** One book as it was shown; made by {@link Pictures}. */
 export class Picture {
   /** As the frames state it; null once it was given back. */
-  book: OrderBook | null;
+  book: TakenLevels | null;
   readonly overlay: Overlay;
   readonly #pictures: Pictures;
   #levels: Float64Array | null = null;
 
-  constructor(book: OrderBook, overlay: Overlay, pictures: Pictures) {
+  constructor(book: TakenLevels, overlay: Overlay, pictures: Pictures) {
     this.book = book;
     this.overlay = overlay;
     this.#pictures = pictures;
@@ -49,26 +53,31 @@ const SLAB = 32_768;
 const PICTURE_MAX = 2 + 4 * WINDOW_LEVELS;
 const NOTHING: readonly Shown[] = [];
 
-/** The pictures of one market. */
+/** The pictures of one market's book. */
 export class Pictures {
-  /** Copies that are not needed any more. */
-  readonly #copies: OrderBook[] = [];
+  readonly #book: OrderBook;
+  /** Levels that nobody needs any more. */
+  readonly #room: TakenLevels[] = [];
   #slab = new Float64Array(0);
   #used = 0;
+
+  constructor(book: OrderBook) {
+    this.#book = book;
+  }
 
   /**
    * The book as it is shown now.
    * @param last the newest picture, which comes back when this one would be no different
    */
-  take(book: OrderBook, overlay: Overlay, last?: Picture): Picture {
+  take(overlay: Overlay, last?: Picture): Picture {
     const stated = last?.book ?? null;
     // What is shown otherwise is the same list, or a new one.
     const likeness =
-      stated === null || last?.overlay !== overlay ? 'unknown' : likenessOf(stated, book, overlay);
+      stated === null || last?.overlay !== overlay ? 'unknown' : likenessOf(stated, this.#book, overlay);
     if (last !== undefined && likeness === 'same') return last;
-    const copy = this.#copies.pop() ?? initialOrderBook();
-    copyBook(copy, book);
-    const picture = new Picture(copy, overlay, this);
+    const levels = this.#room.pop() ?? roomForLevels();
+    takeLevels(levels, this.#book);
+    const picture = new Picture(levels, overlay, this);
     if (last === undefined || likeness === 'different' || !isSame(picture.levels, last.levels))
       return picture;
     this.giveBack(picture);
@@ -78,12 +87,13 @@ export class Pictures {
   /** Nobody will look at a picture for the first time any more; its levels, if they were made, stay as they are. */
   giveBack(picture: Picture): void {
     if (picture.book === null) return;
-    this.#copies.push(picture.book);
+    giveLevelsBack(picture.book, this.#book);
+    this.#room.push(picture.book);
     picture.book = null;
   }
 
   /** The levels of a book as it is shown, in the layout of book-view.ts. */
-  layOut(book: OrderBook, overlay: Overlay): Float64Array {
+  layOut(book: LevelsOfBook, overlay: Overlay): Float64Array {
     if (this.#used + PICTURE_MAX > this.#slab.length) {
       this.#slab = new Float64Array(SLAB);
       this.#used = 0;
@@ -93,12 +103,12 @@ export class Pictures {
     let used = begin + 2;
     for (const side of SIDES) {
       const from = used;
-      const shown = overlay[side];
+      const shown = ofSide(overlay, side);
       if (shown.length > 0) used = overlaid(book, side, shown, slab, from);
       else {
-        const which = sideName(side);
-        const most = Math.min(book[which].count, WINDOW_LEVELS);
-        copyLevels(book[which], 0, most, slab, from);
+        const levels = sideOf(book, sideName(side));
+        const most = Math.min(levels.count, WINDOW_LEVELS);
+        copyLevels(levels, 0, most, slab, from);
         used = from + 2 * most;
       }
       slab[side === 'buy' ? begin : begin + 1] = (used - from) / 2;
@@ -110,14 +120,14 @@ export class Pictures {
 
 /** Whether two books with the same overlay are shown alike; `unknown` where the overlay has a part in it. */
 const likenessOf = (
-  left: OrderBook,
-  right: OrderBook,
+  left: LevelsOfBook,
+  right: LevelsOfBook,
   overlay: Overlay,
 ): 'same' | 'different' | 'unknown' => {
   let likeness: 'same' | 'unknown' = 'same';
   for (const side of SIDES) {
     const which = sideName(side);
-    const shown = overlay[side];
+    const shown = ofSide(overlay, side);
     const depth = firstDifference(left, right, which);
     if (depth === -1) continue;
     const first = ticksAt(left, which, depth);
@@ -136,9 +146,9 @@ const isAmong = (shown: readonly Shown[], ticks: number): boolean => {
 };
 
 /** The depth of the first level in sight in which two books differ; -1 for none. */
-const firstDifference = (left: OrderBook, right: OrderBook, which: 'bids' | 'asks'): number => {
-  const { pairs, count } = left[which];
-  const { pairs: others, count: otherCount } = right[which];
+const firstDifference = (left: LevelsOfBook, right: LevelsOfBook, which: 'bids' | 'asks'): number => {
+  const { pairs, count } = sideOf(left, which);
+  const { pairs: others, count: otherCount } = sideOf(right, which);
   const shared = Math.min(count, otherCount, WINDOW_LEVELS);
   let at = 2 * count - 1;
   let other = 2 * otherCount - 1;
@@ -158,21 +168,22 @@ const isSame = (left: Float64Array, right: Float64Array): boolean => {
 
 /** Writes the levels of a side with what is shown otherwise in its place. @returns the end of what was written */
 const overlaid = (
-  book: OrderBook,
+  book: LevelsOfBook,
   side: Side,
   shown: readonly Shown[],
   target: Float64Array,
   begin: number,
 ): number => {
   const which = sideName(side);
-  const count = Math.min(book[which].count, WINDOW_LEVELS);
+  const levels = sideOf(book, which);
+  const count = Math.min(levels.count, WINDOW_LEVELS);
   const most = begin + 2 * WINDOW_LEVELS;
   let to = begin;
   let depth = 0;
   /** Copies what is stated down to a depth, as far as there is room. */
   const copyTo = (until: number): void => {
     const end = Math.min(until, depth + (most - to) / 2);
-    copyLevels(book[which], depth, end, target, to);
+    copyLevels(levels, depth, end, target, to);
     to += 2 * (end - depth);
     depth = until;
   };
@@ -192,6 +203,10 @@ const overlaid = (
 };
 
 export const NO_OVERLAY: Overlay = { buy: NOTHING, sell: NOTHING };
+
+/** What is kept for a side, without a look-up by its name. */
+export const ofSide = <Kept>(kept: Readonly<Record<Side, Kept>>, side: Side): Kept =>
+  side === 'buy' ? kept.buy : kept.sell;
 
 export const SIDES = ['buy', 'sell'] as const;
 /** The side of the book where an order of this side stands. */

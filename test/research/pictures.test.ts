@@ -31,6 +31,8 @@ const step = fc.record({
     }),
     { freq: 3 },
   ),
+  /** Whether a snapshot says the book of the beginning again. */
+  restate: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
   look: fc.boolean(),
   replaceEarlier: fc.boolean(),
 });
@@ -64,14 +66,14 @@ describe('pictures of a book', () => {
         const ladder = (sign: 1 | -1, from: number): number[] =>
           Array.from({ length: DEEP }, (_, depth) => [from + sign * depth, 5]).flat();
         applySnapshot(book, 1, ladder(-1, BEST_BID), ladder(1, BEST_BID + 1));
-        const pictures = new Pictures();
+        const pictures = new Pictures(book);
         let overlay: Overlay = { buy: [], sell: [] };
         let last: Picture | undefined;
         let lastLevels: readonly number[] = [];
         /** Not given back yet, and those that somebody has looked at. */
         const open = new Map<Picture, readonly number[]>();
         const seen = new Map<Picture, readonly number[]>();
-        for (const { changes, ours, look, replaceEarlier } of steps) {
+        for (const { changes, ours, restate, look, replaceEarlier } of steps) {
           const pairs = (which: 'bids' | 'asks'): number[] =>
             [...new Map(changes.filter(([side]) => side === which).map(each => [each[1], each[2]]))]
               .sort(([left], [right]) => left - right)
@@ -79,9 +81,10 @@ describe('pictures of a book', () => {
           const bids = pairs('bids');
           const numbers = Int32Array.from([...bids, ...pairs('asks')]);
           applyNextPairs(book, numbers, 0, bids.length, numbers.length);
+          if (restate) applySnapshot(book, 1, ladder(-1, BEST_BID), ladder(1, BEST_BID + 1));
           if (ours !== null) overlay = overlayOf(ours);
-          const levels = [...new Pictures().take(book, overlay).levels];
-          const picture = pictures.take(book, overlay, last);
+          const levels = [...new Pictures(book).layOut(book, overlay)];
+          const picture = pictures.take(overlay, last);
           expect(picture === last).to.equal(
             last !== undefined &&
               levels.length === lastLevels.length &&
