@@ -67,6 +67,11 @@ export interface DeskVenue {
   mark(symbol: string): Price | undefined;
 }
 
+/** The newest book of a market that has arrived, made into an event when the brains get it. */
+export interface ArrivedBook {
+  event(): MarketEvent;
+}
+
 export interface DeskOptions {
   /** In the order in which each event reaches them. */
   readonly members: readonly PortfolioMember[];
@@ -129,12 +134,15 @@ export class Desk {
   /** Booked so far, by client order id. */
   readonly #filled = new Map<string, bigint>();
   readonly #pending: ExecutionEffect[] = [];
+  /** Books that have arrived and that the brains do not have yet; see {@link arrive}. */
+  readonly #unread: ArrivedBook[] = [];
   /** From when on each of the reads that may be under way at once may leave. */
   readonly #readsFreeMs = new Array<number>(THROTTLED_STORM).fill(0);
   #execution: ExecutionState;
   #performing = false;
   #nowMs = START_MONO_MS;
-  #now: Now;
+  /** The time as the brains are told it; null until somebody asks. */
+  #now: Now | null;
   #epoch = 1;
   #ids = 0;
   #tickMs = Number.POSITIVE_INFINITY;
@@ -189,7 +197,7 @@ export class Desk {
         shutdownOpenOrders: 'leave',
       },
       { openOrders: [], fills: [], cancelWishes: [], recentOrders: [] },
-      this.#now,
+      this.now,
     );
     this.#portfolio = initialPortfolio({
       members: options.members,
@@ -224,7 +232,7 @@ export class Desk {
     this.wantsTrades =
       options.closesCandles && (wantsCandles || hosts.some(({ strategy }) => strategy.onTrade !== undefined));
 
-    this.#records.push({ type: 'balances', atMs: this.#now.wallMs, opening: true, balances });
+    this.#records.push({ type: 'balances', atMs: this.now.wallMs, opening: true, balances });
     this.#toExecution({ type: 'started' });
     if (options.watchFirstMs > 0) {
       placeHold(
@@ -233,7 +241,7 @@ export class Desk {
         '',
         'the market is being watched first',
         'supervisor',
-        this.#now.wallMs,
+        this.now.wallMs,
       );
       schedule(this.#agenda, this.#firstMs + options.watchFirstMs, () => {
         this.#holds.open.clear();
@@ -262,7 +270,7 @@ export class Desk {
       cause: proof,
       clean: true,
       discrepancies: [],
-      completedMonoMs: this.#now.monoMs,
+      completedMonoMs: this.now.monoMs,
     });
     this.#tellAccount();
     this.#toHosts(listed);
@@ -273,6 +281,7 @@ export class Desk {
     return this.#nowMs;
   }
   get now(): Now {
+    this.#now ??= { monoMs: this.#nowMs, wallMs: Math.floor(this.#nowMs + this.originAtMs) };
     return this.#now;
   }
   /** When the next thing of the desk's own is due; Infinity for never. */
@@ -294,11 +303,16 @@ export class Desk {
   }
 
   nextEventId(): string {
-    return `desk:1:${++this.#ids}`;
+    return eventIdOf(this.nextEventNumber());
+  }
+  /** What {@link eventIdOf} makes the next id of. */
+  nextEventNumber(): number {
+    this.#ids += 1;
+    return this.#ids;
   }
   #setNow(toMs: number): void {
     this.#nowMs = toMs;
-    this.#now = { monoMs: toMs, wallMs: Math.floor(toMs + this.originAtMs) };
+    this.#now = null;
   }
   /** Has something happen after a delay. */
   later(delayMs: number, run: () => void): void {
@@ -336,8 +350,8 @@ export class Desk {
   #applyHold(wanted: boolean, effect: Extract<ExecutionEffect, { type: 'hold' }>): void {
     const { holdCause, subject, detail } = effect.message;
     const change = wanted
-      ? placeHold(this.#holds, holdCause, subject, detail, 'execution', this.#now.wallMs)
-      : clearHold(this.#holds, holdCause, subject, this.#now.monoMs);
+      ? placeHold(this.#holds, holdCause, subject, detail, 'execution', this.now.wallMs)
+      : clearHold(this.#holds, holdCause, subject, this.now.monoMs);
     if (change.type !== 'placed' && change.type !== 'released') return;
     if (change.type === 'placed') this.#stops.push(`hold ${change.hold.key}: ${detail}`);
     this.#tellControl();
@@ -351,9 +365,13 @@ export class Desk {
   }
 
   #toHosts(input: StrategyHostInput): void {
-    for (const effect of stepPortfolio(this.#portfolio, input, this.#now).effects)
-      this.#performOfHosts(effect);
+    this.#readBooks();
+    this.#runHosts(input);
     this.#planTick();
+  }
+  #runHosts(input: StrategyHostInput): void {
+    for (const effect of stepPortfolio(this.#portfolio, input, this.now).effects)
+      this.#performOfHosts(effect);
   }
   #performOfHosts(effect: StrategyHostEffect): void {
     if (effect.type === 'tell') {
@@ -369,11 +387,12 @@ export class Desk {
   }
 
   #toExecution(input: ExecutionInput): void {
+    this.#readBooks();
     this.#runExecution(input);
     this.#planTick();
   }
   #runExecution(input: ExecutionInput): void {
-    const stepped = stepExecution(this.#execution, input, this.#now);
+    const stepped = stepExecution(this.#execution, input, this.now);
     this.#execution = stepped.state;
     if (stepped.effects.length === 0) return;
     for (const effect of stepped.effects) this.#pending.push(effect);
@@ -416,7 +435,7 @@ export class Desk {
     this.later(this.#latency.departMs, () => {
       const reason =
         checkFence({
-          now: this.#now,
+          now: this.now,
           control: this.#execution.control,
           leaseUntilMonoMs: Number.POSITIVE_INFINITY,
           approval,
@@ -450,7 +469,7 @@ export class Desk {
     const waitMs = Math.max(fromMs, this.#readsFreeMs[line] ?? 0) - this.#nowMs;
     this.#readsFreeMs[line] =
       this.#nowMs + waitMs + this.#latency.departMs + this.#latency.toVenueMs + this.#latency.fromVenueMs;
-    const asOfMonoMs = this.#now.monoMs + waitMs;
+    const asOfMonoMs = this.now.monoMs + waitMs;
     this.later(waitMs + this.#latency.departMs + this.#latency.toVenueMs, () => {
       const report = this.#venue.report(clientOrderId);
       if (report === null) return;
@@ -508,7 +527,7 @@ export class Desk {
     this.#accountToldMs = this.#nowMs;
     this.#accountDueMs = Number.POSITIVE_INFINITY;
     const profit = this.#profitTry();
-    const day = tradingDayStart(this.#now.wallMs);
+    const day = tradingDayStart(this.now.wallMs);
     if (day !== this.#dayStartMs) {
       this.#dayStartMs = day;
       this.#dayStartProfit = this.#lastProfit;
@@ -527,7 +546,7 @@ export class Desk {
       id,
       cause: id,
       balances,
-      balancesAsOfMonoMs: this.#now.monoMs,
+      balancesAsOfMonoMs: this.now.monoMs,
       positions: positionViews(this.accounting),
       tryRates: this.#options.tryRates,
       dayProfitTry: profit - this.#dayStartProfit,
@@ -555,8 +574,7 @@ export class Desk {
   #tickWanted(): number {
     // What waits for the request budget is looked at every tick.
     if (this.#execution.queue.length > 0) return this.#nowMs;
-    for (const { cancelWish, cancel, record } of this.#execution.open.values())
-      if (cancelWish !== null && cancel === 'idle' && record.ended === null) return this.#nowMs;
+    if (this.#hasCancelsDue()) return this.#nowMs;
     let hostsWanted = Number.POSITIVE_INFINITY;
     let isIdle = this.#execution.open.size === 0;
     for (const host of this.#hosts) {
@@ -570,6 +588,12 @@ export class Desk {
     // Candles are closed by the clock as well as by trades.
     if (this.#ticksAlways) return this.#nowMs;
     return isIdle ? hostsWanted : Math.min(hostsWanted, this.#nowMs + SLOW_TICK_MS);
+  }
+  #hasCancelsDue(): boolean {
+    if (this.#execution.open.size === 0) return false;
+    for (const { cancelWish, cancel, record } of this.#execution.open.values())
+      if (cancelWish !== null && cancel === 'idle' && record.ended === null) return true;
+    return false;
   }
   #tick(): void {
     this.#tickMs = Number.POSITIVE_INFINITY;
@@ -620,9 +644,36 @@ export class Desk {
 
   /** A market event reaches strategy and execution now. */
   market(event: MarketEvent): void {
-    this.#runExecution({ type: 'message', from: 'market-data', message: event });
-    this.#toHosts(event as StrategyHostInput);
+    this.#readBooks();
+    this.#runBoth(event);
+    this.#planTick();
     this.#keepAccountFresh();
+  }
+  #runBoth(event: MarketEvent): void {
+    this.#runExecution({ type: 'message', from: 'market-data', message: event });
+    this.#runHosts(event as StrategyHostInput);
+  }
+
+  /**
+   * A newer book of a market reaches strategy and execution now. Where it would move nothing, they get it before whatever
+   * they hear next; by then a still newer one may have taken its place.
+   */
+  arrive(book: ArrivedBook): void {
+    if (!this.#unread.includes(book)) this.#unread.push(book);
+    const moves = this.#booksMove();
+    if (moves) this.#readBooks();
+    // Else what ticks depend on is as it was, but for a tick of execution that has just found nothing to do.
+    if (moves || (this.#ticksApart && this.#executionTickMs === Number.POSITIVE_INFINITY)) this.#planTick();
+    this.#keepAccountFresh();
+  }
+  /** Whether a book would have a strategy called, or execution go on with something that waits. */
+  #booksMove(): boolean {
+    for (const { strategy } of this.#hosts) if (strategy.onBook !== undefined) return true;
+    return this.#execution.queue.length > 0 || this.#hasCancelsDue();
+  }
+  #readBooks(): void {
+    for (let book = this.#unread.shift(); book !== undefined; book = this.#unread.shift())
+      this.#runBoth(book.event());
   }
 
   /** A market event that concerns the strategy alone. */
@@ -634,7 +685,7 @@ export class Desk {
   book(fill: Fill): void {
     const pair = this.#bySymbol.get(fill.symbol);
     if (pair === undefined || bookFill(this.accounting, fill, pair) !== 'booked') return;
-    this.#records.push({ type: 'fill', fill, bookedAtMs: this.#now.wallMs });
+    this.#records.push({ type: 'fill', fill, bookedAtMs: this.now.wallMs });
     this.#markAccount();
     const id = this.nextEventId();
     const orderFilled = (this.#filled.get(fill.clientOrderId ?? '') ?? 0n) + fill.quantity;
@@ -662,3 +713,6 @@ export class Desk {
     this.advance(this.#nowMs + STOP_MS);
   }
 }
+
+/** The id of an event of a run by its number. */
+export const eventIdOf = (number: number): string => `desk:1:${number}`;

@@ -4,6 +4,7 @@
  */
 import type { BookView } from '../domain/book-view.js';
 import { type Instrument, lotSize, tickSize, toTicks } from '../domain/instrument.js';
+import type { MarketEvent } from '../domain/market-events.js';
 import type { Amount, Price, Quantity } from '../domain/money.js';
 import type { ClientOrderId } from '../domain/order.js';
 import { bestAskTicks, bestBidTicks, isTwoSided } from '../domain/order-book.js';
@@ -11,7 +12,7 @@ import type { PortfolioMember } from '../domain/strategy-portfolio.js';
 import type { CancelOutcome, OrderReport, SubmitOutcome, VenueWrite } from '../domain/venue-port.js';
 import { ratesOf } from '../exchange/fees.js';
 import type { Settings } from '../runtime/settings.js';
-import { Desk, type DeskVenue } from './desk.js';
+import { type ArrivedBook, Desk, type DeskVenue, eventIdOf } from './desk.js';
 import { FastMarket, type FastOrder, type FillModel, type Liquidity } from './fast-market.js';
 import { DEFAULT_RUN_LATENCY, type RunLatency } from './latency.js';
 import type { Picture } from './pictures.js';
@@ -95,11 +96,35 @@ class PicturedBook implements BookView {
   }
 }
 
+/** The newest book of a market that strategy and execution have, or are to have as soon as they do something. */
+class NewestBook implements ArrivedBook {
+  #shown: ShownBook | null = null;
+  #version = 0;
+  #receivedMonoMs = 0;
+  #eventNumber = 0;
+
+  /** @returns the picture that nobody needs any more, if there is one */
+  set(shown: ShownBook, receivedMonoMs: number, eventNumber: number): Picture | null {
+    const before = this.#shown?.picture ?? null;
+    this.#shown = shown;
+    this.#version += 1;
+    this.#receivedMonoMs = receivedMonoMs;
+    this.#eventNumber = eventNumber;
+    return before === shown.picture ? null : before;
+  }
+
+  event(): MarketEvent {
+    if (this.#shown === null) throw new Error('no book has arrived');
+    const id = eventIdOf(this.#eventNumber);
+    const book = new PicturedBook(this.#shown, this.#version, this.#receivedMonoMs);
+    return { type: 'book-updated', id, cause: id, book };
+  }
+}
+
 interface TapeMarket {
   readonly instrument: Instrument;
   readonly market: FastMarket<VenueOrder>;
   readonly symbolIndex: number;
-  version: number;
   /** A book frame of the moment under way concerns it. */
   changed: boolean;
   /** When the book was last shown; whether it has changed since; whether it is to be shown again soon. */
@@ -108,8 +133,7 @@ interface TapeMarket {
   showDue: boolean;
   shown: Picture | undefined;
   trusted: boolean;
-  /** The newest that strategy and execution have. */
-  delivered: Picture | undefined;
+  readonly newest: NewestBook;
   /** When the newest frames have the exchange look again whether there is something to show: a ring, and how many. */
   readonly looks: Float64Array;
   looked: number;
@@ -231,7 +255,6 @@ class FastRun implements DeskVenue {
     return {
       instrument,
       symbolIndex,
-      version: 0,
       changed: false,
       shownMs: Number.NEGATIVE_INFINITY,
       dirty: false,
@@ -240,7 +263,7 @@ class FastRun implements DeskVenue {
       looked: 0,
       shown: undefined,
       trusted: false,
-      delivered: undefined,
+      newest: new NewestBook(),
       market: new FastMarket<VenueOrder>(
         instrument,
         this.#options.fillModel,
@@ -367,13 +390,10 @@ class FastRun implements DeskVenue {
         });
       }
     for (const shown of books) {
-      const { market, picture } = shown;
-      const id = this.#desk.nextEventId();
-      const book = new PicturedBook(shown, ++market.version, this.#desk.now.monoMs);
-      this.#desk.market({ type: 'book-updated', id, cause: id, book });
-      if (market.delivered !== undefined && market.delivered !== picture)
-        market.market.giveBack(market.delivered);
-      market.delivered = picture;
+      const { newest, market } = shown.market;
+      const before = newest.set(shown, this.#desk.nowMs, this.#desk.nextEventNumber());
+      this.#desk.arrive(newest);
+      if (before !== null) market.giveBack(before);
     }
   }
 
