@@ -31,26 +31,84 @@ export const parseJson = (text: string): JsonResult => {
  */
 const LOSSY_NUMBER = /(?:^|[:[,])\s*-?(?:\d{16}|\d+[.eE]|(?<=-)0)/;
 
-/** Strings, to be left alone, and numbers that stand for a value: behind a name's colon, in a list, or alone. */
-const TOKEN = /"(?:[^"\\]|\\.)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?![\w.+-])(?=\s*(?:[,\]}]|$))/g;
-/** A number with an exponent, where one may stand; labels and digests inside strings are full of digits before an e. */
-const EXPONENT = /(?:^|[:[,])\s*-?\d+(?:\.\d*)?[eE]/;
-
 /** With every number as its text: quoted beforehand, since a reviver costs several times the parsing. */
 const parseKeeping = (text: string): unknown => {
-  if (EXPONENT.test(text)) return JSON.parse(text, keepNumberText) as unknown;
+  const quoted = quoteLossy(text);
+  if (quoted === null) return JSON.parse(text, keepNumberText) as unknown;
   try {
-    return JSON.parse(text.replace(TOKEN, quoteLossy)) as unknown;
+    return JSON.parse(quoted) as unknown;
   } catch {
     // Said of the text as it came.
     return JSON.parse(text, keepNumberText) as unknown;
   }
 };
 
-const quoteLossy = (token: string): string => {
-  if (token.startsWith('"')) return token;
-  const value = Number(token);
-  return Number.isSafeInteger(value) && String(value) === token ? token : `"${token}"`;
+const QUOTE = 34;
+const PLUS = 43;
+const MINUS = 45;
+const DOT = 46;
+const ZERO = 48;
+const NINE = 57;
+const BACKSLASH = 92;
+/** Written with so few digits, a whole number is a safe integer. */
+const SAFE_DIGITS = 15;
+const PLAIN = /^(?:0|[1-9]\d*)$/;
+const DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
+/** What follows a number that stands for a value: not a name's colon, nor anything that belongs to no number. */
+const AFTER_VALUE = /\s*(?:[,\]}]|$)/y;
+
+/** Quotes the numbers outside strings that would lose something; null when one of them has an exponent. */
+const quoteLossy = (text: string): string | null => {
+  const { length } = text;
+  let quoted = '';
+  let copied = 0;
+  for (let at = 0; at < length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      at = endOfString(text, at);
+      continue;
+    }
+    if (code !== MINUS && (code < ZERO || code > NINE)) continue;
+    const start = at;
+    while (at < length && isOfNumber(text.charCodeAt(at))) at += 1;
+    const number = text.slice(start, at);
+    if ((number.length > SAFE_DIGITS || !PLAIN.test(number)) && !isKept(number)) {
+      if (/[eE]/.test(number)) return null;
+      AFTER_VALUE.lastIndex = at;
+      if (DECIMAL.test(number) && AFTER_VALUE.test(text)) {
+        quoted += `${text.slice(copied, start)}"${number}"`;
+        copied = at;
+      }
+    }
+    at -= 1;
+  }
+  return copied === 0 ? text : quoted + text.slice(copied);
+};
+
+/** Where the string that begins at `start` ends, or the text when it never does. */
+const endOfString = (text: string, start: number): number => {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let escapes = 0;
+    while (text.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes += 1;
+    if (escapes % 2 === 0) return end;
+  }
+  return text.length;
+};
+
+const isOfNumber = (code: number): boolean =>
+  (code >= ZERO && code <= NINE) ||
+  code === DOT ||
+  code === MINUS ||
+  code === PLUS ||
+  code === LOWER_E ||
+  code === UPPER_E;
+const LOWER_E = 101;
+const UPPER_E = 69;
+
+/** Whether a double holds the number and prints it as it came. */
+const isKept = (number: string): boolean => {
+  const value = Number(number);
+  return Number.isSafeInteger(value) && String(value) === number;
 };
 
 /** Names under which the venue gives ids. */
