@@ -33,7 +33,7 @@ export const readListedInstruments = async (
 ): Promise<readonly Instrument[]> => {
   const beganMonoMs = monoMs();
   for (let tries = 1; ; tries++) {
-    const result = await client.read({ type: 'instruments' });
+    const result = await client.read({ type: 'instruments', symbols });
     if (result.ok) return pick(symbols, result.value.instruments, result.value.problems ?? []);
     if (tries >= retries.triesMax || monoMs() - beganMonoMs + retries.pauseMs > retries.untilMs)
       throw new ListingError(
@@ -67,7 +67,7 @@ export const rereadInstruments = async (
   client: Pick<RestClient, 'read'>,
   symbols: readonly string[],
 ): Promise<readonly Instrument[] | null> => {
-  const result = await client.read({ type: 'instruments' });
+  const result = await client.read({ type: 'instruments', symbols });
   if (!result.ok) return null;
   return result.value.instruments.filter(({ symbol }) => symbols.includes(symbol));
 };

@@ -175,6 +175,9 @@ export const readAnswer = <C extends BtcturkRead>(
   timing: ReadTiming,
 ): ReadResult<AnswerOf<C>> => {
   const { tookMs } = timing;
+  const repeated = REPEATED.has(call.type) ? lastAnswer(call, replies) : null;
+  if (repeated !== null && repeated.value !== null)
+    return { ok: true, value: repeated.value as AnswerOf<C>, tookMs };
   const payloads: unknown[] = [];
   for (const reply of replies) {
     const read = readPayload(reply, BARE.has(call.type));
@@ -184,12 +187,49 @@ export const readAnswer = <C extends BtcturkRead>(
     payloads.push(read.payload);
   }
   try {
-    return { ok: true, value: answerFrom(call, payloads, timing) as AnswerOf<C>, tookMs };
+    const value = answerFrom(call, payloads, timing);
+    if (repeated !== null) repeated.value = value;
+    return { ok: true, value: value as AnswerOf<C>, tookMs };
   } catch (error) {
     if (error instanceof UnreadableError || error instanceof TranslationError || error instanceof MoneyError)
       return { ok: false, failure: unreadable(error.message), tookMs };
     throw error;
   }
+};
+
+/**
+ * Lists that follow from their text alone and mostly say again what they said before: the last text of each is not read
+ * a second time. The answer is the same object then; nobody changes an answer.
+ */
+const REPEATED: ReadonlySet<BtcturkRead['type']> = new Set([
+  'open-orders',
+  'all-orders',
+  'trades',
+  'cash-movements',
+]);
+
+interface LastAnswer {
+  readonly bodies: readonly string[];
+  /** Null until it has been read. */
+  value: BtcturkAnswers[BtcturkRead['type']] | null;
+}
+
+const lastAnswers = new Map<string, LastAnswer>();
+
+/** What is remembered of these texts; null unless each is the body of a 200. */
+const lastAnswer = (call: BtcturkRead, replies: readonly HttpReply[]): LastAnswer | null => {
+  const bodies: string[] = [];
+  for (const reply of replies) {
+    if (reply.type !== 'response' || reply.status !== 200) return null;
+    bodies.push(reply.body);
+  }
+  const key = 'symbol' in call ? `${call.type} ${call.symbol}` : call.type;
+  const last = lastAnswers.get(key);
+  if (last?.bodies.length === bodies.length && last.bodies.every((body, index) => body === bodies[index]))
+    return last;
+  const next: LastAnswer = { bodies, value: null };
+  lastAnswers.set(key, next);
+  return next;
 };
 
 /** Replies without an envelope (protocol section 2.1). */
@@ -205,10 +245,10 @@ const readPayload = (reply: HttpReply, bare: boolean): Payload => {
   if (reply.type === 'no-response')
     return failed({ type: 'unavailable', cause: reply.cause, detail: reply.detail });
   const { status } = reply;
+  if (bare && status === 200) return readBare(reply.body);
   const envelope = readEnvelope(reply.body);
   const message = envelope?.message ?? '';
   if (status === 200) {
-    if (bare) return readBare(reply.body);
     if (envelope === undefined) return failed(unreadable('the body is not the JSON of an envelope'));
     if (!envelope.success)
       return failed({
@@ -275,7 +315,7 @@ const answerFrom = (
     case 'server-time':
       return { serverMs: as(VenueServerTime, payload).serverTime };
     case 'instruments':
-      return instrumentsFrom(payload);
+      return instrumentsFrom(payload, call.symbols);
     case 'ticker': {
       const row = as(VenueTickers, payload).find(ticker => ticker.pair === call.symbol);
       if (row === undefined) return null;
@@ -330,27 +370,42 @@ const answerFrom = (
   }
 };
 
-/** Symbols that cannot be read are named beside the readable ones; if none can be, the whole reply is refused. */
-const instrumentsFrom = (payload: unknown): BtcturkAnswers['instruments'] => {
+/**
+ * Symbols that cannot be read are named beside the readable ones; if none can be, the whole reply is refused. Of those
+ * that are not wanted, one is read when nothing else says whether the list can be.
+ */
+const instrumentsFrom = (
+  payload: unknown,
+  wanted: readonly string[] | undefined,
+): BtcturkAnswers['instruments'] => {
   const instruments: Instrument[] = [];
   const problems: string[] = [];
+  const others: unknown[] = [];
   for (const symbol of as(VenueExchangeInfo, payload).symbols) {
-    const name = isRecord(symbol) && typeof symbol.name === 'string' ? symbol.name.slice(0, 20) : 'a symbol';
-    const parsed = VenueSymbol.safeParse(symbol);
-    if (!parsed.success) {
-      problems.push(`${name}: ${problemsOf(parsed.error)}`);
+    if (wanted !== undefined && isRecord(symbol) && !wanted.includes(symbol.name as string)) {
+      others.push(symbol);
       continue;
     }
-    try {
-      instruments.push(toInstrument(parsed.data));
-    } catch (error) {
-      if (!(error instanceof TranslationError || error instanceof MoneyError)) throw error;
-      problems.push(`${name}: ${error.message}`);
-    }
+    const instrument = instrumentFrom(symbol);
+    if (typeof instrument === 'string') problems.push(instrument);
+    else instruments.push(instrument);
   }
-  if (instruments.length === 0)
+  if (instruments.length === 0 && !others.some(symbol => typeof instrumentFrom(symbol) !== 'string'))
     throw new UnreadableError(`no readable symbol; ${problems.slice(0, 3).join('; ')}`);
   return { instruments, problems };
+};
+
+/** @returns what is wrong with it when it cannot be read */
+const instrumentFrom = (symbol: unknown): Instrument | string => {
+  const name = isRecord(symbol) && typeof symbol.name === 'string' ? symbol.name.slice(0, 20) : 'a symbol';
+  const parsed = VenueSymbol.safeParse(symbol);
+  if (!parsed.success) return `${name}: ${problemsOf(parsed.error)}`;
+  try {
+    return toInstrument(parsed.data);
+  } catch (error) {
+    if (!(error instanceof TranslationError || error instanceof MoneyError)) throw error;
+    return `${name}: ${error.message}`;
+  }
 };
 
 /** The order of lists is not documented (protocol section 14 row 19): ours is by id, oldest first. */

@@ -7,30 +7,38 @@ import { z } from 'zod';
 
 const DECIMAL = /^-?\d{1,24}(?:\.\d{1,40})?$/;
 
-/** Text of a pattern, or a whole number. One check: a union collects the complaints of its first member in vain. */
-const textOrInteger = (pattern: RegExp, least = Number.NEGATIVE_INFINITY) =>
-  z.custom<string | number>(value =>
-    typeof value === 'string'
-      ? pattern.test(value)
-      : typeof value === 'number' && Number.isSafeInteger(value) && value >= least,
-  );
+/**
+ * Text of a pattern, or a whole number, made something of. One step: a union collects the complaints of its first member
+ * in vain, and a check with a transformation behind it is three schemas for each of the many amounts of a list.
+ */
+const textOrInteger = <T>(
+  pattern: RegExp,
+  make: (value: string | number) => T,
+  least = Number.NEGATIVE_INFINITY,
+) =>
+  z.transform((value: unknown, context): T => {
+    if (typeof value === 'string' && pattern.test(value)) return make(value);
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return make(value);
+    context.issues.push({ code: 'custom', input: value });
+    return z.NEVER;
+  });
 
 /** A decimal, as text or number (parseJson has kept the digits of both). */
-const decimal = textOrInteger(DECIMAL).transform(String);
+const decimal = textOrInteger(DECIMAL, String);
 
 /**
  * A decimal in a balance: a single comma without a dot is a decimal comma; both, or several, is an error and not a
  * guess (protocol section 2.3).
  */
-const balanceDecimal = textOrInteger(/^-?\d{1,24}(?:[.,]\d{1,40})?$/).transform(value =>
+const balanceDecimal = textOrInteger(/^-?\d{1,24}(?:[.,]\d{1,40})?$/, value =>
   String(value).replace(',', '.'),
 );
 
 /** An id, as text: integers above 2^53 arrive as text from parseJson. */
-const id = textOrInteger(/^\d{1,20}$/, 0).transform(String);
+const id = textOrInteger(/^\d{1,20}$/, String, 0);
 
 /** Unix ms, as number, `1790133600027.0` or text. */
-const milliseconds = textOrInteger(/^\d{1,15}(?:\.0+)?$/, 0).transform(Number);
+const milliseconds = textOrInteger(/^\d{1,15}(?:\.0+)?$/, Number, 0);
 
 /** One of a closed set of words, in any case. */
 const word = <const W extends string>(...words: readonly [W, ...W[]]) =>
@@ -40,15 +48,15 @@ const word = <const W extends string>(...words: readonly [W, ...W[]]) =>
     .pipe(z.enum(words));
 
 const label = z
-  .union([z.string(), z.null()])
-  .optional()
+  .string()
+  .nullish()
   .transform(value => value ?? null);
 
 /** Section 2.1. `success` alone proves nothing; `code` may be a number, text or absent. */
 export const VenueEnvelope = z.object({
   success: z.boolean(),
-  message: z.union([z.string(), z.null()]).optional(),
-  code: z.union([z.string(), z.number(), z.null()]).optional(),
+  message: z.string().nullish(),
+  code: z.union([z.number(), z.string()]).nullish(),
   data: z.unknown().optional(),
 });
 export type VenueEnvelope = z.infer<typeof VenueEnvelope>;
@@ -128,7 +136,7 @@ export const VenuePublicTrades = z.array(VenuePublicTrade);
 
 /** Section 4.8: parallel arrays, times in Unix seconds. `s` is null or not `ok` when there is nothing. */
 export const VenueCandles = z.object({
-  s: z.union([z.string(), z.null()]).optional(),
+  s: z.string().nullish(),
   t: z.array(z.int().nonnegative()),
   o: z.array(decimal),
   h: z.array(decimal),
@@ -228,7 +236,7 @@ export const VenueSubmitted = z.object({
 /** 114, reply to a login (section 9.10). */
 export const VenueLoginResult = z.object({
   ok: z.boolean(),
-  message: z.union([z.string(), z.null()]).optional(),
+  message: z.string().nullish(),
   /** The user (section 9.10); nothing else hangs on it. */
   id: id.optional().catch(undefined),
 });

@@ -66,7 +66,8 @@ export interface CashMovement {
 /** Reads, each with its own request bucket and units fixed here: all times are Unix milliseconds. */
 export type VenueRead =
   | { readonly type: 'server-time' }
-  | { readonly type: 'instruments' }
+  /** Every pair, or `symbols` alone: the venue gives one list of all, and most of the cost is in reading it. */
+  | { readonly type: 'instruments'; readonly symbols?: readonly string[] }
   | { readonly type: 'ticker'; readonly symbol: string }
   | { readonly type: 'balances' }
   | { readonly type: 'open-orders'; readonly symbol: string }

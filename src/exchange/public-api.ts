@@ -9,7 +9,7 @@ import { findMarket, unknownPair } from './order-entry.js';
 import { json, refusal } from './refusals.js';
 import { tickerRow } from './ticker.js';
 import { type HttpReply, type HttpRequest, type Market, serverMs, type VenueState } from './venue-state.js';
-import { ExactNumber, envelope, exact, type Wire } from './wire.js';
+import { ExactNumber, envelope, exact, Printed, toJson, type Wire } from './wire.js';
 
 const METHOD_NAMES = {
   market: 'MARKET',
@@ -37,8 +37,8 @@ export const exchangeInfo = (venue: VenueState): HttpReply =>
         serverTime: serverMs(venue),
         symbols: [...venue.markets.values()]
           .filter(({ listing }) => statusOf(listing) !== null)
-          .map(symbolRow),
-        currencies: venue.currencies.map(currencyRow),
+          .map(symbolText),
+        currencies: currenciesText(venue.currencies),
         currencyOperationBlocks: [],
       },
       null,
@@ -202,6 +202,35 @@ const averageOf = (candle: Candle, listing: Listing): Price =>
 
 const percentChange = (candle: Candle): bigint =>
   roundTo(ratio((candle.close - candle.open) * 100n, candle.open, 'half-up'), 2, 'half-up');
+
+/** A row's text as it was printed last, and what it was printed from. */
+interface PrintedRow {
+  readonly listing: Listing;
+  readonly lastPrice: Price;
+  readonly text: Printed;
+}
+
+const printedRows = new WeakMap<Market, PrintedRow>();
+
+/** The list is long, asked for every minute, and most of it stays as it is. */
+const symbolText = (market: Market): Wire => {
+  const { listing, lastPrice } = market;
+  const printed = printedRows.get(market);
+  if (printed?.listing === listing && printed.lastPrice === lastPrice) return printed.text;
+  const text = new Printed(toJson(symbolRow(market)));
+  printedRows.set(market, { listing, lastPrice, text });
+  return text;
+};
+
+const printedCurrencies = new WeakMap<readonly Currency[], Printed>();
+const currenciesText = (currencies: readonly Currency[]): Wire => {
+  let printed = printedCurrencies.get(currencies);
+  if (printed === undefined) {
+    printed = new Printed(toJson(currencies.map(currencyRow)));
+    printedCurrencies.set(currencies, printed);
+  }
+  return printed;
+};
 
 /** Limit prices may be a tenth to ten times the current price (protocol section 4.2). */
 const symbolRow = (market: Market): Wire => {

@@ -1,13 +1,16 @@
 /** JSON text as the venue prints it: integers of 64 bits and exact decimals as plain numbers (protocol section 2.2). */
 import { decimalsOf, formatDecimal, formatFixed } from '../domain/money.js';
 
-/** A number printed digit by digit, past what a double can hold. */
-export class ExactNumber {
+/** A value that has been printed already. */
+export class Printed {
   readonly text: string;
   constructor(text: string) {
     this.text = text;
   }
 }
+
+/** A number printed digit by digit, past what a double can hold. */
+export class ExactNumber extends Printed {}
 
 /** A value that can be printed; a bigint is an integer, an absent field is left out. */
 export type Wire =
@@ -16,7 +19,7 @@ export type Wire =
   | bigint
   | boolean
   | null
-  | ExactNumber
+  | Printed
   | readonly Wire[]
   | { readonly [field: string]: Wire | undefined };
 
@@ -28,7 +31,7 @@ export const toJson = (value: Wire): string => {
   if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean')
     return String(value);
   if (value === null) return 'null';
-  if (value instanceof ExactNumber) return value.text;
+  if (value instanceof Printed) return value.text;
   let text = '';
   if (isArray(value)) {
     for (const item of value) text += text === '' ? toJson(item) : `,${toJson(item)}`;

@@ -65,7 +65,7 @@ export const simMarketData =
           socket?.send(subscriptionFrame(effect.channel, effect.symbol, effect.join));
           return;
         case 'read-instruments':
-          rest.ask({ type: 'instruments' }, ({ result }) => {
+          rest.ask({ type: 'instruments', symbols: settings.symbols }, ({ result }) => {
             const read =
               result.ok && result.value !== null && 'instruments' in result.value
                 ? result.value.instruments.filter(({ symbol }) => settings.symbols.includes(symbol))
@@ -93,7 +93,7 @@ export const simMarketData =
       ready: (facts: Readonly<Record<string, string>>) => void,
       failed: (reason: string, exitCode: number) => void,
     ): void =>
-      rest.ask({ type: 'instruments' }, ({ result }) => {
+      rest.ask({ type: 'instruments', symbols: settings.symbols }, ({ result }) => {
         if (!result.ok || result.value === null || !('instruments' in result.value)) {
           if (tries >= START_READS_MAX) failed("cannot read the venue's instruments", 1);
           else

@@ -134,6 +134,36 @@ describe('read answers', () => {
     });
   });
 
+  it('reads the wanted symbols alone, and refuses a list of which nothing can be read', () => {
+    const broken = { ...SYMBOL, name: 'NEWTRY', filters: [] };
+    const other = { ...SYMBOL, name: 'BTCTRY', numerator: 'BTC' };
+    const listed = (symbols: readonly string[], list: readonly unknown[]) => {
+      const { instruments, problems } = ask({ type: 'instruments', symbols }, envelope({ symbols: list }));
+      return { names: instruments.map(({ symbol }) => symbol), problems: problems?.length };
+    };
+    expect(listed(['ETHTRY'], [broken, other, SYMBOL])).to.deep.equal({ names: ['ETHTRY'], problems: 0 });
+    expect(listed(['NEWTRY', 'ETHTRY'], [broken, SYMBOL])).to.deep.equal({ names: ['ETHTRY'], problems: 1 });
+    expect(listed(['NEWTRY'], [broken, SYMBOL])).to.deep.equal({ names: [], problems: 1 });
+    expect(listed(['XRPTRY'], [broken, SYMBOL])).to.deep.equal({ names: [], problems: 0 });
+    for (const list of [[], [broken], [7]])
+      expect(failure({ type: 'instruments', symbols: ['XRPTRY'] }, envelope({ symbols: list }))).to.include({
+        cause: 'unreadable',
+      });
+  });
+
+  it('says again what the same text said, and reads another text anew', () => {
+    const none = envelope({ asks: [], bids: [] });
+    const call = { type: 'open-orders', symbol: 'BTCTRY' } as const;
+    const order = { asks: [ORDER], bids: [] };
+    expect(ask(call, none)).to.deep.equal({ orders: [] });
+    expect(ask(call, none)).to.deep.equal({ orders: [] });
+    expect(ask(call, envelope(order)).orders).to.have.length(1);
+    expect(failure(call, reply(500, { asks: [], bids: [] }))).to.include({ cause: 'server-error' });
+    expect(failure(call, envelope({ asks: [{}], bids: [] }))).to.include({ cause: 'unreadable' });
+    expect(failure(call, envelope({ asks: [{}], bids: [] }))).to.include({ cause: 'unreadable' });
+    expect(ask(call, none)).to.deep.equal({ orders: [] });
+  });
+
   it('reads a ticker with floating text, and no ticker for an unknown pair', () => {
     const row = `{"pair":"BTCUSDT","timestamp":1790133599871,"last":77260,"bid":77255.0,"ask":77295,"order":2000}`;
     const ticker = ask({ type: 'ticker', symbol: 'BTCUSDT' }, raw(`[${row}]`));
