@@ -328,6 +328,7 @@ hostActor('execution', context => {
           type: 'snapshot-wanted',
           request: 1,
           fills: 'of-open-orders',
+          recentOrders: true,
         });
         context.send('ledger', { type: 'epoch-wanted', request: 2 });
         return;

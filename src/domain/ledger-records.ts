@@ -105,7 +105,7 @@ export interface LedgerSnapshot {
   readonly cancelWishes: readonly StandingWish[];
   /**
    * Orders of the last {@link RECENT_ORDERS_MS} before the newest one, oldest first; null when there are too many to be
-   * told, which must count as every limit being used up.
+   * told, or when nobody asked for them, which must count as every limit being used up.
    */
   readonly recentOrders: readonly RecentOrder[] | null;
   /** The booked fills that were asked for, oldest first. */

@@ -237,7 +237,8 @@ export const createLedgerService = (ledger: Ledger, ports: LedgerServicePorts): 
       onSuccess();
       reply(each, { type: 'epoch-given', request: message.request, epoch });
     } else if (message.type === 'snapshot-wanted') {
-      const snapshot = readable(() => ledger.snapshot({ fills: message.fills ?? true }));
+      const { fills = true, recentOrders = false } = message;
+      const snapshot = readable(() => ledger.snapshot({ fills, recentOrders }));
       tellComplaints();
       if (snapshot !== null) reply(each, { type: 'snapshot-given', request: message.request, snapshot });
     } else if (message.type === 'fills-wanted') {

@@ -30,6 +30,7 @@ export interface SnapshotScope {
   readonly instance: string;
   readonly lastRecordAtMs: number;
   readonly fills: FillScope;
+  readonly recentOrders: boolean;
   /** From where the fills `after-checkpoint` go on; null when there is none, and they are all fills. */
   readonly books: PlacedBooks | null;
 }
@@ -37,7 +38,7 @@ export interface SnapshotScope {
 /** Reads everything in one transaction, so that the parts belong together. */
 export const readSnapshot = (
   db: Database,
-  { instance, lastRecordAtMs, fills, books }: SnapshotScope,
+  { instance, lastRecordAtMs, fills, recentOrders, books }: SnapshotScope,
 ): LedgerSnapshot =>
   db.transaction(
     (): LedgerSnapshot => ({
@@ -46,7 +47,7 @@ export const readSnapshot = (
         db.prepare(`${SELECT_ORDERS} WHERE s.ended = 0 ORDER BY s.order_seq`).all() as OrderRow[]
       ).map(orderFrom),
       cancelWishes: readWishes(db),
-      recentOrders: readRecent(db),
+      recentOrders: recentOrders ? readRecent(db) : null,
       fills: fills === false ? [] : readFills(db, ...conditionOf(fills, books)),
       ...(books === null ? {} : { checkpoint: checkpointFrom(db, books) }),
       openingBalances: readOpening(db),

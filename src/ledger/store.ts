@@ -75,8 +75,8 @@ export interface Ledger {
   append(records: readonly LedgerRecord[]): readonly Finding[];
   /** Writes several batches in one commit. @throws SQLite's error when the disk fails: nothing was written then. */
   appendGroup(batches: readonly (readonly LedgerRecord[])[]): readonly BatchOutcome[];
-  /** Everything a restarted bot knows, with the fills that are wanted. */
-  snapshot(scope?: { readonly fills: FillScope }): LedgerSnapshot;
+  /** Everything a restarted bot knows, with the fills and the recent orders that are wanted; all, without a scope. */
+  snapshot(scope?: { readonly fills: FillScope; readonly recentOrders?: boolean }): LedgerSnapshot;
   /** Every fill of a symbol, in order of execution. */
   fillsOf(symbol: string): readonly Fill[];
   /**
@@ -249,12 +249,13 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
       return outcome.findings;
     },
     appendGroup: batches => commit(() => batches.map(writeBatch)),
-    snapshot: ({ fills } = { fills: true }) => {
+    snapshot: ({ fills, recentOrders = false } = { fills: true, recentOrders: true }) => {
       const books = fills === 'after-checkpoint' ? checkpoints.newest : null;
       return readSnapshot(db, {
         instance: opened.instance,
         lastRecordAtMs: opened.lastRecordAtMs,
         fills,
+        recentOrders,
         books,
       });
     },

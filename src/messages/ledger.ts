@@ -19,6 +19,8 @@ export interface SnapshotWanted {
    * of open orders, or none, save it too.
    */
   readonly fills?: FillScope;
+  /** Whether the recent orders are wanted: they are limits' business alone, and a list of thousands at times. */
+  readonly recentOrders?: boolean;
 }
 
 /** A new write epoch, durable before it is answered: part of every client order id of one execution incarnation. */

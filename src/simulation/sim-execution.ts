@@ -260,6 +260,7 @@ export const simExecution =
             type: 'snapshot-wanted',
             request: 1,
             fills: 'of-open-orders',
+            recentOrders: true,
           } as never);
           context.send('ledger', { type: 'epoch-wanted', request: 2 } as never);
           return;

@@ -107,7 +107,7 @@ export const recovery: Section = {
       for (let round = 0; round < rounds; round++) {
         const ledger = await take(opening, () => openLedger({ path, mode: 'paper' }));
         integrity = ledger.integrity;
-        await take(open, () => ledger.snapshot({ fills: 'of-open-orders' }));
+        await take(open, () => ledger.snapshot({ fills: 'of-open-orders', recentOrders: true }));
         const read = await take(reading, () => ledger.snapshot({ fills: 'after-checkpoint' }));
         const books = await take(folding, () => fold(read));
         const all = await take(instead, () => fold(ledger.snapshot()));

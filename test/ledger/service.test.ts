@@ -170,6 +170,19 @@ describe('ledger service', () => {
     h.service.drain();
   });
 
+  it('tells the recent orders to whom they say something', () => {
+    const h = start();
+    h.append([intended('c1')]);
+    h.ask({ type: 'snapshot-wanted', request: 1, fills: false });
+    h.ask({ type: 'snapshot-wanted', request: 2, fills: 'of-open-orders', recentOrders: true });
+    h.settle();
+    const recent = h.sent.flatMap(({ message }) =>
+      message.type === 'snapshot-given' ? [message.snapshot.recentOrders?.length ?? null] : [],
+    );
+    expect(recent).to.deep.equal([null, 1]);
+    h.service.drain();
+  });
+
   it('refuses a batch that contradicts the books without harm to the others', () => {
     const h = start();
     h.append([intended('c1')]);
