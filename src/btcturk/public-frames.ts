@@ -15,17 +15,13 @@ import {
   type PublicFrame,
 } from '../domain/public-frame.js';
 import { scaledExact, scaledFloor } from './scaled.js';
+import { type Scales, scanWholeBook } from './whole-books.js';
 
 export interface PublicFrameReader {
   /** A frame's text. Never throws. */
   read(text: string): PublicFrame;
   /** A frame already parsed from JSON. Never throws. */
   readValue(value: unknown): PublicFrame;
-}
-
-interface Scales {
-  readonly priceScale: number;
-  readonly quantityScale: number;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -66,6 +62,8 @@ export const createPublicFrameReader = (instruments: readonly Instrument[]): Pub
   return {
     readValue,
     read(text) {
+      const book = scanWholeBook(text, scales);
+      if (book !== undefined) return book;
       let value: unknown;
       try {
         value = JSON.parse(text);

@@ -6,23 +6,25 @@ const DOT = 46;
 
 /**
  * `text` times 10^`scale` as a safe integer: `scaledExact('61837.64', 2)` is 6183764.
+ * @param start where the decimal begins and ends in the text; all of it when absent
  * @returns NaN when the text is not a plain non-negative decimal, does not fit the scale exactly, or is too large.
  */
-export const scaledExact = (text: string, scale: number): number => scaled(text, scale, true);
+export const scaledExact = (text: string, scale: number, start = 0, end = text.length): number =>
+  scaled(text, scale, true, start, end);
 
 /**
  * As {@link scaledExact}, but digits past the scale are cut off and a value past 2^53 becomes the largest safe integer:
  * for quantities, which the venue may give more decimals than a lot has (protocol section 4.4).
  */
-export const scaledFloor = (text: string, scale: number): number => scaled(text, scale, false);
+export const scaledFloor = (text: string, scale: number, start = 0, end = text.length): number =>
+  scaled(text, scale, false, start, end);
 
-const scaled = (text: string, scale: number, exact: boolean): number => {
-  const { length } = text;
+const scaled = (text: string, scale: number, exact: boolean, start: number, end: number): number => {
   let value = 0;
   let digits = 0;
   /** Digits after the dot so far; -1 before it. */
   let decimals = -1;
-  for (let index = 0; index < length; index++) {
+  for (let index = start; index < end; index++) {
     const code = text.charCodeAt(index);
     if (code >= ZERO && code <= NINE) {
       digits += 1;
@@ -40,7 +42,7 @@ const scaled = (text: string, scale: number, exact: boolean): number => {
       return Number.NaN;
     }
   }
-  if (digits === 0 || text.charCodeAt(length - 1) === DOT) return Number.NaN;
+  if (digits === 0 || text.charCodeAt(end - 1) === DOT) return Number.NaN;
   for (let missing = scale - Math.max(decimals, 0); missing > 0; missing--) value *= 10;
   if (value <= Number.MAX_SAFE_INTEGER) return value;
   return exact ? Number.NaN : Number.MAX_SAFE_INTEGER;

@@ -12,6 +12,88 @@ const book = (model: number, fields: Readonly<Record<string, unknown>>): string 
     { CS: 5, PS: null, AO: [], BO: [], channel: 'obdiff', event: 'BTCUSDT', ...fields },
   ]);
 
+describe('whole books as the venue writes them', () => {
+  const reader = createPublicFrameReader([instrument({ priceScale: 2, quantityScale: 4 })]);
+  const fields = (bids: string, asks: string, changeSet = '26'): string =>
+    `"CS":${changeSet},"PS":"BTCUSDT","AO":[${asks}],"BO":[${bids}]`;
+  const whole = (content: string, channel = 'orderbook', event = 'BTCUSDT'): string =>
+    `[431,{${content},"channel":"${channel}","event":"${event}","type":431}]`;
+  const level = (amount: string, price: string): string => `{"A":"${amount}","P":"${price}"}`;
+
+  it('are read as their parsed JSON is', () => {
+    const decimal = fc.stringMatching(/^(?:0|[1-9]\d{0,17})(?:\.\d{1,6})?$/);
+    const odd = fc.constantFrom(
+      '',
+      '-1',
+      '1e5',
+      '.5',
+      '5.',
+      '1,5',
+      ' 1',
+      '01',
+      '\\u0031',
+      '"',
+      '9'.repeat(40),
+    );
+    const amount = fc.oneof({ weight: 30, arbitrary: decimal }, { weight: 1, arbitrary: odd });
+    const price = fc.oneof({ weight: 30, arbitrary: decimal }, { weight: 1, arbitrary: odd });
+    const side = fc.array(fc.tuple(amount, price), { maxLength: 4 });
+    const changeSet = fc.constantFrom('0', '26', '-7', '07', '1.5', '9007199254740991', '9007199254740993');
+    const channel = fc.constantFrom('orderbook', 'obdiff', 'trade');
+    const event = fc.constantFrom('BTCUSDT', 'BTCUSDT', 'ETHTRY');
+    const text = fc
+      .tuple(side, side, changeSet, channel, event)
+      .map(([bids, asks, change, on, symbol]) =>
+        whole(
+          fields(
+            bids.map(each => level(...each)).join(','),
+            asks.map(each => level(...each)).join(','),
+            change,
+          ),
+          on,
+          symbol,
+        ),
+      );
+    const damage = fc.option(fc.tuple(fc.nat(), fc.constantFrom('', ',', '"', ']', '}', '0', ' ', '\\')), {
+      freq: 2,
+    });
+    fc.assert(
+      fc.property(text, damage, (sound, change) => {
+        const at = change === null ? 0 : change[0] % sound.length;
+        const sent = change === null ? sound : sound.slice(0, at) + change[1] + sound.slice(at + 1);
+        let parsed: unknown;
+        try {
+          parsed = JSON.parse(sent);
+        } catch {
+          expect(reader.read(sent)).to.deep.include({ type: 'malformed', problem: 'not JSON' });
+          return;
+        }
+        expect(reader.read(sent)).to.deep.equal(reader.readValue(parsed));
+      }),
+    );
+  });
+
+  it('are read without being parsed', () => {
+    const book = whole(fields(level('0.5', '10.25'), `${level('1', '11')},${level('2.00005', '12.50')}`));
+    const parse = JSON.parse;
+    JSON.parse = () => {
+      throw new Error('it was parsed');
+    };
+    try {
+      expect(reader.read(book)).to.deep.equal({
+        type: 'book-snapshot',
+        channel: 'orderbook',
+        symbol: 'BTCUSDT',
+        changeSet: 26,
+        bids: [1_025, 5_000],
+        asks: [1_100, 10_000, 1_250, 20_000],
+      });
+    } finally {
+      JSON.parse = parse;
+    }
+  });
+});
+
 describe('decimal text to ticks and lots', () => {
   for (const [text, scale, exact, floor] of [
     ['77295', 0, 77295, 77295],
