@@ -126,7 +126,8 @@ export const divide = (dividend: bigint, divisor: bigint, rounding: Rounding): b
 
 /** Product of two 16-decimal values. */
 export const multiply = (left: bigint, right: bigint, rounding: Rounding): bigint =>
-  divide(left * right, ONE, rounding);
+  // Lira is the unit of most sums.
+  right === ONE ? left : divide(left * right, ONE, rounding);
 
 /** Quotient of two 16-decimal values. `divisor` must not be 0. */
 export const ratio = (dividend: bigint, divisor: bigint, rounding: Rounding): bigint =>

@@ -269,7 +269,11 @@ export const readRates = <Purpose>(
   schedule: ReadSchedule<Purpose>,
   now: Now,
 ): { readonly throttledPerMinute: number; readonly retryRate: number } => {
-  const recent = (times: number[]): number[] => times.filter(at => now.monoMs - at < RATE_WINDOW_MS);
+  // Oldest first: mostly none of them has grown old.
+  const recent = (times: number[]): number[] =>
+    times[0] === undefined || now.monoMs - times[0] < RATE_WINDOW_MS
+      ? times
+      : times.filter(at => now.monoMs - at < RATE_WINDOW_MS);
   schedule.requestedAt = recent(schedule.requestedAt);
   schedule.retriedAt = recent(schedule.retriedAt);
   schedule.throttledAt = recent(schedule.throttledAt);

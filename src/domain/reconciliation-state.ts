@@ -657,7 +657,8 @@ export const clearHold = (
   subject: string,
   detail: string,
 ): void => {
-  if (!state.held.delete(`${holdCause}:${subject}`)) return;
+  // Said on every look, and mostly nothing is held.
+  if (state.held.size === 0 || !state.held.delete(`${holdCause}:${subject}`)) return;
   effects.push({
     type: 'hold',
     message: { type: 'hold-cleared', ...traced(state), holdCause, subject, detail },
