@@ -48,8 +48,10 @@ const WARM_UP_ROUNDS = 2;
 /** What sends orders at a steady beat. The goal for the binary form is that of the slower one, see `about`. */
 const CALM_PULSE = { label: 'pulse, an order a minute', config: { intervalMs: 60_000 } };
 const BUSY_PULSE = { label: 'pulse, an order every 5 s', config: { intervalMs: 5_000 } };
-/** Enough that the start of the threads does not decide. */
-const SWEPT_SETS = 48;
+/** Some 50 s of one thread: a sweep has hundreds of sets, and each thread has first to load and compile the program. */
+const SWEPT_SETS = 96;
+/** Each round sweeps on one thread and on two. */
+const SWEEP_ROUNDS = 2;
 /** About a second of one core. */
 const SPIN_ROUNDS = 400_000_000;
 /** The candles' price stays around this, in ticks: outside the exchange's window every order would be refused. */
@@ -160,7 +162,7 @@ export const research: Section = {
   name: 'research',
   title: 'Backtests and sweeps',
   about:
-    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included), after a few runs of each, since the code of a fresh process has still to be compiled: the last table has its first run. `pulse` places an order at a steady beat and cancels the one before; `maker` reacts to every book. What one of our orders costs is told apart by the two beats: at a minute's, which is often for people who trade by hand or with candles, the market decides, at one of 5 s our own orders do. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market of two hours is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs forty-eight parameter sets of `maker` over half an hour of a market with one thread and with two (elapsed time, the threads' start included), beside what two loops without memory or garbage reach on the same cores.",
+    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included), after a few runs of each, since the code of a fresh process has still to be compiled: the last table has its first run. `pulse` places an order at a steady beat and cancels the one before; `maker` reacts to every book. What one of our orders costs is told apart by the two beats: at a minute's, which is often for people who trade by hand or with candles, the market decides, at one of 5 s our own orders do. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market of two hours is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs ninety-six parameter sets of `maker` over half an hour of a market with one thread and with two (elapsed time of all rounds together, the threads' start included; the table says how long that is), beside what two loops without memory or garbage reach on the same cores. Each thread compiles the program for itself, mostly beside its work, which one thread has a second core for and two have not: the shorter a sweep, the less a second thread brings. What comes before a thread's first set is told by a sweep of one set over the first second of that market.",
   async run({ rounds, tiny }) {
     const folder = mkdtempSync(join(tmpdir(), 'btcbot-bench-'));
     try {
@@ -251,13 +253,14 @@ export const research: Section = {
       const sweptStudy = studyOn(maker, symbolsOf(swept), {});
       for (let round = 0; round < Math.min(rounds, 3); round++)
         cores.push(await coresOf(() => void runFast({ ...sweptStudy, tape: swept })));
-      const speedUps: number[] = [];
+      const sweeps: { readonly alone: Swept; readonly both: Swept; readonly start: Swept }[] = [];
       const ceilings: number[] = [];
-      for (let round = 0; round < Math.min(rounds, 3); round++) {
-        ceilings.push(await machineSpeedUp(tiny));
-        speedUps.push(await speedUpOf(folder, shorter, tiny, round));
-      }
-      const speedUp = median(speedUps);
+      for (let round = 0; round < Math.min(rounds, 3); round++) ceilings.push(await machineSpeedUp(tiny));
+      for (let round = 0; round < Math.min(rounds, SWEEP_ROUNDS); round++)
+        sweeps.push(await sweepsOf(folder, shorter, tiny, round));
+      const meanOf = (of: (sweep: (typeof sweeps)[number]) => number): number =>
+        sweeps.reduce((sum, sweep) => sum + of(sweep), 0) / sweeps.length;
+      const speedUp = meanOf(({ alone }) => alone.elapsedS) / meanOf(({ both }) => both.elapsedS);
       const ceiling = median(ceilings);
       const goal = (
         what: string,
@@ -307,6 +310,13 @@ export const research: Section = {
               ],
               ['cores that one thread of a sweep keeps busy', figure(median(cores))],
               ['two empty loops on two threads, times one thread', figure(ceiling)],
+              ["until a thread's first set is under way, s", figure(meanOf(({ start }) => start.elapsedS))],
+              ['sweep on one thread, s', figure(meanOf(({ alone }) => alone.elapsedS))],
+              ['sweep on two threads, s', figure(meanOf(({ both }) => both.elapsedS))],
+              [
+                "processor time of the sweep on two threads, times one thread's",
+                figure(meanOf(({ both }) => both.cpuS) / meanOf(({ alone }) => alone.cpuS)),
+              ],
               ['sweep on two threads, times one thread', figure(speedUp)],
             ],
           },
@@ -338,7 +348,7 @@ export const research: Section = {
             `≥ ${SPEED_UP_GOAL}`,
             figure(speedUp),
             speedUp >= SPEED_UP_GOAL,
-            `elapsed time, so that whatever else runs on the machine counts: two empty loops reached ${figure(ceiling)} beside it; one thread keeps ${figure(median(cores))} cores busy, since its garbage is collected and its code compiled beside it, which allows ${figure(2 / median(cores))}, and each thread loads the program and compiles it for itself`,
+            `elapsed time, so that whatever else runs on the machine counts: two empty loops reached ${figure(ceiling)} beside it; one thread keeps ${figure(median(cores))} cores busy, since its garbage is collected and its code compiled beside it, which allows ${figure(2 / median(cores))}, and each thread loads the program and compiles it for itself: two take ${figure(meanOf(({ both }) => both.cpuS) / meanOf(({ alone }) => alone.cpuS))} times the processor time of one`,
           ),
         ],
       };
@@ -358,54 +368,70 @@ const costOfOrder = (
   return (1e6 * (busy.seconds - calm.seconds)) / (busy.orders - calm.orders);
 };
 
-/** Elapsed time of a sweep with one thread over that with two, the threads' start included. */
-const speedUpOf = async (
+/** What a sweep took, the start and the end of its threads included. */
+interface Swept {
+  readonly elapsedS: number;
+  /** Of the whole process. */
+  readonly cpuS: number;
+}
+
+/** The same sweep on one thread and on two, and the shortest one that there is. */
+const sweepsOf = async (
   folder: string,
   recording: string,
   tiny: boolean,
   round: number,
-): Promise<number> => {
+): Promise<{ readonly alone: Swept; readonly both: Swept; readonly start: Swept }> => {
   const tapePath = join(folder, `sweep-${round}.tape`);
   const tape = await readTape(recording);
   writeTapeFile(tapePath, tape);
   const study = studyOn(maker, symbolsOf(tape), {});
-  const took = async (threads: number): Promise<number> => {
-    const store = openSweepStore(join(folder, `sweep-${round}-${threads}.sqlite`), 'bench', '');
+  const fromMs = tape.atMs[0] ?? 0;
+  const took = async (what: string, threads: number, sets: number, toMs: number): Promise<Swept> => {
+    const store = openSweepStore(join(folder, `sweep-${round}-${what}.sqlite`), 'bench', '');
     const startedMs = performance.now();
     try {
-      await runSweep({
-        method: 'grid',
-        axes: [
-          readAxis(
-            `skewBps=${Array.from({ length: tiny ? 2 : SWEPT_SETS }, (_, index) => index + 1).join()}`,
-            maker.parameters,
-          ),
-        ],
-        trials: 0,
-        seed: 1,
-        segments: segmentsOf(tape.atMs[0] ?? 0, tape.atMs[tape.length - 1] ?? 0, 1),
-        threads,
-        store,
-        signal: new AbortController().signal,
-        task: {
-          tapePath,
-          strategy: 'maker',
-          config: {},
-          settings: study.settings,
-          tryRates: RATES,
-          fillModel: 'queue',
-          feeLevel: 1,
-          score: 'profit',
-        },
-        onProgress: () => {},
-      });
+      const cpuS = await cpuSeconds(
+        async () =>
+          void (await runSweep({
+            method: 'grid',
+            axes: [
+              readAxis(
+                `skewBps=${Array.from({ length: sets }, (_, index) => (index + 1) / 2).join()}`,
+                maker.parameters,
+              ),
+            ],
+            trials: 0,
+            seed: 1,
+            segments: segmentsOf(fromMs, toMs, 1),
+            threads,
+            store,
+            signal: new AbortController().signal,
+            task: {
+              tapePath,
+              strategy: 'maker',
+              config: {},
+              settings: study.settings,
+              tryRates: RATES,
+              fillModel: 'queue',
+              feeLevel: 1,
+              score: 'profit',
+            },
+            onProgress: () => {},
+          })),
+      );
+      return { elapsedS: (performance.now() - startedMs) / 1_000, cpuS };
     } finally {
       store.close();
     }
-    return performance.now() - startedMs;
   };
-  const alone = await took(1);
-  return alone / (await took(2));
+  const sets = tiny ? 2 : SWEPT_SETS;
+  const toMs = tape.atMs[tape.length - 1] ?? 0;
+  return {
+    start: await took('start', 1, 1, fromMs + 1_000),
+    alone: await took('alone', 1, sets, toMs),
+    both: await took('both', 2, sets, toMs),
+  };
 };
 
 /** Adds up for a while, each time that it is asked to, and touches no memory. */
