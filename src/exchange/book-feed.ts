@@ -128,8 +128,14 @@ const shownText = (side: readonly BookLevel<unknown>[]): string => {
   const shown = shownSides.get(side);
   if (shown !== undefined && isAsShown(side, least, shown)) return shown.text;
   const levels = side.slice(least);
-  const text = levels.map(textOf).reverse().join(',');
-  shownSides.set(side, { levels, totals: levels.map(({ total }) => total), text });
+  const totals: Quantity[] = [];
+  const texts: string[] = [];
+  for (const level of levels) {
+    totals.push(level.total);
+    texts.push(textOf(level));
+  }
+  const text = texts.reverse().join(',');
+  shownSides.set(side, { levels, totals, text });
   return text;
 };
 

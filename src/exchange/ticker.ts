@@ -2,6 +2,7 @@
 import { touch } from '../domain/matching.js';
 import { type Amount, divide, formatDecimal, ONE, type Price, ratio, roundTo } from '../domain/money.js';
 import { lastDay } from './candles.js';
+import type { Listing } from './instruments.js';
 import { candlesOf } from './market-history.js';
 import { type Market, serverMs, type VenueState } from './venue-state.js';
 import { exact, toJson, type Wire } from './wire.js';
@@ -46,32 +47,62 @@ export const tickerRow = (venue: VenueState, market: Market): Wire => {
   };
 };
 
-/** The fields of a 402, and of each item of a 401. */
-export const tickerFrame = (venue: VenueState, market: Market): string =>
-  `[402,${toJson({ ...tickerItem(venue, market), channel: 'ticker', event: market.listing.symbol, type: 402 })}]`;
+/** A frame as it was sent last, and what it was made of. */
+interface SentTicker {
+  readonly listing: Listing;
+  readonly figures: TickerFigures;
+  readonly text: string;
+}
 
-export const tickerItem = (venue: VenueState, market: Market): Record<string, Wire> => {
+const sentTickers = new WeakMap<Market, SentTicker>();
+
+/** A 402; a quiet market's says again what the last one said. */
+export const tickerFrame = (venue: VenueState, market: Market): string => {
   const { listing } = market;
   const figures = figuresOf(venue, market);
-  return {
-    B: formatDecimal(figures.bid),
-    A: formatDecimal(figures.ask),
-    BA: formatDecimal(figures.bidTotal),
-    AA: formatDecimal(figures.askTotal),
-    PS: listing.symbol,
-    H: formatDecimal(figures.high),
-    L: formatDecimal(figures.low),
-    LA: formatDecimal(figures.last),
-    O: formatDecimal(figures.open),
-    V: formatDecimal(figures.volume),
-    AV: formatDecimal(figures.average),
-    D: formatDecimal(figures.daily),
-    DP: formatDecimal(figures.dailyPercent),
-    DS: listing.quote,
-    NS: listing.base,
-    PId: listing.pairId,
-  };
+  const sent = sentTickers.get(market);
+  if (sent?.listing === listing && areSame(sent.figures, figures)) return sent.text;
+  const text = `[402,${toJson({ ...itemOf(listing, figures), channel: 'ticker', event: listing.symbol, type: 402 })}]`;
+  sentTickers.set(market, { listing, figures, text });
+  return text;
 };
+
+const areSame = (left: TickerFigures, right: TickerFigures): boolean =>
+  left.last === right.last &&
+  left.high === right.high &&
+  left.low === right.low &&
+  left.open === right.open &&
+  left.bid === right.bid &&
+  left.ask === right.ask &&
+  left.bidTotal === right.bidTotal &&
+  left.askTotal === right.askTotal &&
+  left.volume === right.volume &&
+  left.average === right.average &&
+  left.daily === right.daily &&
+  left.dailyPercent === right.dailyPercent;
+
+export const tickerItem = (venue: VenueState, market: Market): Record<string, Wire> =>
+  itemOf(market.listing, figuresOf(venue, market));
+
+/** The fields of a 402, and of each item of a 401. */
+const itemOf = (listing: Listing, figures: TickerFigures): Record<string, Wire> => ({
+  B: formatDecimal(figures.bid),
+  A: formatDecimal(figures.ask),
+  BA: formatDecimal(figures.bidTotal),
+  AA: formatDecimal(figures.askTotal),
+  PS: listing.symbol,
+  H: formatDecimal(figures.high),
+  L: formatDecimal(figures.low),
+  LA: formatDecimal(figures.last),
+  O: formatDecimal(figures.open),
+  V: formatDecimal(figures.volume),
+  AV: formatDecimal(figures.average),
+  D: formatDecimal(figures.daily),
+  DP: formatDecimal(figures.dailyPercent),
+  DS: listing.quote,
+  NS: listing.base,
+  PId: listing.pairId,
+});
 
 const figuresOf = (venue: VenueState, market: Market): TickerFigures => {
   const day = lastDay(candlesOf(venue, market), venue.now.wallMs, market.lastPrice);
