@@ -175,6 +175,7 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
   let writer: Writer = writerFor(db, opened.run);
   let brackets = bracketsOf(db);
   let broken = false;
+  const inMemory = opened.path === ':memory:';
   const place = fileAt(opened.path);
   const checkpoints = bookCheckpoints(
     () => db,
@@ -223,7 +224,7 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
   };
 
   const checkpoint: Ledger['checkpoint'] = kind => {
-    if (db.memory) return true;
+    if (inMemory) return true;
     const [row] = db.pragma(`wal_checkpoint(${kind})`) as readonly {
       readonly busy: number;
       readonly log: number;
@@ -272,13 +273,13 @@ const ledgerOn = (first: Database, opened: Opened): Ledger => {
     nextEpoch: (wallMs = 0) =>
       commit(() => countUp(db, 'epoch', Math.max(1, Math.floor((wallMs - EPOCHS_FROM_MS) / 1_000)))),
     checkpoint,
-    walBytes: () => (db.memory ? 0 : (statSync(`${opened.path}-wal`, { throwIfNoEntry: false })?.size ?? 0)),
+    walBytes: () => (inMemory ? 0 : (statSync(`${opened.path}-wal`, { throwIfNoEntry: false })?.size ?? 0)),
     inPlace,
     recover() {
       // The open handle may be the last way to a removed file: it is not closed for another one.
       if (!inPlace())
         throw new LedgerBroken(`${opened.path} is not the file that was opened: put it back in its place`);
-      if (opened.path === ':memory:') throw new LedgerBroken('a ledger in memory cannot be opened again');
+      if (inMemory) throw new LedgerBroken('a ledger in memory cannot be opened again');
       broken = true;
       if (db.open) db.close();
       db = openConnection(opened.path, opened.connect);
