@@ -28,6 +28,7 @@ import {
   filledQuantity,
   isTerminal,
   type Order,
+  type OrderState,
   type TradeId,
   type VenueOrderId,
   venueOrderIdOf,
@@ -109,7 +110,7 @@ export type ReconciliationPhase = 'observing' | 'opening' | 'recovering' | 'runn
 /** One of our orders, as long as anything about it can still change, and a while after. */
 export interface TrackedOrder {
   order: Order;
-  /** Monotonic time at which execution last told of it. */
+  /** Monotonic time at which execution last told something new of it. */
   changedMonoMs: number;
   /** When execution told that its bytes leave; null when it was found in the ledger. */
   sentMonoMs: number | null;
@@ -485,8 +486,9 @@ export const trackOrder = (state: ReconciliationState, order: Order, now: Now): 
     search: null,
     settledMonoMs: null,
   };
+  // Said again by an execution that started afresh, it is no news: lists that are on their way know it already.
+  if (!isSameBelief(tracked.order.state, order.state)) tracked.changedMonoMs = now.monoMs;
   tracked.order = order;
-  tracked.changedMonoMs = now.monoMs;
   if (order.state.status === 'in-flight') tracked.sentMonoMs ??= now.monoMs;
   const venueOrderId = venueOrderIdOf(order.state);
   if (venueOrderId !== null) linkVenueOrder(state, tracked, venueOrderId);
@@ -506,6 +508,11 @@ export const trackOrder = (state: ReconciliationState, order: Order, now: Now): 
   }
   return tracked;
 };
+
+const isSameBelief = (one: OrderState, other: OrderState): boolean =>
+  one.status === other.status &&
+  filledQuantity(one) === filledQuantity(other) &&
+  venueOrderIdOf(one) === venueOrderIdOf(other);
 
 /**
  * Orders whose booked quantity is kept after they are followed no longer: twice as many as execution keeps of those that

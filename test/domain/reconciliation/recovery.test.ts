@@ -39,6 +39,19 @@ describe('reconciliation at start', () => {
     expect(bench.cleared).to.deep.equal(['starting']);
   });
 
+  it('finds the end of an order of which execution speaks while the lists are on their way', () => {
+    for (let spokenMs = 0; spokenMs <= 400; spokenMs += 10) {
+      const venue = new TinyVenue(OPENING);
+      const ledger = openedLedger(venue);
+      venue.cancel(leaveWorking(venue, ledger, 1, '0.5'), START_WALL_MS - 50_000);
+      const bench = new Bench({ venue, ledger });
+      for (const order of ledger.orders.values()) bench.at(spokenMs, () => bench.track(order));
+      recovered(bench);
+      const said = bench.messages('order-reported').map(({ report }) => report.status);
+      expect(said, `spoken of after ${spokenMs} ms`).to.include('canceled');
+    }
+  });
+
   it('finds an order that left just before the crash, by its label', () => {
     const venue = new TinyVenue(OPENING);
     const ledger = openedLedger(venue);
