@@ -10,7 +10,7 @@ import type { ActorName } from '../domain/step.js';
 import { type FaultName, type FaultSpec, faultFrom } from '../exchange/faults.js';
 import { priceDecimals } from '../exchange/instruments.js';
 import { exponential, type Random, uniform } from '../exchange/random.js';
-import { CRASH_LIMIT } from '../runtime/limits.js';
+import { CRASH_LIMIT, START_WORKER_MS } from '../runtime/limits.js';
 import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import { type CommitFate, DONE } from './kept-ledger.js';
 import { type Fate, NORMAL } from './sim-rest.js';
@@ -96,6 +96,8 @@ const SWITCH_CHANCE = 0.15;
 export const drawSwitches = (random: Random): readonly FaultSpec[] =>
   VENUE_SWITCHES.filter(() => uniform(random) < SWITCH_CHANCE).map(name => faultFrom({ name }));
 
+/** A start that finds no venue ends with a code of its own, by this time at the latest, and the container tries again. */
+const GAVE_UP_RESTART_MS = START_WORKER_MS + 1_000;
 /** Crashes in a row that use a restart budget up, and the time between them. */
 const STORM_CRASHES = CRASH_LIMIT + 1;
 const STORM_INTERVAL_MS = 3_000;
@@ -472,6 +474,10 @@ export const createFaultPlan = (
     correctWall(wallOffMs);
     world().venue.admin({ type: 'clear-faults' });
     if (!running()) world().start();
+    // A start that was under way among faults may still come to nothing.
+    after(GAVE_UP_RESTART_MS, 'the container starts again what gave up', () => {
+      if (!running()) world().start();
+    });
   };
 
   return {

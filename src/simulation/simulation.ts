@@ -67,7 +67,7 @@ const STOP_MS = 20_000;
 const RELEASE_ROUNDS = 4;
 /** Causes whose release waits for windows and trials of a minute each. */
 const SLOW_CAUSES: ReadonlySet<HoldCause> = new Set(['rest-429', 'ws-reconnect', 'reconcile-lag']);
-const SLOW_RELEASE_MS = 120_000;
+const SLOW_RELEASE_MS = 180_000;
 const LOOKS = 20;
 const BETWEEN_LOOKS_MS = 150;
 /** Lines kept for a failure. */
@@ -197,10 +197,14 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     world.run(options.durationMs);
     plan.end();
     world.run(LIVENESS_MS);
-    // The venue's own ban lasts a minute (protocol section 8), a restarted worker reads sparingly for one, so that nothing
-    // is proven meanwhile, reconnects are counted over one, and after a relapse a trial lasts up to another: these may
-    // take longer, and no more than that.
-    if (world.process.state.control.holds.some(({ cause }) => SLOW_CAUSES.has(cause)))
+    // The venue's own ban lasts a minute (protocol section 8), after which a socket may still wait for most of one, a
+    // restarted worker reads sparingly for one, so that nothing is proven meanwhile, reconnects are counted over one, and
+    // after a relapse a trial lasts up to another: these may take longer, and no more than that.
+    if (
+      world.process.state.control.holds.some(({ cause }) => SLOW_CAUSES.has(cause)) ||
+      // An account is opened when it has been quiet for half a minute, and people may trade on it meanwhile.
+      world.ledger.snapshot().openingAtMs === null
+    )
       world.run(SLOW_RELEASE_MS);
     const standing = world.process.state.control.holds;
     // What relied on a worker that stays down waits for the operator, too: it is judged after the releases.
