@@ -11,11 +11,21 @@ export const GOAL_DAYS = 1_000;
 const LEAST_VISITS = 5;
 const DAY_HOURS = 24;
 
-const ABOUT = `The whole bot in one thread under virtual time, with faults in every twenty seconds of every simulated hour, and
-everything must come right afterwards. In runs of half an hour and longer the market between the faults is calmer than in
+const ABOUT = `The whole bot in one thread under virtual time, with faults all day long, and everything must come right
+afterwards. In runs of half an hour and longer the market between the faults is calmer than in
 short ones (\`src/simulation/tempo.ts\`): about 0.005 of the live pace at the median, with busy phases at the live pace among
-the faults; faults come as often as in short runs. Written by
-\`npm run simulate -- --runs 1000 --hours 24 --log FILE --publish\`, which goes on where its log ends.`;
+the faults. Written by \`npm run simulate -- --runs 1000 --hours 24 --every 60 --log FILE --publish\`, which goes on where
+its log ends.`;
+
+/** As the command says it that runs one again. */
+const everyOf = ({ replay }: LoggedRun): string => / --every (\S+)/.exec(replay)?.[1] ?? 'unknown';
+
+/** How many runs have each of what `of` says: `20 (41 runs), 60 (959 runs)`. */
+const counted = (runs: readonly LoggedRun[], of: (run: LoggedRun) => string): string => {
+  const counts = new Map<string, number>();
+  for (const run of runs) counts.set(of(run), (counts.get(of(run)) ?? 0) + 1);
+  return [...counts].map(([what, count]) => `${what} (${count} runs)`).join(', ');
+};
 
 /** The text of the section, marks included. @param runs not empty */
 export const daysSection = (runs: readonly LoggedRun[], machine: string): string => {
@@ -23,8 +33,6 @@ export const daysSection = (runs: readonly LoggedRun[], machine: string): string
     runs.reduce((total, run) => total + figure(run), 0);
   const days = sum(({ hours }) => hours) / DAY_HOURS;
   const broken = runs.filter(({ violation }) => violation !== null);
-  const commits = new Map<string, number>();
-  for (const { commit } of runs) commits.set(commit, (commits.get(commit) ?? 0) + 1);
   const paths = pathsOf(runs);
   const missed = missedPaths(paths, LEAST_VISITS);
   const rare = Object.keys(RARE_PATHS).map(name => paths.get(name) ?? 0);
@@ -38,6 +46,7 @@ export const daysSection = (runs: readonly LoggedRun[], machine: string): string
     ['runs that broke a promise', '0', String(broken.length)],
     ['runs', '', `${runs.length} of ${[...new Set(runs.map(({ hours }) => hours))].join(' and ')} h`],
     ['orders, fills', '', `${sum(({ orders }) => orders)}, ${sum(({ fills }) => fills)}`],
+    ['mean seconds between faults', '', counted(runs, everyOf)],
     ['faults and their parts, counted', '', String(faults)],
     ['events', '', String(sum(({ events }) => events))],
     [
@@ -52,7 +61,7 @@ export const daysSection = (runs: readonly LoggedRun[], machine: string): string
     markOf(SECTION),
     '## Simulated days',
     ABOUT,
-    `${ended.at(0)?.slice(0, 10)} to ${ended.at(-1)?.slice(0, 10)}, ${[...commits].map(([commit, count]) => `commit ${commit} (${count} runs)`).join(', ')}, ${machine}; other work shared the machine.`,
+    `${ended.at(0)?.slice(0, 10)} to ${ended.at(-1)?.slice(0, 10)}, ${counted(runs, ({ commit }) => `commit ${commit}`)}, ${machine}; other work shared the machine.`,
     ['| What | Goal | Result |', '| --- | --- | --- |', ...rows.map(row => `| ${row.join(' | ')} |`)].join(
       '\n',
     ),

@@ -57,11 +57,13 @@ describe('the log of simulated runs', () => {
 });
 
 describe('the report of simulated days', () => {
-  const run = (seed: number, result = RESULT, commit = 'abc1234'): LoggedRun =>
-    loggedRun({ ...PLAN, seed }, result, commit, AT);
+  const run = (seed: number, result = RESULT): LoggedRun =>
+    loggedRun({ ...PLAN, seed }, result, 'abc1234', AT);
 
   it('tells how far the runs came, on which commits, and what they reached too seldom', () => {
-    const section = daysSection([run(1), run(2, RESULT, 'def5678')], 'a machine');
+    const seldom = loggedRun({ ...PLAN, seed: 2, everyS: 60 }, RESULT, 'def5678', AT);
+    const section = daysSection([run(1), seldom], 'a machine');
+    expect(section).to.include('| mean seconds between faults |  | 20 (1 runs), 60 (1 runs) |');
     expect(section).to.include(
       '2026-01-31 to 2026-01-31, commit abc1234 (1 runs), commit def5678 (1 runs), a machine',
     );
