@@ -34,17 +34,10 @@ export const prepareSigningKey = (credentials: ApiCredentials): SigningKey => {
 };
 
 /** `base64(HMAC_SHA256(secret, apiKey + text))`. */
-const signatureOf = ({ apiKey, secret }: SigningKey, text: string): string => {
-  const signed = apiKey + text;
-  const last = lastSignatures.get(secret);
-  if (last?.signed === signed) return last.signature;
-  const signature = createHmac('sha256', secret).update(signed).digest('base64');
-  lastSignatures.set(secret, { signed, signature });
-  return signature;
-};
-
-/** Reads that are sent together have one stamp. */
-const lastSignatures = new WeakMap<KeyObject, { readonly signed: string; readonly signature: string }>();
+const signatureOf = (key: SigningKey, text: string): string =>
+  createHmac('sha256', key.secret)
+    .update(key.apiKey + text)
+    .digest('base64');
 
 /** The headers of a signed REST request; `stampMs` is venue time, Unix ms. */
 export const signedHeaders = (key: SigningKey, stampMs: number): Readonly<Record<string, string>> => ({

@@ -11,17 +11,8 @@ const NONCE_MAX = 60_000;
 export const signingKey = (apiSecret: string): KeyObject => createSecretKey(Buffer.from(apiSecret, 'base64'));
 
 /** base64 of the HMAC-SHA256 of public key and stamp, or of public key and login nonce. */
-export const signatureOf = (key: KeyObject, publicKey: string, stamp: string): string => {
-  const signed = `${publicKey}${stamp}`;
-  const last = lastSignatures.get(key);
-  if (last?.signed === signed) return last.signature;
-  const signature = createHmac('sha256', key).update(signed, 'utf8').digest('base64');
-  lastSignatures.set(key, { signed, signature });
-  return signature;
-};
-
-/** Requests that come together have one stamp. */
-const lastSignatures = new WeakMap<KeyObject, { readonly signed: string; readonly signature: string }>();
+export const signatureOf = (key: KeyObject, publicKey: string, stamp: string): string =>
+  createHmac('sha256', key).update(`${publicKey}${stamp}`, 'utf8').digest('base64');
 
 /** What an account needs to be recognised: each of its public keys with what it signs with. */
 export interface KeyHolder {
