@@ -9,7 +9,7 @@ import { findMarket, unknownPair } from './order-entry.js';
 import { json, refusal } from './refusals.js';
 import { tickerRow } from './ticker.js';
 import { type HttpReply, type HttpRequest, type Market, serverMs, type VenueState } from './venue-state.js';
-import { ExactNumber, envelope, exact, Printed, toJson, type Wire } from './wire.js';
+import { envelope, exact, Printed, toJson, type Wire } from './wire.js';
 
 const METHOD_NAMES = {
   market: 'MARKET',
@@ -273,8 +273,8 @@ const symbolRow = (market: Market): Wire => {
 const currencyRow = (currency: Currency): Wire => ({
   id: currency.currencyId,
   symbol: currency.asset,
-  minWithdrawal: new ExactNumber('10.0'),
-  minDeposit: new ExactNumber('0.0'),
+  minWithdrawal: new Printed('10.0'),
+  minDeposit: new Printed('0.0'),
   precision: currency.precision,
   address: currency.kind === 'FIAT' ? { minLen: null, maxLen: null } : { minLen: 25, maxLen: 130 },
   currencyType: currency.kind,

@@ -68,18 +68,7 @@ export const tickerFrame = (venue: VenueState, market: Market): string => {
 };
 
 const areSame = (left: TickerFigures, right: TickerFigures): boolean =>
-  left.last === right.last &&
-  left.high === right.high &&
-  left.low === right.low &&
-  left.open === right.open &&
-  left.bid === right.bid &&
-  left.ask === right.ask &&
-  left.bidTotal === right.bidTotal &&
-  left.askTotal === right.askTotal &&
-  left.volume === right.volume &&
-  left.average === right.average &&
-  left.daily === right.daily &&
-  left.dailyPercent === right.dailyPercent;
+  (Object.keys(left) as (keyof TickerFigures)[]).every(figure => left[figure] === right[figure]);
 
 export const tickerItem = (venue: VenueState, market: Market): Record<string, Wire> =>
   itemOf(market.listing, figuresOf(venue, market));

@@ -1,16 +1,13 @@
 /** JSON text as the venue prints it: integers of 64 bits and exact decimals as plain numbers (protocol section 2.2). */
 import { decimalsOf, formatDecimal, formatFixed } from '../domain/money.js';
 
-/** A value that has been printed already. */
+/** A value that has been printed already: a number past what a double can hold, or what stays as it was. */
 export class Printed {
   readonly text: string;
   constructor(text: string) {
     this.text = text;
   }
 }
-
-/** A number printed digit by digit, past what a double can hold. */
-export class ExactNumber extends Printed {}
 
 /** A value that can be printed; a bigint is an integer, an absent field is left out. */
 export type Wire =
@@ -24,7 +21,7 @@ export type Wire =
   | { readonly [field: string]: Wire | undefined };
 
 /** An exact amount as a JSON number. */
-export const exact = (value: bigint): ExactNumber => new ExactNumber(formatDecimal(value));
+export const exact = (value: bigint): Printed => new Printed(formatDecimal(value));
 
 export const toJson = (value: Wire): string => {
   if (typeof value === 'string') return JSON.stringify(value);
