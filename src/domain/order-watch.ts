@@ -163,7 +163,7 @@ export const takeOpenOrders = (
     const isListed = [...tracked.venueOrderIds].some(venueOrderId => listed.has(venueOrderId));
     const seenLater = (tracked.report?.asOfMonoMs ?? 0) > asOfMonoMs;
     if (isListed) tracked.missingAsOfMonoMs = null;
-    else if (endedReport(tracked) === null && tracked.changedMonoMs < asOfMonoMs && !seenLater) {
+    else if (endedReport(tracked) === null && tracked.listedFromMonoMs < asOfMonoMs && !seenLater) {
       tracked.missingAsOfMonoMs = asOfMonoMs;
       watchOrder(state, tracked, now.monoMs, { order: true });
     }

@@ -112,6 +112,8 @@ export interface TrackedOrder {
   order: Order;
   /** Monotonic time at which execution last told something new of it. */
   changedMonoMs: number;
+  /** Of lists that were asked for after this, one that does not show it says that it has ended. */
+  listedFromMonoMs: number;
   /** When execution told that its bytes leave; null when it was found in the ledger. */
   sentMonoMs: number | null;
   readonly venueOrderIds: Set<VenueOrderId>;
@@ -470,6 +472,7 @@ export const trackOrder = (state: ReconciliationState, order: Order, now: Now): 
   const tracked: TrackedOrder = known ?? {
     order,
     changedMonoMs: now.monoMs,
+    listedFromMonoMs: now.monoMs,
     sentMonoMs: null,
     venueOrderIds: new Set(),
     booked: state.bookedByOrder.get(order.clientOrderId) ?? 0n,
@@ -486,8 +489,14 @@ export const trackOrder = (state: ReconciliationState, order: Order, now: Now): 
     search: null,
     settledMonoMs: null,
   };
-  // Said again by an execution that started afresh, it is no news: lists that are on their way know it already.
-  if (!isSameBelief(tracked.order.state, order.state)) tracked.changedMonoMs = now.monoMs;
+  const believed = tracked.order.state;
+  if (!isSameBelief(believed, order.state)) tracked.changedMonoMs = now.monoMs;
+  // Lists that are on their way may have been made before an order was there. That a known one was filled or is being
+  // canceled, or is spoken of again by an execution that started afresh, takes it off no list.
+  const isThereSinceNow =
+    venueOrderIdOf(believed) !== venueOrderIdOf(order.state) ||
+    (isTerminal(believed) && !isTerminal(order.state));
+  if (isThereSinceNow) tracked.listedFromMonoMs = now.monoMs;
   tracked.order = order;
   if (order.state.status === 'in-flight') tracked.sentMonoMs ??= now.monoMs;
   const venueOrderId = venueOrderIdOf(order.state);

@@ -52,6 +52,38 @@ describe('reconciliation at start', () => {
     }
   });
 
+  it('finds the end of an order that was filled in part before, however its reads and words cross', () => {
+    for (let seed = 1; seed <= 60; seed++)
+      for (const answerMs of [1, 20, 60]) {
+        const venue = new TinyVenue(OPENING);
+        const ledger = openedLedger(venue);
+        const venueOrderId = leaveWorking(venue, ledger, 1, '0.5');
+        venue.fill(venueOrderId, parseDecimal('0.2'), START_WALL_MS - 50_000);
+        venue.cancel(venueOrderId, START_WALL_MS - 40_000);
+        const [order] = ledger.orders.values();
+        if (order === undefined) throw new Error('no order was left');
+        let state = seed;
+        const bench = new Bench({
+          venue,
+          ledger,
+          random: () => {
+            state = (state * 48_271) % 2_147_483_647;
+            return state / 2_147_483_647;
+          },
+        });
+        bench.onTold = message => {
+          if (message.type !== 'fill-booked') return;
+          const filled = message.orderFilled;
+          bench.at(answerMs, () =>
+            bench.track({ ...order, state: { status: 'working', venueOrderId, filled } }),
+          );
+        };
+        recovered(bench);
+        const said = bench.messages('order-reported').map(({ report }) => report.status);
+        expect(said, `seed ${seed}, answered after ${answerMs} ms`).to.include('canceled');
+      }
+  });
+
   it('finds an order that left just before the crash, by its label', () => {
     const venue = new TinyVenue(OPENING);
     const ledger = openedLedger(venue);
