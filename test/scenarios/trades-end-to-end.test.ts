@@ -2,7 +2,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { expectBooksToEqual } from '../support/books.js';
-import { botFolder, closingStatement, databaseIn, removeFolder, startBot, tells } from '../support/bot.js';
+import {
+  addonsOf,
+  botFolder,
+  closingStatement,
+  databaseIn,
+  removeFolder,
+  startBot,
+  tells,
+} from '../support/bot.js';
 import { writeRecording } from '../support/generated-recording.js';
 
 const SHARED = join(
@@ -60,6 +68,8 @@ describe('the whole bot', function () {
       SYMBOLS: 'BTCTRY',
       STRATEGY: 'maker',
       STATE_DB_PATH: databaseIn(folder),
+      // One that rests may be filled after the last look, while the exchange itself is being stopped.
+      SHUTDOWN_OPEN_ORDERS: 'cancel',
     };
     const first = startBot(settings);
     await first.until(tells('fill-booked'));
@@ -69,6 +79,8 @@ describe('the whole bot', function () {
     const second = startBot(settings);
     await second.until(tells('recovered'));
     await second.until(tells('fill-booked'));
+    // A thread that is terminated while it loads an addon takes the process with it: the ledger's alone never is.
+    expect(addonsOf(second.pid)).to.deep.equal(['better-sqlite3']);
     second.kill('SIGINT');
     expect(await second.ended).to.deep.equal({ code: 0, signal: null });
     expect(second.events.some(tells('closing-summary'))).to.equal(true);
