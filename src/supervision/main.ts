@@ -71,7 +71,7 @@ const complain = (line: string): void => {
 /** What the entry hands on. */
 export interface Invocation {
   readonly args: readonly string[];
-  /** The process's own environment: secrets are taken out of it. */
+  /** The process's own environment, which the workers inherit: secrets are taken out of it. */
   readonly env: Record<string, string | undefined>;
   /** Ends the process. */
   readonly end: (code: number) => never;
@@ -100,6 +100,9 @@ export const main = (invocation: Invocation): void => {
   const loaded = load();
   const keySource: KeySource = { load, inEnvironment: holdsSecrets(env) };
   dropSecrets(env);
+  // ws in a worker would load a native addon where one is installed, and an addon that is being loaded when its thread is
+  // terminated ends the whole process. What it speeds up is the masking of large frames: ours are small.
+  env.WS_NO_BUFFER_UTIL = '1';
   const problems = loaded.ok ? placeProblems(loaded.settings) : loaded.problems.map(renderProblem);
   if (!loaded.ok || problems.length > 0) {
     for (const problem of problems) complain(problem);

@@ -68,9 +68,6 @@ export class WorkerLink {
       workerData: { boot, ports: { control: control.port2, surface: surface.port2 }, work },
       transferList: [control.port2, surface.port2],
       resourceLimits: spec.resourceLimits,
-      // ws would load a native addon where one is installed, and an addon that is being loaded when its thread is terminated
-      // ends the whole process. What it speeds up is the masking of large frames: ours are small.
-      env: { ...process.env, WS_NO_BUFFER_UTIL: '1' },
     });
     this.seen = this.worker.performance.eventLoopUtilization();
     let error: string | null = null;
