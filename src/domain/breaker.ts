@@ -208,7 +208,7 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
     level: 'cancel-only',
     perSymbol: false,
     restingOrders: 'left',
-    action: 'the skew is measured again',
+    action: 'the skew is measured again every 10 s',
     releasedBy: 'probe',
     trialMs: 5_000,
     survivesRestart: false,
