@@ -110,6 +110,13 @@ const REFUSED_FREEZE_MS = 600;
 /** Sockets fall silent for as long as it takes a quiet market to send its next frame, and books then grow old. */
 const SILENCE_MS = 4_000;
 
+/**
+ * For so long after the books were opened the clock is not set back. The bot and its venue have one clock here, and what
+ * others trade at a moment dated before the opening is held as a difference for good: a venue whose own clock goes back in
+ * the first seconds of a database, while somebody else trades, needs a person.
+ */
+const YOUNG_BOOKS_MS = 30_000;
+
 /** Value of an order placed by hand. */
 const BY_HAND_VALUE = fromInteger(300);
 const KILLABLE: readonly ActorName[] = ['market-data', 'reconciliation', 'execution', 'strategy', 'ledger'];
@@ -117,6 +124,8 @@ const KILLABLE: readonly ActorName[] = ['market-data', 'reconciliation', 'execut
 export interface FaultPlan {
   /** Begins to draw mishaps. */
   begin(): void;
+  /** The books were opened just now. */
+  noteOpening(): void;
   /** Draws no more, clears what still lasts, and has the process run. */
   end(): void;
   /** Kills the sender of a message here when that was drawn. */
@@ -152,6 +161,7 @@ export const createFaultPlan = (
 ): FaultPlan => {
   let active = false;
   let wallOffMs = 0;
+  let openedMonoMs = Number.NEGATIVE_INFINITY;
   /** Who is to die at one of its next effects: the count of sends left, by victim. */
   let doomed: { readonly victim: ActorName | 'process'; left: number } | null = null;
   let lossy: { readonly share: number } | null = null;
@@ -166,6 +176,7 @@ export const createFaultPlan = (
     world().time.after(delayMs, what, run);
   const duration = (): number => 500 + exponential(random, rates.meanDurationMs);
   const running = (): boolean => world().isRunning;
+  const booksAreYoung = (): boolean => world().time.now().monoMs - openedMonoMs < YOUNG_BOOKS_MS;
 
   const venueFault = (): void => {
     const [name, options = {}] = pick(VENUE_FAULTS);
@@ -177,6 +188,10 @@ export const createFaultPlan = (
   const correctWall = (byMs: number): void => {
     // The end of the faults may have corrected it already.
     if (wallOffMs === 0) return;
+    if (byMs > 0 && active && booksAreYoung()) {
+      after(YOUNG_BOOKS_MS, 'wall clock corrected', () => correctWall(Math.min(byMs, wallOffMs)));
+      return;
+    }
     wallOffMs -= byMs;
     world().time.jumpWall(-byMs);
   };
@@ -386,7 +401,8 @@ export const createFaultPlan = (
       name: 'wall clock jump',
       weight: 3,
       happen: () => {
-        const byMs = Math.round((uniform(random) - 0.5) * 20_000);
+        const drawnMs = Math.round((uniform(random) - 0.5) * 20_000);
+        const byMs = booksAreYoung() ? Math.abs(drawnMs) : drawnMs;
         world().time.jumpWall(byMs);
         wallOffMs += byMs;
         after(duration(), 'wall clock corrected', () => correctWall(byMs));
@@ -484,6 +500,9 @@ export const createFaultPlan = (
     begin: () => {
       active = true;
       next();
+    },
+    noteOpening: () => {
+      openedMonoMs = world().time.now().monoMs;
     },
     end,
     beforeSend: from => {

@@ -4,12 +4,14 @@ import type { StrategyDefinition } from '../domain/strategy.js';
 import { randomStream } from '../exchange/random.js';
 import { findStrategy } from '../strategies/catalogue.js';
 import { maker } from '../strategies/maker.js';
+import { drawNetwork } from './latencies.js';
 import { POOR_ENV, RECKLESS_ENV, reckless } from './reckless.js';
 import { SimulationFailure, type SimulationReport, simulate } from './simulation.js';
 import { drawTempo, LIVE_TEMPO } from './tempo.js';
 
-/** Stream of the world's seed from which the tempo is drawn. */
+/** Streams of the world's seed from which the tempo and the network are drawn. */
 const TEMPO_STREAM = 22;
+const NETWORK_STREAM = 24;
 const HOUR_MS = 3_600_000;
 const MEAN_DURATION_MS = 8_000;
 /** Trace lines of a failure that are kept without a trace. */
@@ -90,6 +92,7 @@ export const runSeed = (plan: SeedPlan, onTrace?: (line: string) => void): SeedR
       durationMs: plan.hours * HOUR_MS,
       tempo:
         plan.tempo === 'live' ? LIVE_TEMPO : drawTempo(randomStream(plan.seed, TEMPO_STREAM), plan.hours),
+      network: drawNetwork(randomStream(plan.seed, NETWORK_STREAM)),
       faults:
         plan.everyS === 0 ? null : { meanIntervalMs: plan.everyS * 1_000, meanDurationMs: MEAN_DURATION_MS },
       ...(onTrace === undefined ? {} : { onTrace, traceLevel: 'debug' }),

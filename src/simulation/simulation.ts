@@ -11,6 +11,7 @@ import { randomStream } from '../exchange/random.js';
 import { bookDifferences, positionDifferences } from './books.js';
 import { createFaultPlan, drawSwitches, type FaultRates, releaseLatched } from './fault-plan.js';
 import { createInvariants, InvariantViolation } from './invariants.js';
+import type { NetworkLatencies } from './sim-rest.js';
 import { LIVE_TEMPO, type Tempo } from './tempo.js';
 import { START_MONO_MS } from './virtual-time.js';
 import { createWorld, type World } from './world.js';
@@ -27,6 +28,8 @@ export interface SimulationOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How busy it is; as live unless told otherwise. */
   readonly tempo?: Tempo;
+  /** How far and how unsteady the venue is; near and steady unless told otherwise. */
+  readonly network?: NetworkLatencies;
   /** Least severity of log lines in the trace. */
   readonly traceLevel?: LogLevel;
   /** Told of each line of the trace as it is made. */
@@ -133,6 +136,7 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     strategyConfig: options.strategyConfig ?? {},
     env: options.env ?? {},
     tempo: options.tempo ?? LIVE_TEMPO,
+    latencies: options.network === undefined ? {} : { network: options.network },
     venueFaults: options.faults === null ? [] : drawSwitches(randomStream(options.seed, SWITCH_STREAM)),
     watcher: {
       onHappening: invariants.check,
@@ -144,6 +148,7 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
       onSupervisorStep: (input, state) => invariants.holds.onStep(input, state, world.time.now().monoMs),
       onLog: (actor, level, event, fields) => {
         const name = nameOf(actor, event);
+        if (event === 'ledger-opened') plan.noteOpening();
         count(typeof fields.key === 'string' ? `${name} ${fields.key.split(':')[0]}` : name);
         if (LEVELS.indexOf(level) >= least) note(() => `${actor} ${level} ${event} ${textOf(fields)}`);
       },

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { randomStream } from '#src/exchange/random.js';
+import { drawNetwork } from '#src/simulation/latencies.js';
 import { drawTempo } from '#src/simulation/tempo.js';
 import { nextTickMs } from '#src/simulation/worker-tree.js';
 import { createWorld } from '#src/simulation/world.js';
@@ -58,5 +59,24 @@ describe('the ticks of a simulated worker', () => {
     expect(nextTickMs(200, false, 800)).to.equal(800);
     expect(nextTickMs(800, false, 800)).to.equal(800);
     expect(nextTickMs(50, false, 1_600, 32)).to.equal(1_600);
+  });
+});
+
+describe('a network', () => {
+  it('is drawn from its seed: near and far ones, steady and unsteady, never quicker than the nearest', () => {
+    const draw = (seed: number) => drawNetwork(randomStream(seed, 1));
+    expect(draw(5)).to.deep.equal(draw(5));
+    const all = Array.from({ length: 401 }, (_, seed) => draw(seed));
+    for (const { toVenue, fromVenue } of all) {
+      expect(toVenue.leastMs).to.be.within(1, 80);
+      expect(fromVenue.leastMs).to.equal(toVenue.leastMs);
+      for (const { leastMs, meanExtraMs } of [toVenue, fromVenue])
+        expect(meanExtraMs).to.be.within(0, leastMs);
+    }
+    const lengths = all.map(({ toVenue }) => toVenue.leastMs);
+    expect(Math.min(...lengths)).to.be.lessThan(2);
+    expect(Math.max(...lengths)).to.be.greaterThan(60);
+    expect(all.some(({ toVenue }) => toVenue.meanExtraMs < toVenue.leastMs / 10)).to.equal(true);
+    expect(all.some(({ fromVenue }) => fromVenue.meanExtraMs > 0.9 * fromVenue.leastMs)).to.equal(true);
   });
 });
