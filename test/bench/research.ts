@@ -35,8 +35,8 @@ const RATES = new Map([
 ]);
 /** Two hours: a recording is long where compiling the program for it does not decide. */
 const GENERATED_SECONDS = 7_200;
-/** A sweep runs over a shorter one, and often. */
-const SWEPT_SECONDS = 1_800;
+/** A quarter of it, for what a second thread brings where there is less to do for each set. */
+const SHORTER_SECONDS = GENERATED_SECONDS / 4;
 const YEAR_MINUTES = 525_600;
 const JSON_GOAL = 80_000;
 const BINARY_GOAL = 500_000;
@@ -48,8 +48,8 @@ const WARM_UP_ROUNDS = 2;
 /** What sends orders at a steady beat. The goal for the binary form is that of the slower one, see `about`. */
 const CALM_PULSE = { label: 'pulse, an order a minute', config: { intervalMs: 60_000 } };
 const BUSY_PULSE = { label: 'pulse, an order every 5 s', config: { intervalMs: 5_000 } };
-/** Some 50 s of one thread: a sweep has hundreds of sets, and each thread has first to load and compile the program. */
-const SWEPT_SETS = 96;
+/** Some two minutes of one thread: a sweep has hundreds of sets, and each thread has first to load and compile the program. */
+const SWEPT_SETS = 48;
 /** Each round sweeps on one thread and on two. */
 const SWEEP_ROUNDS = 2;
 /** About a second of one core. */
@@ -162,7 +162,7 @@ export const research: Section = {
   name: 'research',
   title: 'Backtests and sweeps',
   about:
-    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included), after a few runs of each, since the code of a fresh process has still to be compiled: the last table has its first run. `pulse` places an order at a steady beat and cancels the one before; `maker` reacts to every book. What one of our orders costs is told apart by the two beats: at a minute's, which is often for people who trade by hand or with candles, the market decides, at one of 5 s our own orders do. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market of two hours is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs ninety-six parameter sets of `maker` over half an hour of a market with one thread and with two (elapsed time of all rounds together, the threads' start included; the table says how long that is), beside what two loops without memory or garbage reach on the same cores. Each thread compiles the program for itself, mostly beside its work, which one thread has a second core for and two have not: the shorter a sweep, the less a second thread brings. What comes before a thread's first set is told by a sweep of one set over the first second of that market.",
+    "Frames a second of processor time through book, strategy, risk gate, matching and an in-memory ledger: read as gzipped JSON lines and run, and run from the binary form (reading it included), after a few runs of each, since the code of a fresh process has still to be compiled: the last table has its first run. `pulse` places an order at a steady beat and cancels the one before; `maker` reacts to every book. What one of our orders costs is told apart by the two beats: at a minute's, which is often for people who trade by hand or with candles, the market decides, at one of 5 s our own orders do. Beside them what nothing can be quicker than: unpacking alone, `JSON.parse` of the unpacked lines, and the book alone from the binary form. The generated market of two hours is made like the recorded one (403 bytes a line, 26.7 levels and 3.1 trades a difference, the touch moving in an eighth of them): the table says what each is like. A year of generated one-minute candles runs with `trend`. The sweep runs forty-eight parameter sets of `maker` over the whole generated market with one thread and with two (elapsed time of all rounds together, the threads' start included; the table says how long that is), beside what two loops without memory or garbage reach on the same cores. Each thread compiles the program for itself, and some of it again for each set, mostly beside its work, which one thread has a second core for and two have not: the shorter the market, the less a second thread brings. The same sets over the market's first half an hour show how much less. What comes before a thread's first set is told by a sweep of one set over the first second.",
   async run({ rounds, tiny }) {
     const folder = mkdtempSync(join(tmpdir(), 'btcbot-bench-'));
     try {
@@ -177,7 +177,6 @@ export const research: Section = {
         return path;
       };
       const generated = recorded('generated', GENERATED_SECONDS);
-      const shorter = recorded('shorter', SWEPT_SECONDS);
       const shared = join(process.env.BTCBOT_SHARED ?? '../shared', 'data/btcusdt-2024-08-08.jsonl.gz');
       const recordings = [
         ['generated', generated],
@@ -249,18 +248,32 @@ export const research: Section = {
         );
       const yearSeconds = median(years);
       const cores: number[] = [];
-      const swept = await readTape(shorter);
+      const swept = await readTape(generated);
       const sweptStudy = studyOn(maker, symbolsOf(swept), {});
       for (let round = 0; round < Math.min(rounds, 3); round++)
         cores.push(await coresOf(() => void runFast({ ...sweptStudy, tape: swept })));
-      const sweeps: { readonly alone: Swept; readonly both: Swept; readonly start: Swept }[] = [];
+      const sweeps: Sweeps[] = [];
       const ceilings: number[] = [];
       for (let round = 0; round < Math.min(rounds, 3); round++) ceilings.push(await machineSpeedUp(tiny));
       for (let round = 0; round < Math.min(rounds, SWEEP_ROUNDS); round++)
-        sweeps.push(await sweepsOf(folder, shorter, tiny, round));
-      const meanOf = (of: (sweep: (typeof sweeps)[number]) => number): number =>
+        sweeps.push(await sweepsOf(folder, swept, tiny, round));
+      const meanOf = (of: (sweep: Sweeps) => number): number =>
         sweeps.reduce((sum, sweep) => sum + of(sweep), 0) / sweeps.length;
-      const speedUp = meanOf(({ alone }) => alone.elapsedS) / meanOf(({ both }) => both.elapsedS);
+      /** The ratio of two figures, each over all rounds. */
+      const ratioOf = (over: (sweep: Sweeps) => number, under: (sweep: Sweeps) => number): number =>
+        meanOf(over) / meanOf(under);
+      const speedUp = ratioOf(
+        ({ whole }) => whole.alone.elapsedS,
+        ({ whole }) => whole.both.elapsedS,
+      );
+      const shorterSpeedUp = ratioOf(
+        ({ shorter }) => shorter.alone.elapsedS,
+        ({ shorter }) => shorter.both.elapsedS,
+      );
+      const dearer = ratioOf(
+        ({ whole }) => whole.both.cpuS,
+        ({ whole }) => whole.alone.cpuS,
+      );
       const ceiling = median(ceilings);
       const goal = (
         what: string,
@@ -311,13 +324,15 @@ export const research: Section = {
               ['cores that one thread of a sweep keeps busy', figure(median(cores))],
               ['two empty loops on two threads, times one thread', figure(ceiling)],
               ["until a thread's first set is under way, s", figure(meanOf(({ start }) => start.elapsedS))],
-              ['sweep on one thread, s', figure(meanOf(({ alone }) => alone.elapsedS))],
-              ['sweep on two threads, s', figure(meanOf(({ both }) => both.elapsedS))],
-              [
-                "processor time of the sweep on two threads, times one thread's",
-                figure(meanOf(({ both }) => both.cpuS) / meanOf(({ alone }) => alone.cpuS)),
-              ],
+              ['sweep on one thread, s', figure(meanOf(({ whole }) => whole.alone.elapsedS))],
+              ['sweep on two threads, s', figure(meanOf(({ whole }) => whole.both.elapsedS))],
+              ["processor time of the sweep on two threads, times one thread's", figure(dearer)],
               ['sweep on two threads, times one thread', figure(speedUp)],
+              [
+                'the same sets over half an hour on one thread, s',
+                figure(meanOf(({ shorter }) => shorter.alone.elapsedS)),
+              ],
+              ['the same sets over half an hour on two threads, times one thread', figure(shorterSpeedUp)],
             ],
           },
         ],
@@ -348,7 +363,7 @@ export const research: Section = {
             `≥ ${SPEED_UP_GOAL}`,
             figure(speedUp),
             speedUp >= SPEED_UP_GOAL,
-            `elapsed time, so that whatever else runs on the machine counts: two empty loops reached ${figure(ceiling)} beside it; one thread keeps ${figure(median(cores))} cores busy, since its garbage is collected and its code compiled beside it, which allows ${figure(2 / median(cores))}, and each thread loads the program and compiles it for itself: two take ${figure(meanOf(({ both }) => both.cpuS) / meanOf(({ alone }) => alone.cpuS))} times the processor time of one`,
+            `elapsed time, so that whatever else runs on the machine counts: two empty loops reached ${figure(ceiling)} beside it; one thread keeps ${figure(median(cores))} cores busy, since its garbage is collected and its code compiled beside it, which allows ${figure(2 / median(cores))}, and each thread loads the program and compiles it for itself: two take ${figure(dearer)} times the processor time of one`,
           ),
         ],
       };
@@ -375,15 +390,21 @@ interface Swept {
   readonly cpuS: number;
 }
 
-/** The same sweep on one thread and on two, and the shortest one that there is. */
-const sweepsOf = async (
-  folder: string,
-  recording: string,
-  tiny: boolean,
-  round: number,
-): Promise<{ readonly alone: Swept; readonly both: Swept; readonly start: Swept }> => {
+/** A sweep on one thread and on two. */
+interface OneAndTwo {
+  readonly alone: Swept;
+  readonly both: Swept;
+}
+
+/** The same sets over the whole market and over its beginning, and the shortest sweep that there is. */
+interface Sweeps {
+  readonly whole: OneAndTwo;
+  readonly shorter: OneAndTwo;
+  readonly start: Swept;
+}
+
+const sweepsOf = async (folder: string, tape: MarketTape, tiny: boolean, round: number): Promise<Sweeps> => {
   const tapePath = join(folder, `sweep-${round}.tape`);
-  const tape = await readTape(recording);
   writeTapeFile(tapePath, tape);
   const study = studyOn(maker, symbolsOf(tape), {});
   const fromMs = tape.atMs[0] ?? 0;
@@ -427,10 +448,14 @@ const sweepsOf = async (
   };
   const sets = tiny ? 2 : SWEPT_SETS;
   const toMs = tape.atMs[tape.length - 1] ?? 0;
+  const oneAndTwo = async (what: string, until: number): Promise<OneAndTwo> => ({
+    alone: await took(`${what}-alone`, 1, sets, until),
+    both: await took(`${what}-both`, 2, sets, until),
+  });
   return {
     start: await took('start', 1, 1, fromMs + 1_000),
-    alone: await took('alone', 1, sets, toMs),
-    both: await took('both', 2, sets, toMs),
+    whole: await oneAndTwo('whole', toMs),
+    shorter: await oneAndTwo('shorter', Math.min(toMs, fromMs + SHORTER_SECONDS * 1_000)),
   };
 };
 
