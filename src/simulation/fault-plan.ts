@@ -102,6 +102,9 @@ const GAVE_UP_RESTART_MS = START_WORKER_MS + 1_000;
 const STORM_CRASHES = CRASH_LIMIT + 1;
 const STORM_INTERVAL_MS = 3_000;
 
+/** A venue that refuses every order does so for at least so long: as a quiet strategy takes to try some five of them. */
+const REFUSING_MS = 45_000;
+
 /** Share of commits that a flaky disk fails. */
 const FLAKY_SHARE = 0.4;
 
@@ -446,6 +449,16 @@ export const createFaultPlan = (
         world().venue.admin({ type: 'market-pace', pace: Math.max(1, marketPace) });
         after(duration(), 'market calms', () =>
           world().venue.admin({ type: 'market-pace', pace: marketPace }),
+        );
+      },
+    },
+    {
+      name: 'venue refuses every order',
+      weight: 2,
+      happen: () => {
+        world().venue.admin({ type: 'set-fault', fault: faultFrom({ name: 'reject', on: 'submit' }) });
+        after(REFUSING_MS + duration(), 'end of the refusals', () =>
+          world().venue.admin({ type: 'clear-faults', name: 'reject' }),
         );
       },
     },
