@@ -1,5 +1,5 @@
-import { fromTicks, type Side, tickSize } from '../domain/instrument.js';
-import { abs, basisPoints, min, type Price, type Quantity, toNumber } from '../domain/money.js';
+import { fromTicks, type Instrument, type Side, tickSize } from '../domain/instrument.js';
+import { type Amount, abs, basisPoints, min, type Price, type Quantity, toNumber } from '../domain/money.js';
 import { defineStrategy, type OwnOrder, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { crossesOwn } from './asking.js';
 import { affordable, meetsMinimum, quantityFor, roomFor, tooSmallNotes } from './sizing.js';
@@ -18,6 +18,16 @@ interface Lane {
   /** After a refusal nothing is placed before this time; the wait doubles with each further refusal. */
   notBeforeMonoMs: number;
   retryMs: number;
+  /** The last quote that was sized, and what decided it: most books change neither. */
+  sized: Sized | null;
+}
+
+interface Sized {
+  readonly instrument: Instrument;
+  readonly ticks: number;
+  readonly price: Price;
+  readonly value: Amount;
+  readonly wanted: Wanted | null;
 }
 
 interface Market {
@@ -167,13 +177,20 @@ export const maker = defineStrategy({
         buy: Math.min(Math.floor(centre * (1 - half) + NOISE), touch.askTicks - 1),
         sell: Math.max(Math.ceil(centre * (1 + half) - NOISE), touch.bidTicks + 1),
       };
+      const { lanes } = marketOf(symbol);
       const quote = (side: Side): Wanted | null => {
         const increasing = side === 'buy' ? leaning >= 1 : leaning <= -1;
         if (increasing || ticks[side] <= 0) return null;
-        const price = fromTicks(ticks[side], instrument);
+        const lane = lanes[side];
+        const known =
+          lane.sized?.instrument === instrument && lane.sized.ticks === ticks[side] ? lane.sized : null;
+        const price = known?.price ?? fromTicks(ticks[side], instrument);
         const value = min(parameters.notional, affordable(view, symbol, side, price));
+        if (known?.value === value) return known.wanted;
         const quantity = quantityFor(value, price, instrument);
-        return meetsMinimum(price, quantity, instrument) ? { price, quantity } : null;
+        const wanted = meetsMinimum(price, quantity, instrument) ? { price, quantity } : null;
+        lane.sized = { instrument, ticks: ticks[side], price, value, wanted };
+        return wanted;
       };
       const quotes = { buy: quote('buy'), sell: quote('sell') };
       if (quotes.buy === null || quotes.sell === null || view.maxOpenOrdersPerSymbol >= 2) return quotes;
@@ -184,7 +201,8 @@ export const maker = defineStrategy({
     const requote = (view: StrategyView, symbol: string): StrategyIntent[] => {
       const own = view.openOrders(symbol);
       const book = view.book(symbol);
-      const ours = [...own, ...view.otherOrders(symbol)];
+      const others = view.otherOrders(symbol);
+      const ours = others.length === 0 ? own : [...own, ...others];
       const touch = book?.trusted === true ? touchOfOthers(book, view.instrument(symbol), ours) : undefined;
       // Nothing rests on a market that cannot be believed.
       if (touch === undefined) return own.flatMap(withdraw);
@@ -194,11 +212,15 @@ export const maker = defineStrategy({
       const intents: StrategyIntent[] = [];
       let room = roomFor(view, symbol);
       for (const side of SIDES) {
-        const [resting, ...surplus] = own.filter(order => order.side === side);
+        let resting: OwnOrder | undefined;
+        for (const order of own) {
+          if (order.side !== side) continue;
+          if (resting === undefined) resting = order;
+          else intents.push(...withdraw(order));
+        }
         const lane = market.lanes[side];
         const target = wanted[side];
         const due = view.now.monoMs - lane.lastPlacedMonoMs >= parameters.refreshMs;
-        intents.push(...surplus.flatMap(withdraw));
         if (resting !== undefined) {
           if (target === null || (due && !isGood(resting, target, parameters.toleranceBps)))
             intents.push(...withdraw(resting));
@@ -235,6 +257,7 @@ const newLane = (): Lane => ({
   lastPlacedMonoMs: Number.NEGATIVE_INFINITY,
   notBeforeMonoMs: 0,
   retryMs: RETRY_FIRST_MS,
+  sized: null,
 });
 
 /** The middle, drawn towards the side with less on offer, in ticks. */

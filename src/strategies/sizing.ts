@@ -53,14 +53,26 @@ export const spendable = (
 ): bigint => {
   const balance = view.balance(asset);
   if (balance === undefined) return 0n;
-  let left: bigint = balance.total;
-  for (const order of [...view.openOrders(), ...view.otherOrders()]) {
+  const left =
+    balance.total -
+    tiedUpBy(view.openOrders(), view, asset, except) -
+    tiedUpBy(view.otherOrders(), view, asset, except);
+  return left > 0n ? left : 0n;
+};
+
+const tiedUpBy = (
+  orders: readonly OwnOrder[],
+  view: StrategyView,
+  asset: string,
+  except: { symbol: string; side: Side },
+): bigint => {
+  let tied = 0n;
+  for (const order of orders) {
     if (order.symbol === except.symbol && order.side === except.side) continue;
     const instrument = view.instrument(order.symbol);
-    if ((order.side === 'buy' ? instrument.quote : instrument.base) !== asset) continue;
-    left -= tiedUp(view, order);
+    if ((order.side === 'buy' ? instrument.quote : instrument.base) === asset) tied += tiedUp(view, order);
   }
-  return left > 0n ? left : 0n;
+  return tied;
 };
 
 const tiedUp = (view: StrategyView, order: OwnOrder): bigint => {

@@ -27,25 +27,29 @@ export const touchOfOthers = (
   instrument: Instrument,
   own: readonly OwnOrder[],
 ): Touch | undefined => {
-  const ours = { buy: new Map<number, number>(), sell: new Map<number, number>() };
-  for (const order of own) {
-    const ticks = Number(toTicks(order.price, instrument));
-    const lots = Number((order.quantity - order.filled) / lotSize(instrument));
-    ours[order.side].set(ticks, (ours[order.side].get(ticks) ?? 0) + lots);
-  }
-  const best = (side: Side): readonly [number, number] | undefined => {
-    const count = side === 'buy' ? bidCount(book) : askCount(book);
-    for (let depth = 0; depth < count; depth++) {
-      const ticks = (side === 'buy' ? bidTicks(book, depth) : askTicks(book, depth)) ?? 0;
-      const lots = (side === 'buy' ? bidLots(book, depth) : askLots(book, depth)) ?? 0;
-      const others = lots - (ours[side].get(ticks) ?? 0);
-      if (others > 0) return [ticks, others];
+  const bids = bidCount(book);
+  for (let bid = 0; bid < bids; bid++) {
+    const bestBid = bidTicks(book, bid) ?? 0;
+    const bidOthers = (bidLots(book, bid) ?? 0) - lotsAt(bestBid, 'buy', instrument, own);
+    if (bidOthers <= 0) continue;
+    const asks = askCount(book);
+    for (let ask = 0; ask < asks; ask++) {
+      const bestAsk = askTicks(book, ask) ?? 0;
+      const askOthers = (askLots(book, ask) ?? 0) - lotsAt(bestAsk, 'sell', instrument, own);
+      if (askOthers > 0)
+        return { bidTicks: bestBid, bidLots: bidOthers, askTicks: bestAsk, askLots: askOthers };
     }
     return undefined;
-  };
-  const bid = best('buy');
-  const ask = best('sell');
-  return bid === undefined || ask === undefined
-    ? undefined
-    : { bidTicks: bid[0], bidLots: bid[1], askTicks: ask[0], askLots: ask[1] };
+  }
+  return undefined;
+};
+
+/** What is left of own orders at a price, in lots. */
+const lotsAt = (ticks: number, side: Side, instrument: Instrument, own: readonly OwnOrder[]): number => {
+  let lots = 0;
+  for (const order of own) {
+    if (order.side !== side || Number(toTicks(order.price, instrument)) !== ticks) continue;
+    lots += Number((order.quantity - order.filled) / lotSize(instrument));
+  }
+  return lots;
 };
