@@ -76,7 +76,7 @@ export {
 
 const CLOCK_INTERVAL_MS = 60_000;
 const CLOCK_RETRY_MS = 2_000;
-/** After a skew was seen: a clock that was set while it was being read shows one that is over already. */
+/** While the skew holds orders: a clock that was set while it was being read shows one that is over already. */
 const CLOCK_DOUBT_MS = 10_000;
 /** Offsets from which nobody should trade, and from which all is well again (design: clock-skew). */
 const CLOCK_SKEW_HOLD_MS = 2_000;
@@ -401,9 +401,8 @@ const measureClock = (
   });
   if (skewMs > CLOCK_SKEW_HOLD_MS) placeHold(state, effects, 'clock-skew', '', detail);
   else if (skewMs <= CLOCK_SKEW_WARN_MS) clearHold(state, effects, 'clock-skew', '', detail);
-  if (skewMs <= CLOCK_SKEW_WARN_MS) return;
-  state.clockWantedMonoMs = read.sentMonoMs + CLOCK_DOUBT_MS;
-  log(effects, 'warn', 'clock-skew', { offsetMs: Math.round(offsetMs) });
+  if (state.held.has('clock-skew:')) state.clockWantedMonoMs = read.sentMonoMs + CLOCK_DOUBT_MS;
+  if (skewMs > CLOCK_SKEW_WARN_MS) log(effects, 'warn', 'clock-skew', { offsetMs: Math.round(offsetMs) });
 };
 
 // The ledger and the peers

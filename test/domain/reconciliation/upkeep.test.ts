@@ -164,6 +164,19 @@ describe('the clock', () => {
       expect(bench.holds.has('clock-skew')).to.equal(false);
     });
 
+  it('is read again every ten seconds while it holds orders, and every minute otherwise', () => {
+    const readsIn = (aheadMs: number): number => {
+      const venue = new TinyVenue(OPENING);
+      const bench = new Bench({ venue, ledger: openedLedger(venue) });
+      bench.clockAheadMs = aheadMs;
+      bench.run(119_000);
+      return bench.reads.filter(read => read.call.type === 'server-time').length;
+    };
+    expect(readsIn(0)).to.equal(2);
+    expect(readsIn(1_500)).to.equal(2);
+    expect(readsIn(2_500)).to.equal(12);
+  });
+
   it('is measured again at once when the key is refused', () => {
     const bench = running();
     const before = bench.reads.filter(read => read.call.type === 'server-time').length;
