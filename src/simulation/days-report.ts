@@ -9,13 +9,15 @@ export const SECTION = 'simulated-days';
 export const GOAL_DAYS = 1_000;
 /** In so many hours each rare path must be reached more than by chance. */
 const LEAST_VISITS = 5;
+/** Where the published log is kept, from the project's folder. */
+export const KEPT_LOG = 'docs/simulated-days.jsonl.gz';
 const DAY_HOURS = 24;
 
 const ABOUT = `The whole bot in one thread under virtual time, with faults all day long, and everything must come right
 afterwards. In runs of half an hour and longer the market between the faults is calmer than in
 short ones (\`src/simulation/tempo.ts\`): about 0.005 of the live pace at the median, with busy phases at the live pace among
 the faults. Written by \`npm run simulate -- --runs 1000 --hours 24 --every 60 --log FILE --publish\`, which goes on where
-its log ends.`;
+its log ends. The log of what follows, a line for each run, is \`${KEPT_LOG}\`; unpacked, it is a log to go on from.`;
 
 /** As the command says it that runs one again. */
 const everyOf = ({ replay }: LoggedRun): string => / --every (\S+)/.exec(replay)?.[1] ?? 'unknown';

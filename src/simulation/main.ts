@@ -20,11 +20,11 @@ import { findStrategy, STRATEGIES } from '../strategies/catalogue.js';
 import { maker } from '../strategies/maker.js';
 import { runBatch } from './batch.js';
 import { bookDifferences } from './books.js';
-import { daysSection, SECTION } from './days-report.js';
+import { daysSection, KEPT_LOG, SECTION } from './days-report.js';
 import { loadRecording } from './load-recording.js';
 import { missedPaths } from './rare-paths.js';
 import { reckless } from './reckless.js';
-import { appendRun, isCounted, type LoggedRun, loggedRun, readRuns } from './run-log.js';
+import { appendRun, isCounted, keepRuns, type LoggedRun, loggedRun, readRuns } from './run-log.js';
 import { hashOf, MIXED, replayCommand, runSeed, type SeedPlan, type SeedResult } from './seed-run.js';
 import { START_MONO_MS } from './virtual-time.js';
 import { createWorld } from './world.js';
@@ -88,7 +88,7 @@ const runRecording = async (path: string, seed: number, strategy: StrategyDefini
   return exitCode === 0 && differences.length === 0;
 };
 
-/** Writes the section about simulated days from every run of the log. */
+/** Writes the section about simulated days from every run of the log, and keeps the log beside it. */
 const publish = (runs: readonly LoggedRun[]): void => {
   if (runs.length === 0) throw new UsageError('--publish needs runs in the log');
   const document = join(process.cwd(), 'docs', 'RELIABILITY.md');
@@ -97,6 +97,7 @@ const publish = (runs: readonly LoggedRun[]): void => {
     document,
     withSection(readFileSync(document, 'utf8'), SECTION, daysSection(runs, machine), [BEFORE_DAYS, SECTION]),
   );
+  keepRuns(join(process.cwd(), KEPT_LOG), runs);
 };
 /** The part of the document behind which the days stand. */
 const BEFORE_DAYS = 'mutants';

@@ -2,7 +2,8 @@
  * A log of simulated runs, one line of JSON for each: what a batch of days is resumed from, and what its report is made
  * of. A line that was cut by a kill is left out, and its seed runs again.
  */
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import { RARE_PATHS } from './rare-paths.js';
 import { replayCommand, type SeedPlan, type SeedResult } from './seed-run.js';
 
@@ -69,6 +70,14 @@ export const readRuns = (path: string): ReadonlyMap<number, LoggedRun> => {
     if (run !== null) runs.set(run.seed, run);
   }
   return runs;
+};
+
+/** Writes the runs where they are kept, packed, in the order of their seeds: the same runs give the same bytes. */
+export const keepRuns = (path: string, runs: readonly LoggedRun[]): void => {
+  const lines = [...runs]
+    .sort((left, right) => left.seed - right.seed)
+    .map(run => `${JSON.stringify(run)}\n`);
+  writeFileSync(path, gzipSync(lines.join(''), { level: 9 }));
 };
 
 /** A whole line ends with its paths: one that was cut is no JSON. */

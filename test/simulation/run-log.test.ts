@@ -1,11 +1,19 @@
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { runBatch } from '#src/simulation/batch.js';
 import { daysSection } from '#src/simulation/days-report.js';
 import { RARE_PATHS } from '#src/simulation/rare-paths.js';
-import { appendRun, type LoggedRun, loggedRun, pathsOf, readRuns } from '#src/simulation/run-log.js';
+import {
+  appendRun,
+  keepRuns,
+  type LoggedRun,
+  loggedRun,
+  pathsOf,
+  readRuns,
+} from '#src/simulation/run-log.js';
 import { replayCommand, type SeedPlan, type SeedResult } from '#src/simulation/seed-run.js';
 
 const PLAN: SeedPlan = { seed: 1, strategy: 'maker', symbols: ['BTCTRY'], hours: 24, everyS: 20 };
@@ -50,6 +58,28 @@ describe('the log of simulated runs', () => {
         ['execution: order-unknown', 12],
         ['fault: worker crash', 6],
       ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('the log that is kept', () => {
+  it('is, unpacked, a log to go on from, and the same for the same runs', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'btcbot-runs-'));
+    const [packed, again, log] = ['packed', 'again', 'log'].map(name => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    try {
+      const runs = [3, 1, 2].map(seed => loggedRun({ ...PLAN, seed }, RESULT, 'abc1234', AT));
+      keepRuns(packed, runs);
+      keepRuns(again, [...runs].reverse());
+      expect(readFileSync(packed).equals(readFileSync(again))).to.equal(true);
+      writeFileSync(log, gunzipSync(readFileSync(packed)));
+      expect([...readRuns(log).keys()]).to.deep.equal([1, 2, 3]);
+      expect(readRuns(log).get(2)).to.deep.equal(runs[2]);
     } finally {
       rmSync(folder, { recursive: true });
     }
