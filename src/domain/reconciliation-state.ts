@@ -36,7 +36,7 @@ import {
 import type { ReadGroups, ReadPurpose } from './read-group.js';
 import { initialReadSchedule, type ReadEffect, type ReadSettings } from './read-schedule.js';
 import { createRequestBudget } from './request-budget.js';
-import type { ControlState, HoldCause } from './safety.js';
+import { type ControlState, type HoldCause, holdKey } from './safety.js';
 import { type EventId, type EventIds, eventIds, type LogLevel, type Now, nextEventId } from './step.js';
 import { TradeIds } from './trade-ids.js';
 import type {
@@ -307,7 +307,7 @@ export interface ReconciliationState extends ReadGroups, HistoryWish {
   /** Since when the private feed is not live; null while it is. */
   feedDownMonoMs: number | null;
   /** Holds we have asked for, by key. */
-  readonly held: Map<string, HoldCause>;
+  readonly held: Set<string>;
   authHoldSeen: boolean;
   invariantHoldSeen: boolean;
 
@@ -425,7 +425,7 @@ export const initialReconciliation = (
     feedConnects: [],
     feedRefusals: 0,
     feedDownMonoMs: now.monoMs,
-    held: new Map(),
+    held: new Set(),
     authHoldSeen: false,
     invariantHoldSeen: false,
     nextBatch: firstBatch(config.incarnation),
@@ -655,9 +655,9 @@ export const placeHold = (
   subject: string,
   detail: string,
 ): void => {
-  const key = `${holdCause}:${subject}`;
+  const key = holdKey(holdCause, subject);
   if (state.held.has(key)) return;
-  state.held.set(key, holdCause);
+  state.held.add(key);
   effects.push({
     type: 'hold',
     message: { type: 'hold-wanted', ...traced(state), holdCause, subject, detail },
@@ -674,7 +674,7 @@ export const clearHold = (
   detail: string,
 ): void => {
   // Said on every look, and mostly nothing is held.
-  if (state.held.size === 0 || !state.held.delete(`${holdCause}:${subject}`)) return;
+  if (state.held.size === 0 || !state.held.delete(holdKey(holdCause, subject))) return;
   effects.push({
     type: 'hold',
     message: { type: 'hold-cleared', ...traced(state), holdCause, subject, detail },

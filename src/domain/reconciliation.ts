@@ -61,6 +61,7 @@ import {
   type TrackedOrder,
   trackOrder,
 } from './reconciliation-state.js';
+import { holdKey } from './safety.js';
 import type { Now, Stepped } from './step.js';
 import { keepLastMarks, revalue, stepMarks, takeMark } from './valuation.js';
 import type { ReadAnswer, ReadFailure, VenueAnswers } from './venue-port.js';
@@ -341,7 +342,7 @@ const resumeAfterAuth = (state: ReconciliationState, now: Now, effects: Reconcil
   if (held) state.authHoldSeen = true;
   else if (state.authHoldSeen) {
     state.authHoldSeen = false;
-    state.held.delete('auth:reads');
+    state.held.delete(holdKey('auth', 'reads'));
     resumeSignedReads(state.schedule);
     log(effects, 'info', 'signed-reads-resumed', {});
     wantPass(state, 'auth-released', 0, now);
@@ -355,7 +356,7 @@ const adoptAfterRelease = (state: ReconciliationState, now: Now, effects: Reconc
   if (held) state.invariantHoldSeen = true;
   else if (state.invariantHoldSeen) {
     state.invariantHoldSeen = false;
-    if (state.held.delete('invariant:account')) adoptDifferences(state, now, effects);
+    if (state.held.delete(holdKey('invariant', 'account'))) adoptDifferences(state, now, effects);
   }
 };
 
@@ -401,7 +402,7 @@ const measureClock = (
   });
   if (skewMs > CLOCK_SKEW_HOLD_MS) placeHold(state, effects, 'clock-skew', '', detail);
   else if (skewMs <= CLOCK_SKEW_WARN_MS) clearHold(state, effects, 'clock-skew', '', detail);
-  if (state.held.has('clock-skew:')) state.clockWantedMonoMs = read.sentMonoMs + CLOCK_DOUBT_MS;
+  if (state.held.has(holdKey('clock-skew', ''))) state.clockWantedMonoMs = read.sentMonoMs + CLOCK_DOUBT_MS;
   if (skewMs > CLOCK_SKEW_WARN_MS) log(effects, 'warn', 'clock-skew', { offsetMs: Math.round(offsetMs) });
 };
 

@@ -191,6 +191,7 @@ export const createFaultPlan = (
   const correctWall = (byMs: number): void => {
     // The end of the faults may have corrected it already.
     if (wallOffMs === 0) return;
+    // At the end it is corrected all the same: nothing more goes wrong, and everything has to come right soon.
     if (byMs > 0 && active && booksAreYoung()) {
       after(YOUNG_BOOKS_MS, 'wall clock corrected', () => correctWall(Math.min(byMs, wallOffMs)));
       return;

@@ -8,7 +8,7 @@ export interface WorldLatencies extends TreeLatencies {
   readonly network: NetworkLatencies;
 }
 
-/** Hops as measured on two cores (56 µs at the median, 213 µs at the 99th percentile); the network is a good one. */
+/** Hops as measured on two cores (56 µs at the median, 213 µs at the 99th percentile); the network is what a good one may be. */
 export const DEFAULT_LATENCIES: WorldLatencies = {
   spawn: { leastMs: 60, meanExtraMs: 20 },
   hop: { leastMs: 0.03, meanExtraMs: 0.04 },

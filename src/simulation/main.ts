@@ -3,9 +3,9 @@
  * [--trace] [--log FILE [--publish]]`: K simulated runs of H hours with faults, from seed N on. With `--every 0` nothing
  * goes wrong. `--live` has the market and routine work as busy as live; otherwise the seed draws a quieter tempo. What is
  * printed follows from the seeds alone; progress and times go to stderr. `--log` keeps a line for each run and leaves out
- * what is in the file already; `--publish` makes docs/RELIABILITY.md's section from it. SIGINT and SIGTERM end it after the
- * runs under way, and a traced one at once. With `--recording FILE` one quiet run over a recording. Ends with 1 when a
- * promise was broken.
+ * what is in the file already; `--publish` makes docs/RELIABILITY.md's section from it and keeps it, packed, beside that.
+ * SIGINT and SIGTERM end it after the runs under way, and a traced one at once. With `--recording FILE` one quiet run over a
+ * recording. Ends with 1 when a promise was broken.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
