@@ -3,9 +3,9 @@ import { readdirSync, statSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Stage } from '../faults/harness.js';
 import type { SeamActor } from '../faults/seam.js';
+import { residentMbOf } from '../support/process-facts.js';
 import { figure, median } from './figures.js';
 import type { Section } from './section.js';
-import { residentMb } from './start.js';
 
 const MINUTES = 3;
 const TINY_MINUTES = 0.03;
@@ -30,7 +30,6 @@ const FAULTS = [
   'accept-then-timeout,probability=0.5',
   'abrupt-drop',
   'cs-gap,probability=0.3',
-  'rate-limit,on=reads,count=2',
   'html-5xx,on=reads,probability=0.5',
   'cancel-late=3000',
   'reset-before,on=writes,probability=0.5',
@@ -38,9 +37,15 @@ const FAULTS = [
   'slow-replies=1000,on=reads',
   'stale-balances=3000',
 ] as const;
+/** After it reads come back over four minutes, in which nothing new is sent: seldom enough that the bot mostly trades. */
+const THROTTLED = 'rate-limit,on=reads,count=2';
+const THROTTLED_EVERY = 30;
 /** The simulator holds the bot to it, too. */
 const CONVERGED_MS = 60_000;
 const GOAL_MB_PER_HOUR = 10;
+
+const faultAt = (index: number): string =>
+  index % THROTTLED_EVERY === THROTTLED_EVERY - 1 ? THROTTLED : (FAULTS[index % FAULTS.length] as string);
 
 interface Sample {
   readonly atMs: number;
@@ -50,7 +55,7 @@ interface Sample {
 }
 
 const sampleOf = (stage: Stage): Sample | null => {
-  const resident = residentMb(stage.bot.pid);
+  const resident = residentMbOf(stage.bot.pid);
   if (resident === null) return null;
   return {
     atMs: performance.now(),
@@ -120,7 +125,7 @@ export const soak: Section = {
   name: 'soak',
   inSuite: false,
   title: 'A long run',
-  about: `A bot that sends 10 orders and 10 cancels a second on a market twice as busy as the generated one is by itself, and every ${FAULT_EVERY_MS / 1_000} s another fault of the exchange for ${FAULT_LASTS_MS / 1_000} s. Taken every ${SAMPLE_MS / 1_000} s: memory that is resident, open files, the size of the write-ahead log; at the end, a minute after the last fault, the ledger against the exchange, to the last digit, as the stop leaves it and after one more start. The exchange runs in the process of the benchmark, so that what it keeps is not in these figures. A heap is a sawtooth, and a slope over few of its teeth says little: beside the slope of all samples stands that of the least of each twelfth of the time, and what each thread has in use once its garbage is collected on demand, after an eighth of the time and at the end. \`npm run bench -- soak --minutes 120\` runs it for two hours; ${MINUTES} minutes when nobody says. The first quarter of the time counts for nothing.`,
+  about: `A bot that sends 10 orders and 10 cancels a second on a market twice as busy as the generated one is by itself, and every ${FAULT_EVERY_MS / 1_000} s another fault of the exchange for ${FAULT_LASTS_MS / 1_000} s, every ${THROTTLED_EVERY}th of them throttled reads. It sends as much when nothing holds it: how many orders that came to is said below. Taken every ${SAMPLE_MS / 1_000} s: memory that is resident, open files, the size of the write-ahead log; at the end, a minute after the last fault, the ledger against the exchange, to the last digit, as the stop leaves it and after one more start. The exchange runs in the process of the benchmark, so that what it keeps is not in these figures. A heap is a sawtooth, and a slope over few of its teeth says little: beside the slope of all samples stands that of the least of each twelfth of the time, and what each thread has in use once its garbage is collected on demand, after an eighth of the time and at the end. \`npm run bench -- soak --minutes 120\` runs it for two hours; ${MINUTES} minutes when nobody says. The first quarter of the time counts for nothing.`,
   async run({ tiny, minutes = tiny ? TINY_MINUTES : MINUTES }) {
     const lastsMs = minutes * 60_000;
     const everyMs = tiny ? lastsMs / 6 : SAMPLE_MS;
@@ -144,7 +149,7 @@ export const soak: Section = {
         if (sample !== null) samples.push(sample);
         if (performance.now() < faultMs) continue;
         faultMs += FAULT_EVERY_MS;
-        const fault = FAULTS[struck.length % FAULTS.length] as string;
+        const fault = faultAt(struck.length);
         struck.push(fault);
         stage.venue.fault(fault);
         await pause(FAULT_LASTS_MS);

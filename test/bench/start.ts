@@ -1,11 +1,11 @@
 /** From the start of the process to the gate's opening, and what memory it then has. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { childSpecs } from '#src/supervision/child-spec.js';
 import { Stage } from '../faults/harness.js';
 import type { SeamActor, ThreadHeap } from '../faults/seam.js';
+import { residentMbOf } from '../support/process-facts.js';
 import { figure, inTurns, median, ratioOf } from './figures.js';
 import type { Section } from './section.js';
 
@@ -31,16 +31,6 @@ for (let n = 0; n < ${WORKERS}; n++)
   });
 `;
 
-/** Resident memory of a process, MB; null where the system does not say. */
-export const residentMb = (pid: number): number | null => {
-  try {
-    const kb = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return kb === undefined ? null : Number(kb) / 1_024;
-  } catch {
-    return null;
-  }
-};
-
 interface Started {
   readonly tookMs: number;
   readonly residentMb: number | null;
@@ -64,7 +54,7 @@ const startOf = async (
   await bot.until(line => line.event === 'trading-state-changed' && line.to === 'live');
   const tookMs = performance.now() - startedMs;
   await pause(settleMs);
-  const resident = residentMb(bot.pid);
+  const resident = residentMbOf(bot.pid);
   const heaps = new Map<SeamActor, ThreadHeap>();
   for (const actor of await stage.threads()) heaps.set(actor, await stage.heapOf(actor));
   bot.kill('SIGTERM');
@@ -77,7 +67,7 @@ const bareStart = async (): Promise<{ readonly tookMs: number; readonly resident
   const child = spawn(process.execPath, ['-e', BARE], { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
     await once(child.stdout as NodeJS.ReadableStream, 'data');
-    return { tookMs: performance.now() - startedMs, residentMb: residentMb(child.pid ?? -1) };
+    return { tookMs: performance.now() - startedMs, residentMb: residentMbOf(child.pid ?? -1) };
   } finally {
     child.kill('SIGKILL');
   }

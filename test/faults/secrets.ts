@@ -23,6 +23,7 @@ import {
 } from '../support/bot.js';
 import { freePort } from '../support/free-port.js';
 import { CANARY_SECRET, liveSettings, openVenue } from '../support/live-venue.js';
+import { shownOf } from '../support/process-facts.js';
 import { formsOf } from '../support/secret-forms.js';
 import { ECHOES, type Gateway, openGateway } from './gateway.js';
 import { PATIENCE_MS } from './harness.js';
@@ -67,8 +68,7 @@ class Watch {
       () => '',
     );
     this.places.push(['/metrics', scraped]);
-    for (const name of ['cmdline', 'environ'])
-      this.places.push([`/proc/<pid>/${name}`, readFileSync(`/proc/${this.bot.pid}/${name}`, 'latin1')]);
+    this.places.push(...shownOf(this.bot.pid));
     const { stdout, stderr } = await runVerb(['status', '--json'], this.settings);
     this.places.push(['btcbot status', stdout + stderr]);
   }

@@ -23,6 +23,7 @@ import {
   startBot,
   tells,
 } from '../support/bot.js';
+import { freePort } from '../support/free-port.js';
 import { openReceiver, type Receiver } from '../support/receiver.js';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
@@ -421,12 +422,7 @@ describe('a bot of threads and sockets with its settings', function () {
   before(async () => {
     folder = botFolder();
     chat = await openReceiver(body => JSON.parse(body.toString()) as { chat_id: string; text: string });
-    port = await new Promise<number>(resolve => {
-      const server = createServer().listen(0, '127.0.0.1', () => {
-        const found = (server.address() as AddressInfo).port;
-        server.close(() => resolve(found));
-      });
-    });
+    port = await freePort();
     writeFileSync(join(folder, 'token'), '12345:not-a-real-token');
     settings = {
       VENUE: 'paper',

@@ -1,12 +1,13 @@
 /** Nobody reads the log of the whole bot: it trades on, and what it cannot write waits within a bound. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
 import { botFolder, databaseIn, removeFolder } from '../support/bot.js';
+import { freePort } from '../support/free-port.js';
+import { residentMbOf } from '../support/process-facts.js';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 
@@ -22,12 +23,7 @@ describe('a bot whose log nobody reads', function () {
 
   it('trades on, does not grow, and ends cleanly', async () => {
     folder = botFolder();
-    const port = await new Promise<number>(resolve => {
-      const server = createServer().listen(0, '127.0.0.1', () => {
-        const { port: found } = server.address() as AddressInfo;
-        server.close(() => resolve(found));
-      });
-    });
+    const port = await freePort();
     // A pipe that nobody ever reads: it is full after 64 KiB.
     spawnSync('mkfifo', [join(folder, 'log')]);
     const fifo = openSync(join(folder, 'log'), 'r+');
@@ -66,8 +62,7 @@ describe('a bot whose log nobody reads', function () {
         await pause(100);
       }
     };
-    const memoryMb = (): number =>
-      Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${bot.pid}/status`, 'utf8'))?.[1]) / 1024;
+    const memoryMb = (): number => residentMbOf(bot.pid ?? -1) ?? Number.NaN;
 
     // Each fill comes with more than a kilobyte of lines: the pipe is full long before so many.
     await until('btcbot_fills_total', 40);

@@ -17,6 +17,7 @@ import {
 } from '../support/bot.js';
 import { freePort } from '../support/free-port.js';
 import { CANARY_SECRET, fault, heal, liveSettings, openVenue } from '../support/live-venue.js';
+import { shownOf } from '../support/process-facts.js';
 import { openReceiver, type Receiver } from '../support/receiver.js';
 import { formsOf } from '../support/secret-forms.js';
 
@@ -241,8 +242,7 @@ describe('the bot, live on a venue on loopback', function () {
       ['the alerts', JSON.stringify(webhook.received)],
       ['status', (await runVerb(['status', '--json'], settings)).stdout],
       ['doctor', (await runVerb(['doctor', '--json'], settings)).stdout],
-      ['/proc/<pid>/cmdline', readFileSync(`/proc/${bot.pid}/cmdline`, 'latin1')],
-      ['/proc/<pid>/environ', readFileSync(`/proc/${bot.pid}/environ`, 'latin1')],
+      ...shownOf(bot.pid),
     ];
     bot.kill('SIGTERM');
     expect(await bot.ended).to.deep.equal({ code: 0, signal: null });

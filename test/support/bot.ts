@@ -97,14 +97,6 @@ export const startBot = (
   };
 };
 
-/** The packages whose native addons a running process has loaded; on Linux. */
-export const addonsOf = (pid: number): string[] => {
-  const maps = readFileSync(`/proc/${pid}/maps`, 'utf8');
-  return [
-    ...new Set([...maps.matchAll(/node_modules\/([^/\s]+)\S*\.node$/gm)].map(([, name]) => name ?? '')),
-  ];
-};
-
 /** Whether a log line tells of this event. */
 export const tells =
   (event: string): ((line: LogEvent) => boolean) =>
