@@ -214,6 +214,7 @@ export const rehearse = (definition: StrategyDefinition, options: RehearsalOptio
       cause: 'read',
       balances: [...totals].map(([asset, total]) => ({ asset, total, free: total, locked: 0n })),
       balancesAsOfMonoMs: now.monoMs,
+      owned: new Map(totals),
       positions: [],
       tryRates: new Map(),
       dayProfitTry: null,

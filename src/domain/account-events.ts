@@ -57,6 +57,8 @@ export interface AccountUpdated extends Traced {
   readonly type: 'account-updated';
   readonly balances: readonly Balance[];
   readonly balancesAsOfMonoMs: number;
+  /** What each asset's total is by the books: the opening, every booked fill, deposits and withdrawals. */
+  readonly owned: ReadonlyMap<string, Amount>;
   readonly positions: readonly PositionView[];
   /** Lira for one unit of each quote asset; TRY itself is 1. An asset without a fresh rate is absent. */
   readonly tryRates: ReadonlyMap<string, Amount>;

@@ -16,6 +16,7 @@ import {
   type VenueBalances,
 } from './reconciliation-state.js';
 import type { Now } from './step.js';
+import { expectedTotals } from './three-way-proof.js';
 import { dayProfitTry, isValued, revalue, tryRates } from './valuation.js';
 
 /** An account picture reaches its readers at least, and at most, this often. */
@@ -37,6 +38,7 @@ export const tellAccount = (state: ReconciliationState, now: Now, effects: Recon
     type: 'account-updated' as const,
     balances: state.balances.list,
     balancesAsOfMonoMs: state.balances.asOfMonoMs,
+    owned: expectedTotals(state),
     positions: positionViews(state.accounting),
     tryRates: tryRates(state, now),
     dayProfitTry: dayProfitTry(state, now),

@@ -12,7 +12,7 @@ import {
   type RecentOrder,
 } from './ledger-records.js';
 import type { MarketEvent } from './market-events.js';
-import { basisPoints, type Quantity } from './money.js';
+import { type Amount, basisPoints, type Quantity } from './money.js';
 import type { ClientOrderId, Fill, OrderTerms } from './order.js';
 import type { OrderEvent, OrderIntent } from './order-events.js';
 import { type OrderRecord, orderRecord } from './order-machine.js';
@@ -106,6 +106,8 @@ export interface ExecutionState {
   recovered: boolean;
   account: AccountUpdated | null;
   positions: Map<string, Quantity>;
+  /** What each asset's total is by the books, with every booked fill. */
+  owned: Map<string, Amount>;
   readonly instruments: Map<string, Instrument>;
   instrumentsAskedAt: number;
   clockAskedAt: number;
@@ -292,6 +294,7 @@ export const initialExecution = (
     recovered: false,
     account: null,
     positions: new Map(),
+    owned: new Map(),
     instruments: new Map(),
     instrumentsAskedAt: Number.NEGATIVE_INFINITY,
     clockAskedAt: Number.NEGATIVE_INFINITY,

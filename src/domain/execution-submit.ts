@@ -59,7 +59,8 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     unknownSymbols,
     account: state.account,
     positions: state.positions,
-    reserved: reservedBeyondBalances(turn),
+    ...moneyOfOrders(turn),
+    owned: state.owned,
     takerPpm: state.config.feesOf(state.instruments.get(intent.terms.symbol)?.quote ?? '').takerPpm,
     cancelable: capacityWithin(
       state.budget,
@@ -294,29 +295,41 @@ const obstacleOf = (
   return null;
 };
 
-/**
- * What own orders take from each asset's free balance beyond what the venue's last balances can show: orders the venue
- * did not know when those were read. Never too little; too much only until the next read.
- */
-const reservedBeyondBalances = (turn: Turn): ReadonlyMap<string, Amount> => {
+/** What own orders take from each asset. */
+interface MoneyOfOrders {
+  /**
+   * From the free balance, beyond what the venue's last balances can show: for orders the venue did not know when those
+   * were read, if they lag by no more than {@link BALANCE_LAG_MS}. Too much only until the next read.
+   */
+  readonly reserved: ReadonlyMap<string, Amount>;
+  /** From the total, by all that have not ended, at their worst. */
+  readonly committed: ReadonlyMap<string, Amount>;
+}
+
+const moneyOfOrders = (turn: Turn): MoneyOfOrders => {
   const { state } = turn;
   const reserved = new Map<string, Amount>();
+  const committed = new Map<string, Amount>();
   const asOf = state.account?.balancesAsOfMonoMs ?? Number.NEGATIVE_INFINITY;
   const isReflected = (tracked: TrackedOrder): boolean =>
     tracked.knownAt !== null && tracked.knownAt + BALANCE_LAG_MS <= asOf;
-  const add = (terms: OrderTerms, quantity: bigint): void => {
+  const add = (sums: Map<string, Amount>, terms: OrderTerms, quantity: bigint): void => {
     const instrument = state.instruments.get(terms.symbol);
     if (instrument === undefined || quantity === 0n) return;
     const { side, amount } = reservation(terms, quantity, state.config.feesOf(instrument.quote).takerPpm);
     const asset = side === 'buy' ? instrument.quote : instrument.base;
-    reserved.set(asset, (reserved.get(asset) ?? 0n) + amount);
+    sums.set(asset, (sums.get(asset) ?? 0n) + amount);
   };
-  for (const tracked of state.open.values())
-    if (!isReflected(tracked))
-      add(tracked.record.order.terms, max(tracked.record.booked, tracked.record.order.terms.quantity));
+  for (const tracked of state.open.values()) {
+    const { record } = tracked;
+    const { terms } = record.order;
+    add(committed, terms, worstRemaining(record));
+    if (!isReflected(tracked)) add(reserved, terms, max(record.booked, terms.quantity));
+  }
   if (state.unreflected.length > 0)
     state.unreflected = state.unreflected.filter(tracked => !isReflected(tracked));
   for (const tracked of state.unreflected)
-    if (isTerminal(tracked.record.order.state)) add(tracked.record.order.terms, tracked.record.booked);
-  return reserved;
+    if (isTerminal(tracked.record.order.state))
+      add(reserved, tracked.record.order.terms, tracked.record.booked);
+  return { reserved, committed };
 };

@@ -10,6 +10,7 @@
  * - cancels come before submits, from a budget of their own.
  */
 import type { AccountReport, AccountUpdated, FillBooked } from './account-events.js';
+import { fillEffects, pairFromSymbol } from './accounting.js';
 import { rememberBook } from './book-memory.js';
 import {
   cancelAgainIfLive,
@@ -310,9 +311,11 @@ const onFill = (turn: Turn, report: FillBooked): void => {
   const tracked = trackedOf(turn, fill.clientOrderId ?? undefined);
   const repeated = tracked?.record.tradeIds.has(fill.tradeId) ?? false;
   if (!repeated) {
-    // The account's next word has it; until then the position must not be behind the orders.
+    // The account's next word has it; until then neither position nor money may be behind the orders.
     const signed = fill.side === 'buy' ? fill.quantity : -fill.quantity;
     state.positions.set(fill.symbol, (state.positions.get(fill.symbol) ?? 0n) + signed);
+    for (const [asset, change] of fillEffects(fill, pairFromSymbol(fill.symbol, fill.feeAsset)))
+      state.owned.set(asset, (state.owned.get(asset) ?? 0n) + change);
   }
   if (tracked === undefined) {
     unheardOf(turn, fill.clientOrderId ?? '', report.type, report.id);
@@ -331,6 +334,7 @@ const onFill = (turn: Turn, report: FillBooked): void => {
 const onAccountUpdated = (turn: Turn, account: AccountUpdated): void => {
   turn.state.account = account;
   turn.state.positions = new Map(account.positions.map(view => [view.symbol, view.quantity]));
+  turn.state.owned = new Map(account.owned);
   watchLoss(turn, account);
 };
 

@@ -80,6 +80,10 @@ export interface RiskInput {
   readonly positions: ReadonlyMap<string, Quantity>;
   /** What our own orders take from each asset's free balance that the venue's balances do not show yet. */
   readonly reserved: ReadonlyMap<string, Amount>;
+  /** What each asset's total is by our own books, with every booked fill. */
+  readonly owned: ReadonlyMap<string, Amount>;
+  /** What our own orders that have not ended take from each asset at their worst. */
+  readonly committed: ReadonlyMap<string, Amount>;
   readonly takerPpm: number;
   /** How many open orders the cancel budget can clear in ten seconds from now; counted no further than one more than are open. */
   readonly cancelable: number;
@@ -288,13 +292,20 @@ export const judge = (input: RiskInput): Verdict => {
   const asset = terms.side === 'buy' ? instrument.quote : instrument.base;
   const needed = reservation(terms, terms.quantity, input.takerPpm).amount;
   const balance = account.balances.find(entry => entry.asset === asset);
-  const available = (balance?.free ?? 0n) - (input.reserved.get(asset) ?? 0n);
+  const free = balance?.free ?? 0n;
+  const reserved = input.reserved.get(asset) ?? 0n;
+  const owned = input.owned.get(asset) ?? 0n;
+  const committed = input.committed.get(asset) ?? 0n;
+  // The venue's balances can lag by seconds under load (protocol section 5.1); what our own books leave never does.
+  const available = min(free - reserved, owned - committed);
   if (needed > available)
     return deny('insufficient-balance', {
       asset,
       needed: text(needed),
-      free: text(balance?.free ?? 0n),
-      reserved: text(input.reserved.get(asset) ?? 0n),
+      free: text(free),
+      reserved: text(reserved),
+      owned: text(owned),
+      committed: text(committed),
     });
 
   return {

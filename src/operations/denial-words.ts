@@ -119,7 +119,8 @@ export const DENIAL_WORDS: Readonly<Record<DenialCode, DenialWords>> = {
     remedy: 'None: cancel the resting one first',
   },
   'insufficient-balance': {
-    means: 'What is free, less what is reserved, does not cover the order and its fees',
+    means:
+      'What is free, less what is reserved, or what the books say we own, less what open orders take, does not cover the order and its fees',
     remedy: '`btcbot balances`',
   },
   'journal-failed': {

@@ -547,6 +547,7 @@ export class Desk {
       cause: id,
       balances,
       balancesAsOfMonoMs: this.now.monoMs,
+      owned: totals,
       positions: positionViews(this.accounting),
       tryRates: this.#options.tryRates,
       dayProfitTry: profit - this.#dayStartProfit,

@@ -100,12 +100,14 @@ const MILLIONS: AccountUpdated['balances'] = ['TRY', 'BTC', 'ETH'].map(asset => 
   locked: 0n,
 }));
 
+/** The books own what the balances show, unless told otherwise. */
 export const accountOf = (over: Partial<AccountUpdated> = {}): AccountUpdated => ({
   type: 'account-updated',
   id: 'reconciliation:1:2',
   cause: 'reconciliation:1:1',
   balances: MILLIONS,
   balancesAsOfMonoMs: 0,
+  owned: new Map((over.balances ?? MILLIONS).map(({ asset, total }) => [asset, total])),
   positions: [],
   tryRates: new Map(),
   dayProfitTry: 0n,

@@ -4,6 +4,7 @@
  * step the brain is compared with the truth.
  */
 import type { AccountReport } from '#src/domain/account-events.js';
+import { fillEffects, pairFromSymbol } from '#src/domain/accounting.js';
 import {
   type ExecutionEffect,
   type ExecutionInput,
@@ -13,7 +14,6 @@ import {
   vetoOf,
 } from '#src/domain/execution.js';
 import type { TrackedOrder, WriteEffect } from '#src/domain/execution-state.js';
-import { BALANCE_LAG_MS } from '#src/domain/execution-submit.js';
 import { reservation } from '#src/domain/exposure.js';
 import { checkFence } from '#src/domain/fence.js';
 
@@ -123,6 +123,15 @@ const READ_LAG_MS = 2_000;
 /** Taker rate of the venue, worst tier: what a buy has to have free on top of its value. */
 const TAKER_PPM = 2_400;
 
+/** What the account holds when a history begins. */
+const OPENING: ReadonlyMap<string, bigint> = new Map([
+  ['TRY', d('700')],
+  ['BTC', d('4')],
+  ['ETH', d('4')],
+]);
+/** How many changes a read of the balances may be behind. */
+const READS_BEHIND = 6;
+
 class History {
   private monoMs = 1_000_000;
   private run = 1;
@@ -143,13 +152,9 @@ class History {
   private requests: Request[] = [];
   private pendingCancels: VenueOrder[] = [];
   private frames: Frame[] = [];
-  /** Free amounts by asset, and what a read showed before the last change. */
-  private free: ReadonlyMap<string, bigint> = new Map([
-    ['TRY', d('700')],
-    ['BTC', d('4')],
-    ['ETH', d('4')],
-  ]);
-  private freeBefore: { readonly free: ReadonlyMap<string, bigint>; readonly until: number } | null = null;
+  /** Free amounts by asset, and what they were before the last changes: under load a read shows any of them. */
+  private free: ReadonlyMap<string, bigint> = OPENING;
+  private readonly freeBefore: ReadonlyMap<string, bigint>[] = [];
   // Reconciliation's side.
   private unbooked: Fill[] = [];
   private readonly booked = new Map<ClientOrderId, bigint>();
@@ -426,7 +431,7 @@ class History {
     const quantity = whole ? order.remaining : LOTS;
     order.remaining -= quantity;
     if (order.remaining === 0n) order.live = false;
-    this.settle(order, quantity);
+    const fee = this.settle(order, quantity);
     if (this.pendingCancels.includes(order)) this.coverage.cancelRaces += 1;
     const trade = `${this.nextTrade++}`;
     this.note(`venue: fills ${order.id}${whole ? ' to the end' : ''}, trade ${trade}`);
@@ -438,7 +443,7 @@ class History {
       side: order.terms.side,
       price: order.terms.price ?? 0n,
       quantity,
-      fee: 0n,
+      fee,
       tax: 0n,
       feeAsset: 'TRY',
       executedAtMs: this.now().wallMs,
@@ -447,7 +452,8 @@ class History {
   }
 
   private move(asset: string, amount: bigint): void {
-    this.freeBefore = { free: this.free, until: this.monoMs + BALANCE_LAG_MS };
+    this.freeBefore.push(this.free);
+    if (this.freeBefore.length > READS_BEHIND) this.freeBefore.shift();
     this.free = new Map(this.free).set(asset, (this.free.get(asset) ?? 0n) + amount);
   }
 
@@ -460,7 +466,8 @@ class History {
     this.move(asset, -order.locked);
   }
 
-  private settle(order: VenueOrder, quantity: bigint): void {
+  /** @returns the fee, in lira */
+  private settle(order: VenueOrder, quantity: bigint): bigint {
     const { terms } = order;
     const value = notional(terms.price ?? 0n, quantity);
     const fee = partsPerMillion(value, this.tape.pick(2) === 0 ? TAKER_PPM : TAKER_PPM / 2, 'up');
@@ -472,6 +479,7 @@ class History {
       this.move('TRY', value - fee);
     }
     if (!order.live) this.unlock(order);
+    return fee;
   }
 
   private unlock(order: VenueOrder): void {
@@ -587,13 +595,16 @@ class History {
         fill.symbol,
         (positions.get(fill.symbol) ?? 0n) + (fill.side === 'buy' ? fill.quantity : -fill.quantity),
       );
-    const lagging =
-      this.freeBefore !== null && this.freeBefore.until > this.monoMs && this.tape.pick(2) === 0;
-    const shown = lagging ? (this.freeBefore?.free ?? this.free) : this.free;
+    const shown = (this.tape.pick(2) === 0 ? this.oneOf(this.freeBefore) : undefined) ?? this.free;
+    const owned = new Map(OPENING);
+    for (const fill of this.bookedFills)
+      for (const [asset, change] of fillEffects(fill, pairFromSymbol(fill.symbol, fill.feeAsset)))
+        owned.set(asset, (owned.get(asset) ?? 0n) + change);
     this.tell(
       accountOf({
         balances: [...shown].map(([asset, free]) => ({ asset, total: free, free, locked: 0n })),
         balancesAsOfMonoMs: this.monoMs,
+        owned,
         positions: [...positions].map(([symbol, quantity]) => ({
           symbol,
           quantity,

@@ -716,6 +716,30 @@ describe('execution', () => {
       expect(bench.place()).to.equal(null);
     });
 
+    it('believes its own books when the balances lag behind its orders and fills', () => {
+      const bench = ready();
+      const balances = [{ asset: 'TRY', total: d('250'), free: d('250'), locked: 0n }];
+      const owned = (try_: string, btc: string) =>
+        new Map([
+          ['TRY', d(try_)],
+          ['BTC', d(btc)],
+        ]);
+      bench.account(accountOf({ balances, balancesAsOfMonoMs: bench.monoMs }));
+      const id = bench.working('V1');
+      // Read long after the venue took the order, and shown as they were before it.
+      bench.pass(2_000);
+      bench.account(accountOf({ balances, balancesAsOfMonoMs: bench.monoMs }));
+      expect(bench.place({ quantity: d('2') })).to.equal(null);
+      fill(bench, id, '1', '1');
+      // The same after it was filled, before the books' next word and after it.
+      bench.pass(2_000);
+      expect(bench.place({ quantity: d('2') })).to.equal(null);
+      bench.account(accountOf({ balances, balancesAsOfMonoMs: bench.monoMs, owned: owned('149.76', '1') }));
+      expect(bench.place({ quantity: d('2') })).to.equal(null);
+      expect(bench.denials()).to.deep.equal(Array(3).fill('insufficient-balance'));
+      expect(bench.place({ quantity: d('1.4') })).to.not.equal(null);
+    });
+
     it('adds a booked fill to the position at once', () => {
       const limits = { ...new Bench().state.config.limits, maxPositionNotionalTry: d('150') };
       const bench = ready({ limits });

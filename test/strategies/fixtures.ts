@@ -115,6 +115,7 @@ export const account = (
     locked: 0n,
   })),
   balancesAsOfMonoMs: 0,
+  owned: new Map(Object.entries(balances).map(([asset, text]) => [asset, parseDecimal(text)])),
   positions: Object.entries(positions).map(([symbol, text]) => ({
     symbol,
     quantity: parseDecimal(text),
