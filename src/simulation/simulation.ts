@@ -4,7 +4,8 @@
  */
 
 import { CAUSES } from '../domain/breaker.js';
-import type { HoldCause } from '../domain/safety.js';
+import { touch } from '../domain/matching.js';
+import type { Hold, HoldCause } from '../domain/safety.js';
 import type { ActorName, LogLevel } from '../domain/step.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { randomStream } from '../exchange/random.js';
@@ -166,13 +167,30 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     },
   });
 
+  /**
+   * A quiet market tells of a lost difference only with its next one: a book that has shown its gap since the last fault
+   * has as long from there, once.
+   */
+  const awaitLateGaps = (endedAtMs: number): void => {
+    const { holds } = world.process.state.control;
+    if (holds.some(({ cause, placedAtMs }) => cause === 'book-untrusted' && placedAtMs >= endedAtMs))
+      world.run(LIVENESS_MS);
+  };
+
+  /** Whether a hold is right although nothing is wrong: the market itself has lost one of its sides. */
+  const isOfTheMarket = ({ cause, subject }: Hold): boolean => {
+    const book = world.venue.state.markets.get(subject)?.book;
+    if (cause !== 'book-untrusted' || book === undefined) return false;
+    return touch(book, 'buy') === undefined || touch(book, 'sell') === undefined;
+  };
+
   /** What must be true again when nothing has gone wrong for a while. */
   const mustHaveConverged = (): void => {
     const { control, phase } = world.process.state;
     if (!world.isRunning || phase !== 'running') fail(`the process is not running: ${phase}`);
     // Lost money does not come back by a release, and the operator's own latch is given up last.
     const hasLost = control.holds.some(({ cause }) => cause === 'loss-limit');
-    for (const { key, cause, detail } of control.holds)
+    for (const { key, cause, detail } of control.holds.filter(hold => !isOfTheMarket(hold)))
       if (!hasLost || (cause !== 'loss-limit' && cause !== 'operator'))
         fail(`hold ${key} still stands: ${detail}`);
     const ledger = world.ledger.snapshot();
@@ -201,6 +219,7 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     if (options.faults !== null) plan.begin();
     world.run(options.durationMs);
     plan.end();
+    const endedAtMs = world.time.now().wallMs;
     world.run(LIVENESS_MS);
     // The venue's own ban lasts a minute (protocol section 8), after which a socket may still wait for most of one, a
     // restarted worker reads sparingly for one, so that nothing is proven meanwhile, reconnects are counted over one, and
@@ -211,7 +230,8 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
       world.ledger.snapshot().openingAtMs === null
     )
       world.run(SLOW_RELEASE_MS);
-    const standing = world.process.state.control.holds;
+    awaitLateGaps(endedAtMs);
+    const standing = world.process.state.control.holds.filter(hold => !isOfTheMarket(hold));
     // What relied on a worker that stays down waits for the operator, too: it is judged after the releases.
     const waitsForOperator = standing.some(({ cause }) => cause === 'restart-storm');
     for (const { key, cause, detail } of standing)
@@ -221,6 +241,7 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
       for (const key of releaseLatched(world)) note(() => `OPERATOR releases ${key}`);
       world.run(LIVENESS_MS / RELEASE_ROUNDS);
     }
+    awaitLateGaps(endedAtMs);
     mustHaveConverged();
     world.process.signal('SIGTERM');
     const exitCode = world.runToEnd(STOP_MS);
