@@ -343,6 +343,7 @@ export const stepStrategyHost = (
       break;
     case 'fills-given':
       takeHistory(state.own, input, tradedBy(state.name));
+      state.host.fillsChanged();
       break;
     case 'appended':
     case 'order-reported':
@@ -519,6 +520,7 @@ const onOrder = (turn: Turn, order: Order, event: StrategyOrderEvent, id: EventI
   if (order.strategy !== state.name) return;
   if (event.type === 'order' && event.fill !== null) {
     bookOwn(state, event.fill);
+    state.host.fillsChanged();
     // What a strategy remembers of its fills must not be older than they are.
     state.nextSaveMonoMs = turn.now.monoMs;
   }
@@ -904,6 +906,8 @@ interface HostView {
   setUniverse(universe: Universe): void;
   /** Forgets the list made of the orders. */
   ordersChanged(): void;
+  /** Forgets the positions made of the fills. */
+  fillsChanged(): void;
 }
 
 const createHostView = (tables: ViewTables, startedAt: Now): HostView => {
@@ -911,6 +915,7 @@ const createHostView = (tables: ViewTables, startedAt: Now): HostView => {
   let now = startedAt;
   let control: ControlState | null = null;
   let orders: readonly OwnOrder[] | null = null;
+  const ownPositions = new Map<string, PositionView>();
   let warm = false;
   // With rules, nothing is chosen before the first tickers.
   let universe = wholeUniverse((config.universe ?? null) === null ? config.symbols : []);
@@ -945,7 +950,13 @@ const createHostView = (tables: ViewTables, startedAt: Now): HostView => {
     get universe() {
       return universe;
     },
-    position: symbol => positionView(tables.own, symbol),
+    position: symbol => {
+      const known = ownPositions.get(symbol);
+      if (known !== undefined) return known;
+      const made = Object.freeze(positionView(tables.own, symbol));
+      ownPositions.set(symbol, made);
+      return made;
+    },
     accountPosition: symbol => positions.get(symbol) ?? flatPosition(symbol),
     balance: asset => balances.get(asset),
     openOrders: symbol => {
@@ -953,8 +964,10 @@ const createHostView = (tables: ViewTables, startedAt: Now): HostView => {
       return symbol === undefined ? orders : orders.filter(order => order.symbol === symbol);
     },
     otherOrders: symbol => {
-      const others = config.others?.() ?? [];
-      return symbol === undefined ? others : others.filter(order => order.symbol === symbol);
+      const others = config.others?.() ?? NO_ORDERS;
+      return symbol === undefined || others.length === 0
+        ? others
+        : others.filter(order => order.symbol === symbol);
     },
     fees: symbol => config.feesOf(instrumentOf(symbol).quote),
     maySubmit: symbol => warm && control?.maySubmit === true && !control.blockedSymbols.includes(symbol),
@@ -978,11 +991,14 @@ const createHostView = (tables: ViewTables, startedAt: Now): HostView => {
     ordersChanged: () => {
       orders = null;
     },
+    fillsChanged: () => ownPositions.clear(),
   };
 };
 
 /** Orders of a strategy that have not ended, as the others see them. */
 export const openOrdersOf = (state: StrategyHostState): readonly OwnOrder[] => state.host.view.openOrders();
+
+const NO_ORDERS: readonly OwnOrder[] = Object.freeze([]);
 
 const flatPosition = (symbol: string): PositionView => ({
   symbol,

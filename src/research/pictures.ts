@@ -141,7 +141,7 @@ const likenessOf = (
 };
 
 const isAmong = (shown: readonly Shown[], ticks: number): boolean => {
-  for (const [each] of shown) if (each === ticks) return true;
+  for (const each of shown) if (each[0] === ticks) return true;
   return false;
 };
 
@@ -166,7 +166,11 @@ const isSame = (left: Float64Array, right: Float64Array): boolean => {
   return true;
 };
 
-/** Writes the levels of a side with what is shown otherwise in its place. @returns the end of what was written */
+/**
+ * Writes the levels of a side with what is shown otherwise in its place. It runs for every book that a strategy looks
+ * at: nothing here makes an object.
+ * @returns the end of what was written
+ */
 const overlaid = (
   book: LevelsOfBook,
   side: Side,
@@ -180,16 +184,19 @@ const overlaid = (
   const most = begin + 2 * WINDOW_LEVELS;
   let to = begin;
   let depth = 0;
-  /** Copies what is stated down to a depth, as far as there is room. */
-  const copyTo = (until: number): void => {
-    const end = Math.min(until, depth + (most - to) / 2);
-    copyLevels(levels, depth, end, target, to);
-    to += 2 * (end - depth);
-    depth = until;
-  };
-  for (const [ticks, lots] of shown) {
-    const place = Math.min(depthOf(book, which, ticks), count);
-    if (place > depth) copyTo(place);
+  for (let index = 0; index <= shown.length; index++) {
+    const each = shown[index];
+    const place = each === undefined ? count : Math.min(depthOf(book, which, each[0]), count);
+    // What is stated down to there, as far as there is room.
+    if (place > depth) {
+      const end = Math.min(place, depth + (most - to) / 2);
+      copyLevels(levels, depth, end, target, to);
+      to += 2 * (end - depth);
+      depth = place;
+    }
+    if (each === undefined) break;
+    const ticks = each[0];
+    const lots = each[1];
     const isStated = place === depth && place < count && ticksAt(book, which, place) === ticks;
     const stated = isStated ? lotsAt(book, which, ticks) : 0;
     if (isStated) depth += 1;
@@ -198,7 +205,6 @@ const overlaid = (
     target[to++] = ticks;
     target[to++] = left;
   }
-  copyTo(count);
   return to;
 };
 

@@ -1,8 +1,8 @@
 import { fromTicks, type Instrument, type Side, tickSize } from '../domain/instrument.js';
-import { type Amount, abs, basisPoints, min, type Price, type Quantity, toNumber } from '../domain/money.js';
+import { abs, basisPoints, min, type Price, type Quantity, toNumber } from '../domain/money.js';
 import { defineStrategy, type OwnOrder, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { crossesOwn } from './asking.js';
-import { affordable, meetsMinimum, quantityFor, roomFor, tooSmallNotes } from './sizing.js';
+import { fundsFor, meetsMinimum, quantityFor, roomFor, tooSmallNotes, worthOf } from './sizing.js';
 import { type Touch, touchOfOthers } from './touch.js';
 import { createVolatility, type Volatility } from './volatility.js';
 
@@ -26,7 +26,8 @@ interface Sized {
   readonly instrument: Instrument;
   readonly ticks: number;
   readonly price: Price;
-  readonly value: Amount;
+  readonly funds: bigint;
+  readonly takerPpm: number;
   readonly wanted: Wanted | null;
 }
 
@@ -185,11 +186,13 @@ export const maker = defineStrategy({
         const known =
           lane.sized?.instrument === instrument && lane.sized.ticks === ticks[side] ? lane.sized : null;
         const price = known?.price ?? fromTicks(ticks[side], instrument);
-        const value = min(parameters.notional, affordable(view, symbol, side, price));
-        if (known?.value === value) return known.wanted;
+        const funds = fundsFor(view, symbol, side);
+        const { takerPpm } = view.fees(symbol);
+        if (known?.funds === funds && known.takerPpm === takerPpm) return known.wanted;
+        const value = min(parameters.notional, worthOf(funds, side, price, takerPpm));
         const quantity = quantityFor(value, price, instrument);
         const wanted = meetsMinimum(price, quantity, instrument) ? { price, quantity } : null;
-        lane.sized = { instrument, ticks: ticks[side], price, value, wanted };
+        lane.sized = { instrument, ticks: ticks[side], price, funds, takerPpm, wanted };
         return wanted;
       };
       const quotes = { buy: quote('buy'), sell: quote('sell') };
@@ -210,7 +213,7 @@ export const maker = defineStrategy({
       market.volatility.observe(fairTicks(touch), view.now.monoMs);
       const wanted = wantedQuotes(view, symbol, touch);
       const intents: StrategyIntent[] = [];
-      let room = roomFor(view, symbol);
+      let room: number | null = null;
       for (const side of SIDES) {
         let resting: OwnOrder | undefined;
         for (const order of own) {
@@ -226,7 +229,9 @@ export const maker = defineStrategy({
             intents.push(...withdraw(resting));
           continue;
         }
-        if (target === null || !due || room <= 0 || view.now.monoMs < lane.notBeforeMonoMs) continue;
+        if (target === null || !due || view.now.monoMs < lane.notBeforeMonoMs) continue;
+        room ??= roomFor(view, symbol);
+        if (room <= 0) continue;
         if (!view.maySubmit(symbol) || crossesOwn(view, { symbol, side, price: target.price })) continue;
         intents.push({ type: 'place', symbol, side, method: 'limit', ...target, tag: 'quote' });
         lane.lastPlacedMonoMs = view.now.monoMs;
@@ -270,11 +275,10 @@ const withdraw = (order: OwnOrder): StrategyIntent[] =>
 
 /** Whether a resting quote is close enough to the wanted one, in price and in what is left of it. */
 const isGood = (resting: OwnOrder, target: Wanted, toleranceBps: number): boolean => {
-  const away = abs(resting.price - target.price);
-  const left = resting.quantity - resting.filled;
-  return (
-    away <= basisPoints(target.price, toleranceBps, 'up') &&
-    2n * left >= target.quantity &&
-    4n * left <= 5n * target.quantity
-  );
+  const { price, quantity, filled } = resting;
+  const isNear =
+    price === target.price || abs(price - target.price) <= basisPoints(target.price, toleranceBps, 'up');
+  if (!isNear || (filled === 0n && quantity === target.quantity)) return isNear;
+  const left = quantity - filled;
+  return 2n * left >= target.quantity && 4n * left <= 5n * target.quantity;
 };

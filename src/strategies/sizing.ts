@@ -82,13 +82,19 @@ const tiedUp = (view: StrategyView, order: OwnOrder): bigint => {
   return value + partsPerMillion(value, view.fees(order.symbol).takerPpm, 'up');
 };
 
-/** The most quote an order of this side may be worth at `price`, by the account's funds. */
-export const affordable = (view: StrategyView, symbol: string, side: Side, price: Price): Amount => {
-  const instrument = view.instrument(symbol);
-  if (side === 'sell') return notional(price, spendable(view, instrument.base, { symbol, side }));
-  const quote = spendable(view, instrument.quote, { symbol, side });
-  return quote - partsPerMillion(quote, view.fees(symbol).takerPpm, 'up');
+/** What an order of this side may take from: quote for buys, base for sells. */
+export const fundsFor = (view: StrategyView, symbol: string, side: Side): bigint => {
+  const { base, quote } = view.instrument(symbol);
+  return spendable(view, side === 'sell' ? base : quote, { symbol, side });
 };
+
+/** The most quote an order of this side may be worth at `price`, with {@link fundsFor} it. */
+export const worthOf = (funds: bigint, side: Side, price: Price, takerPpm: number): Amount =>
+  side === 'sell' ? notional(price, funds as Quantity) : funds - partsPerMillion(funds, takerPpm, 'up');
+
+/** The most quote an order of this side may be worth at `price`, by the account's funds. */
+export const affordable = (view: StrategyView, symbol: string, side: Side, price: Price): Amount =>
+  worthOf(fundsFor(view, symbol, side), side, price, view.fees(symbol).takerPpm);
 
 /** How many more orders may be opened on a symbol. */
 export const roomFor = (view: StrategyView, symbol: string): number =>

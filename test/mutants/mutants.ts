@@ -273,11 +273,11 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'balance-from-cache',
-    'what own orders take from the last balances is forgotten',
+    'what open orders take is forgotten, of the last balances and of our own books',
     edit(
       SUBMIT,
-      '    if (!isReflected(tracked))\n      add(',
-      "    if (!isReflected(tracked) && tracked.record.order.clientOrderId === '')\n      add(",
+      '    add(committed, terms, worstRemaining(record));\n    if (!isReflected(tracked)) add(',
+      "    if (record.order.clientOrderId === '') add(committed, terms, worstRemaining(record));\n    if (record.order.clientOrderId === '') add(",
     ),
   ),
   mutant(
