@@ -162,13 +162,17 @@ export const furtherReads = (answer: ReadAnswer): VenueRead[] => {
   return [];
 };
 
-/** The cut keeps the newest rows: what is older than the oldest shown, with its millisecond again. */
+/**
+ * The cut keeps the newest rows: what is older than the oldest shown, with its millisecond again. Whether a row of the
+ * very end of a window is in it is not documented: the next window ends a millisecond later.
+ */
 const olderTrades = (
   call: Extract<VenueRead, { readonly type: 'trades' }>,
   fills: readonly { readonly executedAtMs: number }[],
 ): VenueRead[] => {
   const oldest = fills.reduce((least, fill) => Math.min(least, fill.executedAtMs), Number.POSITIVE_INFINITY);
-  const toMs = call.toMs !== null && oldest >= call.toMs ? call.toMs - 1 : oldest;
+  const afterOldest = oldest + 1;
+  const toMs = call.toMs !== null && afterOldest >= call.toMs ? call.toMs - 1 : afterOldest;
   return call.fromMs !== null && toMs < call.fromMs ? [] : [{ ...call, toMs }];
 };
 

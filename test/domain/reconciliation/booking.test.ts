@@ -277,6 +277,30 @@ describe('lists that are cut off', () => {
     expect(rounds).to.be.lessThan(5);
   });
 
+  for (const [counted, endsMs] of [
+    ['is', 0],
+    ['is not', 1],
+  ] as const)
+    it(`lose no trade of the millisecond of the cut when the end of a window ${counted} part of it`, () => {
+      const venue = new TinyVenue(OPENING);
+      const order = venue.submit(label(1), limitOrder('buy', '10'), 5);
+      for (let index = 0; index < 500; index++)
+        venue.fill(order, parseDecimal('0.01'), 500 + Math.floor(index / 7));
+      const seen = new Set<string>();
+      let reads: readonly ReadAnswer['call'][] = [{ type: 'trades', fromMs: 0, toMs: null }];
+      for (let rounds = 0; reads.length > 0 && rounds < 20; rounds++) {
+        const [next] = reads;
+        if (next?.type !== 'trades') throw new Error('not a list of trades');
+        const fills = venue.trades
+          .filter(fill => fill.executedAtMs <= (next.toMs ?? 1_000) - endsMs)
+          .slice(-200);
+        for (const fill of fills) seen.add(fill.tradeId);
+        reads = furtherReads({ call: next, result: { ok: true, value: { fills }, tookMs: 1 } });
+      }
+      expect(seen.size).to.equal(500);
+      expect(reads).to.deep.equal([]);
+    });
+
   it('of orders are searched on both sides, whatever their order and wherever they were cut', () => {
     const times = [10_000, 20_000, 30_000];
     const orders = (count: number) =>
