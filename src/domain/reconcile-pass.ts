@@ -197,7 +197,7 @@ const evaluate = (
     found.set(`residual:${asset}`, `the venue's ${asset} less the ledger's is ${formatDecimal(residual)}`);
   const broken = brokenInvariants(state);
   const lasting = noteDifferences(state, found, now, effects);
-  appendBalances(state, now, effects);
+  appendBalances(state, effects);
   conclude(state, { found, broken, lasting, startedMonoMs: pass.startedMonoMs }, now, effects);
 };
 
@@ -334,7 +334,7 @@ const recovered = (state: ReconciliationState, now: Now, effects: Reconciliation
   });
 };
 
-const appendBalances = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
+const appendBalances = (state: ReconciliationState, effects: ReconciliationEffect[]): void => {
   if (state.balances === null) return;
   const text = state.balances.list
     .map(({ asset, total, free, locked }) => `${asset} ${total} ${free} ${locked}`)
@@ -344,7 +344,14 @@ const appendBalances = (state: ReconciliationState, now: Now, effects: Reconcili
   append(
     state,
     effects,
-    [{ type: 'balances', atMs: now.wallMs, opening: false, balances: state.balances.list }],
+    [
+      {
+        type: 'balances',
+        atMs: state.balances.asOfVenueMs,
+        opening: false,
+        balances: state.balances.list,
+      },
+    ],
     false,
   );
 };

@@ -149,7 +149,10 @@ const appendMarks = (state: ReconciliationState, now: Now, effects: Reconciliati
   if (now.monoMs - state.marksAppendedMonoMs >= MARK_APPEND_MS) keepMarks(state, now, effects);
 };
 
-/** Records the newest prices, so that reports value positions at them while no bot runs. */
+/**
+ * Records the newest prices, each under the time at which it was read, so that reports value positions at them while no
+ * bot runs, and say how old they are.
+ */
 const keepMarks = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
   if (state.marks.size === 0) return;
   state.marksAppendedMonoMs = now.monoMs;
@@ -160,7 +163,7 @@ const keepMarks = (state: ReconciliationState, now: Now, effects: Reconciliation
       type: 'mark',
       symbol,
       price: mark.price as bigint,
-      atMs: now.wallMs,
+      atMs: Math.round(now.wallMs - (now.monoMs - mark.atMonoMs)),
     })),
     false,
   );

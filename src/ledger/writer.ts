@@ -90,6 +90,9 @@ export const writerFor = (db: Database, run: number): Writer => {
      ON CONFLICT DO UPDATE SET total = excluded.total, free = excluded.free, locked = excluded.locked,
        as_of_ms = excluded.as_of_ms`,
   );
+  const shownHeld = db
+    .prepare("SELECT asset FROM balances WHERE total <> '0' OR free <> '0' OR locked <> '0'")
+    .pluck();
   const insertBalanceChange = db.prepare(
     'INSERT INTO balance_changes (at_ms, asset, total, free, locked) VALUES (?, ?, ?, ?, ?)',
   );
@@ -291,6 +294,13 @@ export const writerFor = (db: Database, run: number): Writer => {
         for (const { asset, total, free, locked } of record.balances)
           insertOpening.run(asset, formatDecimal(total), formatDecimal(free), formatDecimal(locked));
       } else finding = { type: 'opening-repeated', subject: String(record.atMs) };
+    }
+    // An asset that is not named is at zero: the venue may leave out what is not held.
+    const named = new Set(record.balances.map(({ asset }) => asset));
+    for (const asset of shownHeld.all() as string[]) {
+      if (named.has(asset)) continue;
+      insertBalanceChange.run(record.atMs, asset, '0', '0', '0');
+      putBalance.run(asset, '0', '0', '0', record.atMs);
     }
     for (const { asset, ...amounts } of record.balances) {
       const total = formatDecimal(amounts.total);

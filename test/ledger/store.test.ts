@@ -320,6 +320,29 @@ describe('ledger store', () => {
       expect(ledger.snapshot()).to.include({ openingAtMs: null });
     });
 
+    it('an asset that the venue names no longer is at zero, which is in the history once', () => {
+      const ledger = inMemory();
+      const lira = { asset: 'TRY', total: 3n, free: 2n, locked: 1n };
+      const coins = { asset: 'BTC', total: 7n, free: 7n, locked: 0n };
+      for (const [index, balances] of [[lira, coins], [lira], [lira]].entries())
+        ledger.append([{ type: 'balances', atMs: AT + index, opening: false, balances }]);
+      expect(
+        rowsOf(ledger, `SELECT asset, total, free, as_of_ms - ${AT} AS after FROM balances`),
+      ).to.deep.equal([
+        { asset: 'BTC', total: '0', free: '0', after: 1 },
+        { asset: 'TRY', total: '0.0000000000000003', free: '0.0000000000000002', after: 2 },
+      ]);
+      expect(
+        rowsOf(
+          ledger,
+          `SELECT asset, total, at_ms - ${AT} AS after FROM balance_changes WHERE asset = 'BTC'`,
+        ),
+      ).to.deep.equal([
+        { asset: 'BTC', total: '0.0000000000000007', after: 0 },
+        { asset: 'BTC', total: '0', after: 1 },
+      ]);
+    });
+
     it('a second opening does not move the first', () => {
       const ledger = inMemory();
       ledger.append([{ type: 'balances', atMs: 5, opening: true, balances: [] }]);

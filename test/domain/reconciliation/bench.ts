@@ -115,12 +115,16 @@ export class TinyLedger {
   readonly orders = new Map<string, Order>();
   /** Newest recorded price by symbol. */
   readonly marks = new Map<string, bigint>();
+  /** When the newest recorded price was read, by symbol. */
+  readonly markTimes = new Map<string, number>();
   opening: {
     readonly balances: readonly Balance[];
     readonly atMs: number;
     readonly movementIds?: readonly string[] | undefined;
   } | null = null;
   balances: readonly Balance[] | null = null;
+  /** The time recorded with them. */
+  balancesAtMs: number | null = null;
   lastRecordAtMs = 0;
   repeatedFills = 0;
   /** With a number, a start is told all but about so many of the newest fills as a checkpoint. */
@@ -141,8 +145,10 @@ export class TinyLedger {
         this.movements.set(record.movement.movementId, record.movement);
         return;
       case 'balances':
-        if (!record.opening) this.balances = record.balances;
-        else
+        if (!record.opening) {
+          this.balances = record.balances;
+          this.balancesAtMs = record.atMs;
+        } else
           this.opening ??= {
             balances: record.balances,
             atMs: record.atMs,
@@ -151,6 +157,7 @@ export class TinyLedger {
         return;
       case 'mark':
         this.marks.set(record.symbol, record.price);
+        this.markTimes.set(record.symbol, record.atMs);
         return;
       default:
         return;

@@ -50,6 +50,17 @@ describe('what reconciliation tells of the account', () => {
     expect(bench.toldStrategy.length).to.equal(bench.messages('account-updated').length);
   });
 
+  it('is kept under the time of the read that showed it, not of the end of the pass', () => {
+    const bench = running();
+    bench.venue.deposit('TRY', parseDecimal('500'), bench.venueMs);
+    bench.run(30_000);
+    const asked = bench.reads.filter(({ call }) => call.type === 'balances');
+    expect(bench.ledger.balances?.find(({ asset }) => asset === 'TRY')?.total).to.equal(
+      parseDecimal('100500'),
+    );
+    expect(asked.map(({ atMonoMs }) => START_WALL_MS + atMonoMs)).to.include(bench.ledger.balancesAtMs);
+  });
+
   it('is said again every few seconds, and at once to a peer that connects', () => {
     const bench = running();
     const before = bench.messages('account-updated').length;
@@ -135,6 +146,16 @@ describe('profit marked to market', () => {
     again.run(10_000);
     expect(account(again).dayProfitTry).to.equal(parseDecimal('4.892'));
     expect(again.state.valuation?.peakProfitTry).to.equal(parseDecimal('50'));
+  });
+
+  it('keeps each price under the time at which it was read, however often it is kept', () => {
+    const bench = running();
+    bench.runUntil(() => bench.ledger.marks.size > 0, 10_000, 'the first prices');
+    bench.failWith = call => (call.type === 'ticker' ? { type: 'unavailable', cause: 'timeout' } : null);
+    bench.run(1_000);
+    const readAtMs = START_WALL_MS + (bench.state.marks.get('BTCTRY')?.atMonoMs ?? 0);
+    bench.run(300_000, 250);
+    expect(bench.ledger.markTimes.get('BTCTRY')).to.equal(readAtMs);
   });
 
   it('knows days that begin at midnight in Turkey', () => {
