@@ -37,7 +37,7 @@ const AGAIN_BASE_MS = 500;
 const AGAIN_MAX_MS = 5_000;
 /** A difference must be seen in this many evaluations before it can be called one. */
 const SEEN_LEAST = 3;
-/** Each further look for missing trades reaches this many times further back. */
+/** Each further look for what is missing reaches this many times further back. */
 const WIDENING = 4;
 /** Longest look back: the venue's own default (protocol section 5.2). */
 const LOOK_BACK_MAX_MS = 30 * 86_400_000;
@@ -75,12 +75,12 @@ export const startPass = (state: ReconciliationState, now: Now): void => {
   const reads = new Map<string, VenueRead>();
   for (const symbol of followedSymbols(state))
     reads.set(`open-orders ${symbol}`, { type: 'open-orders', symbol });
-  reads.set('trades', { type: 'trades', fromMs: tradesFromMs(state), toMs: null });
+  reads.set('trades', { type: 'trades', fromMs: tradesFromMs(state, now), toMs: null });
   const puzzled = state.passesAgain > 0 && state.residuals.size > 0;
   if (puzzled || now.monoMs - state.movementsReadMonoMs >= MOVEMENTS_INTERVAL_MS)
     reads.set('cash-movements', {
       type: 'cash-movements',
-      fromMs: Math.max(0, state.movementsThroughMs - MOVEMENTS_OVERLAP_MS),
+      fromMs: movementsFromMs(state, now),
       toMs: null,
     });
   reads.set('balances', { type: 'balances' });
@@ -106,13 +106,28 @@ const followedSymbols = (state: ReconciliationState): Set<string> => {
 };
 
 /**
- * From where trades are read: rows appear late, and while something is missing each look reaches further back. A venue
- * whose clock was set back dates our first trades before the opening.
+ * From where rows are read that were known up to `throughMs`: they appear late, and while something is missing each look
+ * reaches further back. Up to where they were known an earlier run's clock may have said, which may have been ahead.
  */
-const tradesFromMs = (state: ReconciliationState): number => {
+const rowsFromMs = (state: ReconciliationState, throughMs: number, overlapMs: number, now: Now): number => {
   const missing = state.residuals.size > 0 ? Math.max(0, state.passesAgain - 1) : 0;
-  const back = Math.min(LOOK_BACK_MAX_MS, TRADES_OVERLAP_MS * WIDENING ** missing);
-  let fromMs = state.tradesThroughMs - back;
+  const back = Math.min(LOOK_BACK_MAX_MS, overlapMs * WIDENING ** missing);
+  return Math.min(throughMs, venueNowMs(state, now)) - back;
+};
+
+/** From where movements are read. About older ones than these the opening's own lists say nothing. */
+const movementsFromMs = (state: ReconciliationState, now: Now): number =>
+  Math.max(
+    0,
+    state.accounting.openingAtMs - MOVEMENTS_OVERLAP_MS,
+    rowsFromMs(state, state.movementsThroughMs, MOVEMENTS_OVERLAP_MS, now),
+  );
+
+/**
+ * From where trades are read. A venue whose clock was set back dates our first trades before the opening.
+ */
+const tradesFromMs = (state: ReconciliationState, now: Now): number => {
+  let fromMs = rowsFromMs(state, state.tradesThroughMs, TRADES_OVERLAP_MS, now);
   if (!state.everClean)
     for (const tracked of state.live.values())
       fromMs = Math.min(fromMs, tracked.order.intendedAtMs - TRADES_OVERLAP_MS);
@@ -277,6 +292,12 @@ const conclude = (
     });
 };
 
+/** Whether a difference has lasted longer than mere lateness may. */
+const isOverdue = (state: ReconciliationState, key: string, now: Now): boolean => {
+  const difference = state.differences.get(key);
+  return difference !== undefined && now.monoMs - difference.sinceMonoMs >= state.config.graceMs;
+};
+
 /**
  * An operator has released the hold on the account: he has looked, and takes it as it is. What could not be explained
  * is booked as a correction, under a name of its own, so that the books go on from the venue's figures.
@@ -287,8 +308,7 @@ export const adoptDifferences = (
   effects: ReconciliationEffect[],
 ): void => {
   for (const [asset, residual] of state.residuals) {
-    const difference = state.differences.get(`residual:${asset}`);
-    if (difference === undefined || now.monoMs - difference.sinceMonoMs < state.config.graceMs) continue;
+    if (!isOverdue(state, `residual:${asset}`, now)) continue;
     const movement: CashMovement = {
       movementId: `correction-${asset}-${now.wallMs}`,
       kind: residual > 0n ? 'deposit' : 'withdrawal',

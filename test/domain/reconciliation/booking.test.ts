@@ -5,7 +5,16 @@ import type { Fill, OrderTerms } from '#src/domain/order.js';
 import { furtherReads } from '#src/domain/read-group.js';
 import { expectedTotals } from '#src/domain/three-way-proof.js';
 import type { PrivateEvent, ReadAnswer } from '#src/domain/venue-port.js';
-import { Bench, label, limitOrder, NO_FAULTS, newOrder, openedLedger, type TinyLedger } from './bench.js';
+import {
+  Bench,
+  label,
+  limitOrder,
+  NO_FAULTS,
+  newOrder,
+  openedLedger,
+  START_WALL_MS,
+  type TinyLedger,
+} from './bench.js';
 import { TinyVenue } from './tiny-venue.js';
 
 const OPENING = { TRY: '1000000', BTC: '20' };
@@ -34,6 +43,8 @@ const rest = (bench: Bench, sequence: number, terms: OrderTerms): string => {
 
 const fillNow = (bench: Bench, venueOrderId: string, quantity: string): Fill =>
   bench.venue.fill(venueOrderId, parseDecimal(quantity), bench.venueMs);
+
+const DAY_MS = 86_400_000;
 
 const frame = (bench: Bench, event: PrivateEvent): void => bench.give({ type: 'private-event', event });
 
@@ -329,6 +340,31 @@ describe('the three-way proof', () => {
     ]);
     expect([...bench.everHeld.keys()]).to.deep.equal([]);
     expect([...expectedTotals(bench.state)].sort()).to.deep.equal([...bench.venue.totals].sort());
+  });
+
+  it('looks further back for a deposit of days in which nothing was read, over a restart too', () => {
+    const venue = new TinyVenue(OPENING);
+    const ledger = openedLedger(venue);
+    // Prices were recorded all the time.
+    ledger.opening = { balances: venue.balancesAt(START_WALL_MS), atMs: START_WALL_MS - 10 * DAY_MS };
+    const deposit = venue.deposit('TRY', parseDecimal('500'), START_WALL_MS - 3 * DAY_MS);
+    const bench = new Bench({ venue, ledger });
+    bench.runUntil(() => bench.state.everClean, 30_000, 'recovery');
+    expect([...ledger.movements.keys()]).to.deep.equal([deposit.movementId]);
+    expect(bench.everHeld.has('invariant:account')).to.equal(false);
+  });
+
+  it('finds what was missed although a clock that was far ahead has dated the last records', () => {
+    const venue = new TinyVenue(OPENING);
+    const ledger = openedLedger(venue);
+    ledger.lastRecordAtMs = START_WALL_MS + 40 * DAY_MS;
+    const human = venue.submit('advanced', limitOrder('sell', '1'), START_WALL_MS - 50_000);
+    const trade = venue.fill(human, parseDecimal('1'), START_WALL_MS - 40_000);
+    const deposit = venue.deposit('BTC', parseDecimal('2'), START_WALL_MS - 45_000);
+    const bench = new Bench({ venue, ledger });
+    bench.runUntil(() => bench.state.everClean, 30_000, 'recovery');
+    expect([...ledger.fills.keys()]).to.deep.equal([trade.tradeId]);
+    expect([...ledger.movements.keys()]).to.deep.equal([deposit.movementId]);
   });
 
   it('stays clean under constant trading, whatever the balances lag behind', () => {
