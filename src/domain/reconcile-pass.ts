@@ -43,8 +43,12 @@ const WIDENING = 4;
 const LOOK_BACK_MAX_MS = 30 * 86_400_000;
 /** Names a difference about one of our orders; its label follows. */
 const ORDER_KEY = 'order:';
+/** Names a trade that the private feed alone has shown; its id follows. */
+const TRADE_KEY = 'trade:';
 /** The list of movements names what the balances show within this. */
 const LISTED_AFTER_MS = 10_000;
+/** The private feed and the trades endpoint may differ by a moment in a trade's time. */
+const TRADE_TIME_MARGIN_MS = 1_000;
 /** A message of ours may cross one of execution's for this long. */
 const CROSSING_MS = 1_000;
 
@@ -124,10 +128,13 @@ const movementsFromMs = (state: ReconciliationState, now: Now): number =>
   );
 
 /**
- * From where trades are read. A venue whose clock was set back dates our first trades before the opening.
+ * From where trades are read: also where the private feed alone has shown one. A venue whose clock was set back dates our
+ * first trades before the opening.
  */
 const tradesFromMs = (state: ReconciliationState, now: Now): number => {
   let fromMs = rowsFromMs(state, state.tradesThroughMs, TRADES_OVERLAP_MS, now);
+  for (const { fill } of state.unconfirmedFills.values())
+    fromMs = Math.min(fromMs, fill.executedAtMs - TRADE_TIME_MARGIN_MS);
   if (!state.everClean)
     for (const tracked of state.live.values())
       fromMs = Math.min(fromMs, tracked.order.intendedAtMs - TRADES_OVERLAP_MS);
@@ -200,7 +207,7 @@ const evaluate = (
   for (const { fill, bookedMonoMs } of state.unconfirmedFills.values())
     if (now.monoMs - bookedMonoMs > state.config.balanceLagMs)
       found.set(
-        `trade:${fill.tradeId}`,
+        `${TRADE_KEY}${fill.tradeId}`,
         `trade ${fill.tradeId} came by the private feed, and the trades endpoint does not show it`,
       );
   let proof = prove(state, balances);
@@ -300,7 +307,8 @@ const isOverdue = (state: ReconciliationState, key: string, now: Now): boolean =
 
 /**
  * An operator has released the hold on the account: he has looked, and takes it as it is. What could not be explained
- * is booked as a correction, under a name of its own, so that the books go on from the venue's figures.
+ * is booked as a correction, under a name of its own, so that the books go on from the venue's figures. A trade that the
+ * private feed alone has shown stays booked: whatever of it was wrong is in the correction.
  */
 export const adoptDifferences = (
   state: ReconciliationState,
@@ -322,6 +330,12 @@ export const adoptDifferences = (
     append(state, effects, [{ type: 'cash-movement', movement }], true);
     audit(state, effects, now, 'difference-adopted', { asset, residual: formatDecimal(residual) });
     log(effects, 'warn', 'difference-adopted', { asset, residual });
+  }
+  for (const [tradeId, { fill }] of state.unconfirmedFills) {
+    if (!isOverdue(state, `${TRADE_KEY}${tradeId}`, now)) continue;
+    state.unconfirmedFills.delete(tradeId);
+    audit(state, effects, now, 'unconfirmed-fill-accepted', { tradeId, symbol: fill.symbol });
+    log(effects, 'warn', 'unconfirmed-fill-accepted', { tradeId, symbol: fill.symbol });
   }
   for (const [subject, violation] of state.violations)
     audit(state, effects, now, 'violation-accepted', { subject, violation });

@@ -233,6 +233,38 @@ describe('a fill', () => {
     expect(bench.ledger.fills.has(fill.tradeId)).to.equal(true);
   });
 
+  it('of the private feed is looked for where it was executed until the trades endpoint shows it', () => {
+    const bench = running();
+    const venueOrderId = rest(bench, 1, limitOrder('buy', '0.5'));
+    // Half of it: a row that appears a quarter of an hour late.
+    bench.faults = { ...NO_FAULTS, lags: { balancesMs: 0, ordersMs: 0, tradesMs: 1_800_000 } };
+    frame(bench, { type: 'fill', fill: fillNow(bench, venueOrderId, '0.2') });
+    bench.run(840_000, 250);
+    expect(bench.state.discrepancies).to.have.length(1);
+    bench.run(120_000, 250);
+    expect(bench.state.discrepancies).to.deep.equal([]);
+    expect(bench.messages('reconciled').at(-1)?.clean).to.equal(true);
+  });
+
+  it('that the trades endpoint never shows is taken as it is when the operator releases the hold', () => {
+    const bench = running();
+    const venueOrderId = rest(bench, 1, limitOrder('buy', '0.5'));
+    frame(bench, { type: 'fill', fill: fillNow(bench, venueOrderId, '0.2') });
+    bench.venue.trades.pop();
+    bench.runUntil(() => bench.holds.has('invariant:account'), 200_000, 'the hold');
+    expect(bench.holds.get('invariant:account')).to.contain('the trades endpoint does not show it');
+    bench.control([
+      { key: 'invariant:account', cause: 'invariant', subject: 'account', detail: '', placedAtMs: 0 },
+    ]);
+    bench.run(10_000);
+    expect(bench.state.discrepancies).to.have.length(1);
+    bench.control([]);
+    bench.run(200_000, 250);
+    expect(bench.state.discrepancies).to.deep.equal([]);
+    expect(bench.state.held.has('invariant:account')).to.equal(false);
+    expect(bench.ledger.movements.size).to.equal(0);
+  });
+
   it('is told again to an execution that does not know it', () => {
     const bench = running();
     const venueOrderId = rest(bench, 1, limitOrder('buy', '0.5'));
