@@ -315,8 +315,10 @@ export const adoptDifferences = (
   now: Now,
   effects: ReconciliationEffect[],
 ): void => {
+  // While passes fail, something may have been booked that explains what the last one found.
+  const standing = state.balances === null ? state.residuals : prove(state, state.balances).residuals;
   for (const [asset, residual] of state.residuals) {
-    if (!isOverdue(state, `residual:${asset}`, now)) continue;
+    if (standing.get(asset) !== residual || !isOverdue(state, `residual:${asset}`, now)) continue;
     const movement: CashMovement = {
       movementId: `correction-${asset}-${now.wallMs}`,
       kind: residual > 0n ? 'deposit' : 'withdrawal',

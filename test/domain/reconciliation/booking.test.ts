@@ -484,6 +484,27 @@ describe('the three-way proof', () => {
     expect(bench.state.discrepancies).to.deep.equal([]);
   });
 
+  it('adopts nothing that a trade has explained since the last pass', () => {
+    const bench = running();
+    const human = bench.venue.submit('Sat', limitOrder('buy', '0.5'), bench.venueMs);
+    const fill = fillNow(bench, human, '0.5');
+    const [row] = bench.venue.trades.splice(0);
+    bench.runUntil(() => bench.holds.has('invariant:account'), 200_000, 'the hold');
+    bench.control([
+      { key: 'invariant:account', cause: 'invariant', subject: 'account', detail: '', placedAtMs: 0 },
+    ]);
+    bench.failWith = () => ({ type: 'unavailable', cause: 'server-error' });
+    bench.run(5_000);
+    frame(bench, { type: 'fill', fill });
+    bench.control([]);
+    bench.failWith = () => null;
+    if (row !== undefined) bench.venue.trades.push(row);
+    bench.run(20_000);
+    expect(bench.ledger.movements.size).to.equal(0);
+    expect(bench.state.discrepancies).to.deep.equal([]);
+    expect([...expectedTotals(bench.state)].sort()).to.deep.equal([...bench.venue.totals].sort());
+  });
+
   it('adopts nothing that is merely late when another hold of the account is released', () => {
     const bench = running();
     bench.state.violations.set('test', 'something impossible');
