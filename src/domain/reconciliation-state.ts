@@ -292,6 +292,8 @@ export interface ReconciliationState extends ReadGroups, HistoryWish {
   drawdownPct: number | null;
 
   clockOffsetMs: number | null;
+  /** What the venue's clock said last, and when: it tells the time also while ours is being set. Null before. */
+  venueClock: { readonly atMs: number; readonly monoMs: number } | null;
   clockWantedMonoMs: number;
   clockPending: boolean;
 
@@ -416,6 +418,7 @@ export const initialReconciliation = (
     valuationAppendedMonoMs: Number.NEGATIVE_INFINITY,
     drawdownPct: null,
     clockOffsetMs: null,
+    venueClock: null,
     clockWantedMonoMs: now.monoMs,
     clockPending: false,
     feed: 'disconnected',

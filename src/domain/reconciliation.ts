@@ -391,6 +391,7 @@ const measureClock = (
   const offsetMs = Math.round(serverMs - (read.sentWallMs + tookMs / 2));
   if (state.clockOffsetMs === null) state.clockWantedMonoMs = read.sentMonoMs + CLOCK_INTERVAL_MS;
   state.clockOffsetMs = offsetMs;
+  state.venueClock = { atMs: serverMs, monoMs: read.sentMonoMs + tookMs / 2 };
   // Half the round trip is the bound of the error: what it may explain is no skew.
   const skewMs = Math.max(0, Math.abs(offsetMs) - tookMs / 2);
   const detail = `our clock is ${Math.round(Math.abs(offsetMs))} ms ${offsetMs > 0 ? 'behind' : 'ahead of'} the venue's`;

@@ -24,9 +24,9 @@ const MARK_APPEND_MS = 60_000;
 const VALUATION_APPEND_MS = 5_000;
 const LIRA = 'TRY';
 
-/** Unix ms at which the UTC+3 day of `wallMs` began. */
-export const tradingDayStart = (wallMs: number): number =>
-  Math.floor((wallMs + TURKEY_MS) / DAY_MS) * DAY_MS - TURKEY_MS;
+/** Unix ms at which the UTC+3 day of a moment (Unix ms) began. */
+export const tradingDayStart = (atMs: number): number =>
+  Math.floor((atMs + TURKEY_MS) / DAY_MS) * DAY_MS - TURKEY_MS;
 
 /** The symbols whose price is wanted: what is traded, and what turns each quote into lira. */
 const markedSymbols = (state: ReconciliationState): Set<string> => {
@@ -119,12 +119,14 @@ export const revalue = (state: ReconciliationState, now: Now, effects: Reconcili
   const rates = tryRates(state, now);
   const profit = profitTry(state, rates, now);
   appendMarks(state, now, effects);
-  if (profit === null) {
+  // A clock of ours that is set for a moment must not begin a day, which would forget the loss of this one.
+  const { venueClock } = state;
+  if (profit === null || venueClock === null) {
     state.valuedMonoMs = Number.NEGATIVE_INFINITY;
     return;
   }
   const last = state.valuation;
-  const dayStartMs = tradingDayStart(now.wallMs);
+  const dayStartMs = tradingDayStart(venueClock.atMs + (now.monoMs - venueClock.monoMs));
   const sameDay = last !== null && last.dayStartMs === dayStartMs;
   const peak = max(last?.peakProfitTry ?? 0n, profit);
   state.valuedMonoMs = now.monoMs;

@@ -148,6 +148,46 @@ describe('profit marked to market', () => {
     expect(again.state.valuation?.peakProfitTry).to.equal(parseDecimal('50'));
   });
 
+  it('is of the day that the venue has, whatever our clock is set to', () => {
+    const bench = running();
+    trade(bench, 1, limitOrder('buy', '5', '200'));
+    bench.run(6_000);
+    const lost = parseDecimal('-501.2');
+    expect(account(bench).dayProfitTry).to.equal(lost);
+    for (const setMs of [86_400_000, 0, -86_400_000, 0]) {
+      bench.wallSetMs = setMs;
+      bench.run(70_000, 250);
+      expect(account(bench).dayProfitTry, String(setMs)).to.equal(lost);
+    }
+    bench.clockAheadMs = 86_400_000;
+    bench.wallSetMs = 86_400_000;
+    bench.run(70_000, 250);
+    expect(account(bench).dayProfitTry, 'a new day').to.equal(0n);
+  });
+
+  it('is not known, and forgets no day, before the venue has told its time', () => {
+    const bench = running();
+    trade(bench, 1, limitOrder('buy', '5', '200'));
+    bench.run(12_000);
+    const { valuation } = bench.state;
+    if (valuation === null) throw new Error('no valuation');
+    bench.silence();
+    const again = new Bench({
+      venue: bench.venue,
+      ledger: bench.ledger,
+      monoMs: bench.monoMs + 1_000,
+      valuation,
+    });
+    again.wallSetMs = 86_400_000;
+    again.failWith = call =>
+      call.type === 'server-time' ? { type: 'unavailable', cause: 'server-error' } : null;
+    again.run(10_000);
+    expect(account(again).dayProfitTry).to.equal(null);
+    again.failWith = () => null;
+    again.run(10_000);
+    expect(account(again).dayProfitTry).to.equal(parseDecimal('-501.2'));
+  });
+
   it('keeps each price under the time at which it was read, however often it is kept', () => {
     const bench = running();
     bench.runUntil(() => bench.ledger.marks.size > 0, 10_000, 'the first prices');
