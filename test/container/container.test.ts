@@ -129,6 +129,11 @@ describe('compose.yaml', () => {
     expect(service('prometheus')).to.match(/127\.0\.0\.1:9090:9090/);
   });
 
+  it('leaves every setting to .env.live, which `environment` would win over', () => {
+    expect(service('btcbot')).to.not.match(/^ {4}environment:/m);
+    expect(text('Dockerfile')).to.match(/STATE_DB_PATH=\/data\/btcbot\.sqlite$/m);
+  });
+
   it('restarts a bounded number of times, and no restart arms what the evidence does not cover', () => {
     expect(service('btcbot')).to.match(/^ {4}restart: "on-failure:3"$/m);
     for (const flag of ['LIVE_TRADING', 'SAFE_MODE', 'DRY_RUN', 'KILL_SWITCH'])
