@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { failureText } from '../btcturk/listed-instruments.js';
 import { createRestClient, type RestClient } from '../btcturk/rest-client.js';
+import { CAUSES } from '../domain/breaker.js';
 import { originOf } from '../domain/client-order-id.js';
 import type { Instrument } from '../domain/instrument.js';
 import type { OrderReport, ReadResult } from '../domain/venue-port.js';
@@ -9,7 +10,9 @@ import { takeOwnership } from '../ledger/ledger-file.js';
 import { openReader } from '../ledger/reader.js';
 import { monoMs } from '../runtime/clock.js';
 import { renderProblem } from '../runtime/config.js';
+import { latchPath, readLatch } from '../runtime/latch-file.js';
 import type { Settings } from '../runtime/settings.js';
+import { textOption } from './books.js';
 import type { CancelAllReport } from './cancel-report.js';
 import { CliRefused } from './refused.js';
 import { loadForCli } from './settings.js';
@@ -21,7 +24,8 @@ const LOOK_AGAIN_MS = 1_000;
 /**
  * Lists our orders at the venue, cancels them at the configured pace and looks again, until none is left.
  * The ledger is owned meanwhile, so that no bot starts in between; it is not written, the next start reconciles.
- * @throws CliRefused when this configuration may not write, or the venue cannot be read.
+ * @throws CliRefused when this configuration may not write, an earlier run left a latch under which nothing is written, or
+ *   the venue cannot be read.
  */
 export const cancelDirectly = async (
   values: Readonly<Record<string, unknown>>,
@@ -29,18 +33,32 @@ export const cancelDirectly = async (
   withinMs: number,
   whyNotThroughBot: string,
 ): Promise<CancelAllReport> => {
-  const loaded = loadForCli(values, io);
+  // The ledger that the options name is the one whose orders are meant, whatever the environment says.
+  const db = textOption(values, 'db');
+  const env = db === undefined ? io.env : { ...io.env, STATE_DB_PATH: db };
+  const loaded = loadForCli(values, { env });
   if (!loaded.ok) throw new CliRefused(loaded.problems.map(renderProblem).join('\n'));
   const { settings, credentials } = loaded;
   if (settings.mode !== 'live')
     throw new CliRefused(
-      `${whyNotThroughBot}; and this configuration is ${settings.mode}, whose orders end with the bot: there is nothing to cancel`,
+      `${whyNotThroughBot}; and this configuration is ${settings.mode}, whose orders rest on the embedded exchange, which runs only with the bot: start it, then order this again`,
     );
   if (settings.flags.safeMode)
     throw new CliRefused(
       'SAFE_MODE is true, and nothing is written then: set SAFE_MODE=false (KILL_SWITCH=true may stay)',
     );
   if (credentials === null) throw new CliRefused('there is no API key to sign with');
+  const latched = readLatch(latchPath(settings.stateDbPath)).filter(
+    ({ cause }) => CAUSES[cause].level === 'observe-only',
+  );
+  if (latched.length > 0)
+    throw new CliRefused(
+      `an earlier run left latched, and nothing is written then: ${latched
+        .map(({ key, detail }) => `${key} (${detail})`)
+        .join(
+          '; ',
+        )}; start the bot with KILL_SWITCH=true, release each by btcbot safe-mode off, then order it again, or cancel at the exchange`,
+    );
   const lock = takeOwnership(settings.stateDbPath);
   const client = createRestClient({ endpoints: settings.endpoints, credentials });
   try {

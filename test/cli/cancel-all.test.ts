@@ -10,6 +10,7 @@ import { parseFault } from '#src/exchange/faults.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { openLedger } from '#src/ledger/store.js';
 import { buildId } from '#src/runtime/build-id.js';
+import { latchPath, writeLatch } from '#src/runtime/latch-file.js';
 import { cleanUp, REAL_BOT, startBot } from '../supervision/bot-process.js';
 import { accountAt, LIVE_FLAGS } from '../support/live-venue.js';
 import { run } from './run.js';
@@ -126,7 +127,7 @@ describe('cancel-all when no bot runs', () => {
   for (const [words, over, why] of [
     ['in safe mode', { SAFE_MODE: 'true' }, 'SAFE_MODE is true'],
     ['with a malformed safe mode', { SAFE_MODE: 'no' }, 'SAFE_MODE is true'],
-    ['in dry run', { DRY_RUN: 'true' }, 'dry-run'],
+    ['in dry run', { DRY_RUN: 'true' }, 'dry-run, whose orders rest on the embedded exchange'],
     ['without a key', { BTCTURK_API_KEY: '', BTCTURK_API_SECRET: '' }, 'no API key'],
   ] as const)
     it(`refuses ${words}, and leaves every order`, async () => {
@@ -136,6 +137,37 @@ describe('cancel-all when no bot runs', () => {
       expect(err).to.contain(why);
       expect(openLabels()).to.deep.equal([ours(1)]);
     });
+
+  it('pulls the orders of the ledger that --db names, and of no other', async () => {
+    const other = join(folder, 'other.sqlite');
+    openLedger({ path: other, mode: 'live' }).close();
+    await rest(ours(1));
+    const { code } = await run(['cancel-all', '--db', other, '--json'], env());
+    expect(code).to.equal(0);
+    expect(openLabels()).to.deep.equal([ours(1)]);
+    expect((await run(['cancel-all', '--db', db()], env({ STATE_DB_PATH: other }))).code).to.equal(0);
+    expect(openLabels()).to.deep.equal([]);
+  });
+
+  it('refuses over a latched safe mode, which a running bot would refuse too', async () => {
+    await rest(ours(1));
+    const hold = {
+      key: 'operator',
+      cause: 'operator',
+      subject: '',
+      detail: 'SIGUSR2',
+      placedAtMs: 1,
+    } as const;
+    writeLatch(latchPath(db()), [hold]);
+    const { code, err } = await run(['cancel-all'], env());
+    expect(code).to.equal(2);
+    expect(err).to.contain('operator (SIGUSR2)').and.to.contain('KILL_SWITCH=true');
+    expect(openLabels()).to.deep.equal([ours(1)]);
+    // A cause under which the bot itself would go on canceling is none.
+    writeLatch(latchPath(db()), [{ ...hold, key: 'loss-limit', cause: 'loss-limit' }]);
+    expect((await run(['cancel-all'], env())).code).to.equal(0);
+    expect(openLabels()).to.deep.equal([]);
+  });
 
   it('refuses while somebody else owns the ledger', async () => {
     await rest(ours(1));
