@@ -1,13 +1,23 @@
 /** Every condition of live trading, met or not: what preflight prints and a canary insists on. */
 import type { LoadedConfig } from '../runtime/config.js';
 import { redactFacts, redactorOf } from '../runtime/secrets.js';
-import { botChecks, type Check, diskChecks, drillCheck, ledgerCheck, venueChecks } from './checks.js';
+import {
+  botChecks,
+  type Check,
+  diskChecks,
+  drillCheck,
+  isRunningBot,
+  ledgerCheck,
+  venueChecks,
+} from './checks.js';
+import { startChecks } from './start-checks.js';
 
 /** Sends nothing but reads, one of them signed. Free of secrets. */
 export const armingChecks = async (
   loaded: Extract<LoadedConfig, { readonly ok: true }>,
 ): Promise<readonly Check[]> => {
   const { settings, credentials, requirements } = loaded;
+  const bot = await botChecks(settings);
   const found: readonly Check[] = [
     {
       name: 'VENUE',
@@ -21,10 +31,11 @@ export const armingChecks = async (
     ...diskChecks(settings),
     ledgerCheck(settings),
     // A latch does not keep doctor's patient from being well, but it keeps the bot from trading.
-    ...(await botChecks(settings)).map(
+    ...bot.map(
       (check): Check =>
         check.name === 'latches' && check.verdict === 'warn' ? { ...check, verdict: 'refused' } : check,
     ),
+    ...(await startChecks(settings, bot.some(isRunningBot))),
     ...(await venueChecks(settings, credentials)),
   ];
   return redactFacts(redactorOf(credentials), found) as readonly Check[];

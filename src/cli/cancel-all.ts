@@ -40,7 +40,8 @@ const cancelAll = async (
   try {
     return await throughBot(path, ledgerPath(values, io.env), withinMs);
   } catch (error) {
-    if (!(error instanceof Unreachable)) throw error;
+    // A bot that is there and cannot be heard owns its orders: nothing is said of them in its place.
+    if (!(error instanceof Unreachable) || !error.absent) throw error;
     return cancelDirectly(values, io, withinMs, error.message);
   }
 };

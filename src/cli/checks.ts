@@ -15,6 +15,8 @@ import { dirname, join } from 'node:path';
 import { failureText, ListingError, readListedInstruments } from '../btcturk/listed-instruments.js';
 import { createRestClient, type RestClient } from '../btcturk/rest-client.js';
 import { SigningKeyError } from '../btcturk/sign.js';
+import type { Instrument } from '../domain/instrument.js';
+import { formatDecimal } from '../domain/money.js';
 import { drillRefusals, FULL_READINESS_MINUTES } from '../domain/readiness.js';
 import type { SupervisorStatus } from '../domain/supervisor.js';
 import { readBackupMark } from '../ledger/backup-mark.js';
@@ -28,6 +30,7 @@ import { monoMs, wallMs } from '../runtime/clock.js';
 import { controlSocketPath, socketPathProblem } from '../runtime/control-protocol.js';
 import { latchPath, readLatch } from '../runtime/latch-file.js';
 import { drillPath, readDrill } from '../runtime/readiness-file.js';
+import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import type { ApiCredentials, Settings } from '../runtime/settings.js';
 import { askBot, Unreachable } from './control-client.js';
 import { degradations } from './health.js';
@@ -182,6 +185,11 @@ export const objectiveChecks = (settings: Pick<Settings, 'stateDbPath'>, nowMs: 
   );
 };
 
+const NO_BOT = 'none on this data';
+
+/** Whether a check tells of a bot that runs, or may. */
+export const isRunningBot = ({ name, detail }: Check): boolean => name === 'running bot' && detail !== NO_BOT;
+
 /** What an earlier run left latched, and what a running bot says of itself. */
 export const botChecks = async (settings: Settings): Promise<readonly Check[]> => {
   const latched = readLatch(latchPath(settings.stateDbPath));
@@ -190,16 +198,16 @@ export const botChecks = async (settings: Settings): Promise<readonly Check[]> =
       ? pass('latches', 'none')
       : warn(
           'latches',
-          `${latched.map(hold => `${hold.key} (${hold.detail})`).join(', ')}: btcbot safe-mode off releases them`,
+          `${latched.map(hold => `${hold.key} (${hold.detail})`).join(', ')}: on the running bot, btcbot safe-mode off --ack ${LIVE_ACKNOWLEDGEMENT} --hold KEY releases one by its key`,
         );
   let status: SupervisorStatus | undefined;
   try {
     ({ status } = await askBot(controlSocketPath(settings.stateDbPath), { type: 'status' }));
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
+    if (!error.absent) return [latchCheck, refused('running bot', error.message), restingCheck(settings)];
   }
-  if (status === undefined)
-    return [latchCheck, pass('running bot', 'none on this data'), restingCheck(settings)];
+  if (status === undefined) return [latchCheck, pass('running bot', NO_BOT), restingCheck(settings)];
   const reasons = degradations(status);
   return [
     latchCheck,
@@ -302,13 +310,17 @@ const listingCheck = async (client: RestClient, settings: Settings): Promise<Che
     const listed = await readListedInstruments(client, settings.symbols, monoMs);
     const closed = listed.filter(instrument => instrument.status !== 'TRADING');
     return closed.length === 0
-      ? pass('symbols', `${settings.symbols.join(', ')} are listed`)
+      ? pass('symbols', listed.map(listingText).join('; '))
       : warn('symbols', closed.map(instrument => `${instrument.symbol} is ${instrument.status}`).join(', '));
   } catch (error) {
     if (!(error instanceof ListingError)) throw error;
     return refused('symbols', error.message);
   }
 };
+
+/** The scales and minima of a pair, to be compared with the venue's own page. */
+const listingText = ({ symbol, priceScale, quantityScale, minNotional, quote }: Instrument): string =>
+  `${symbol} is listed: price to ${priceScale} decimals, quantity to ${quantityScale}, least order ${formatDecimal(minNotional)} ${quote}`;
 
 const signedReadCheck = async (
   client: RestClient,

@@ -11,7 +11,15 @@ import type { VerbIo } from './verb.js';
 const ANSWER_WITHIN_MS = 3_000;
 
 /** No bot answers there; the message says where, and why that may be. */
-export class Unreachable extends CliRefused {}
+export class Unreachable extends CliRefused {
+  /** True when nothing listens at all; false when something does and cannot be heard: a bot may well run. */
+  readonly absent: boolean;
+
+  constructor(message: string, absent = false) {
+    super(message);
+    this.absent = absent;
+  }
+}
 
 /** The socket of the bot that the options, the environment or the configuration file name. */
 export const socketOf = (values: Readonly<Record<string, unknown>>, io: Pick<VerbIo, 'env'>): string =>
@@ -31,7 +39,11 @@ export const askBot = (
     let received = '';
     const timer = setTimeout(() => {
       socket.destroy();
-      fail(new Unreachable(`the bot behind ${path} does not answer within ${withinMs} ms`));
+      fail(
+        new Unreachable(
+          `the bot behind ${path} does not answer within ${withinMs} ms: it hangs, or the machine is too busy; fuser ${path.replace(/\.sock$/, '.lock')} finds its process`,
+        ),
+      );
     }, withinMs);
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
@@ -48,13 +60,15 @@ export const askBot = (
         finish(() => fail(new Unreachable(`${path} answers too much`)));
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'ENOENT' || error.code === 'ECONNREFUSED'
-          ? 'no bot runs on this data'
-          : error.code === 'EACCES'
-            ? 'this user may not talk to the bot that runs there'
-            : error.message;
-      finish(() => fail(new Unreachable(`${why} (${path}); STATE_DB_PATH, --db or --config say which data`)));
+      const absent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
+      const why = absent
+        ? 'no bot runs on this data'
+        : error.code === 'EACCES'
+          ? 'this user may not talk to the bot that runs there'
+          : error.message;
+      finish(() =>
+        fail(new Unreachable(`${why} (${path}); STATE_DB_PATH, --db or --config say which data`, absent)),
+      );
     });
     socket.on('close', () => finish(() => fail(new Unreachable(`the bot behind ${path} hung up`))));
   });

@@ -9,6 +9,7 @@ import {
   checksText,
   diskChecks,
   drillCheck,
+  isRunningBot,
   ledgerCheck,
   objectiveChecks,
   type Verdict,
@@ -16,13 +17,14 @@ import {
 } from './checks.js';
 import { hostChecks } from './host-checks.js';
 import { loadForCli } from './settings.js';
+import { startChecks } from './start-checks.js';
 import { json } from './table.js';
 import type { Verb } from './verb.js';
 
 export const verb: Verb = {
   name: 'doctor',
   usage: 'doctor [--config FILE] [--json]',
-  about: `Examines the configuration, the disk, the ledger, the venue and the key, as the bot would use them.
+  about: `Examines the configuration, the disk, the ledger, the strategies, the venue and the key, as the bot would use them.
 
 Nothing is written to the venue. Exit codes: 0 healthy, 1 something should be looked at, 2 the bot would refuse to
 start, or cannot reach what it needs. JSON: { verdict, checks: [{ name, verdict, detail }] }.`,
@@ -58,6 +60,7 @@ const examine = async (
     }));
   const { settings, credentials, requirements } = loaded;
   const key = requirements.find(({ name }) => name === 'API key');
+  const bot = await botChecks(settings);
   const checks: readonly Check[] = [
     {
       name: 'configuration',
@@ -72,7 +75,8 @@ const examine = async (
     ledgerCheck(settings),
     backupCheck(settings, wallMs()),
     ...objectiveChecks(settings, wallMs()),
-    ...(await botChecks(settings)),
+    ...bot,
+    ...(await startChecks(settings, bot.some(isRunningBot))),
     ...(await hostChecks(settings)),
     ...(await venueChecks(settings, credentials)),
   ];

@@ -9,8 +9,8 @@ export const verb: Verb = {
   usage: `health ${BOOKS_USAGE}`,
   about: `Says in one line whether the running bot is well; fast, for a container's health check.
 
-Healthy: every worker is up and gives signs of life, but for one that only looks on, and no fault holds trading. Safe mode, dry run and the kill switch
-are no faults. Exit codes: 0 healthy, 1 degraded, 2 no bot answers. JSON: { health, reasons: [] }.`,
+Healthy: every worker is up and gives signs of life, but for one that only looks on, no fault holds trading, and no
+strategy was stopped for what it did. Safe mode, dry run and the kill switch are no faults. Exit codes: 0 healthy, 1 degraded, 2 no bot answers. JSON: { health, reasons: [] }.`,
   options: { ...BOOKS_OPTIONS },
   async run({ values, positionals }, io) {
     noPositionals(positionals);
@@ -46,4 +46,18 @@ export const degradations = (status: SupervisorStatus): readonly string[] => [
     .filter(([, { status: is, late }]) => (is !== 'up' && is !== 'dropped') || late)
     .map(([actor, worker]) => `${actor} is ${worker.late ? 'late' : worker.status}`),
   ...status.holds.filter(hold => hold.cause !== 'operator').map(hold => `hold ${hold.key}: ${hold.detail}`),
+  // One that is being stopped with its worker is told of by the worker's own state.
+  ...(status.workers.strategy?.status === 'up' ? strategiesIn(status) : [])
+    .filter(({ state }) => state === 'stopped')
+    .map(({ strategy, reason }) => `strategy ${String(strategy)} is stopped: ${String(reason)}`),
 ];
+
+type Facts = Readonly<Record<string, unknown>>;
+
+/** What each strategy that runs says of itself: one of them by itself, several by name. */
+export const strategiesIn = (status: SupervisorStatus): readonly Facts[] => {
+  const facts = status.workers.strategy?.facts ?? {};
+  if (typeof facts.strategies === 'object' && facts.strategies !== null)
+    return Object.values(facts.strategies as Readonly<Record<string, Facts>>);
+  return facts.strategy === undefined ? [] : [facts];
+};

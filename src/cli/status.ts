@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { SupervisorStatus } from '../domain/supervisor.js';
 import { BOOKS_OPTIONS, BOOKS_USAGE, noPositionals } from './books.js';
 import { askBot, socketOf } from './control-client.js';
+import { strategiesIn } from './health.js';
 import { type Column, json, renderTable, time } from './table.js';
 import type { Verb } from './verb.js';
 
@@ -11,11 +12,11 @@ const CLEAR_SCREEN = '\u001b[2J\u001b[H';
 export const verb: Verb = {
   name: 'status',
   usage: `status [--watch] ${BOOKS_USAGE}`,
-  about: `Shows what the running bot may do now and why, its workers, books, orders and positions.
+  about: `Shows what the running bot may do now and why, its workers, strategies, books, account, orders and positions.
 
 --watch shows it again every second until stopped.
 JSON: { phase, mode, state, maySubmit, mayCancel, reasons: [], holds: [{ key, cause, subject, detail, placedAtMs,
-circuit, releasedBy }], symbols: [], startedAtMs, workers: { <actor>: { status, incarnation, restarts, beatAgeMs, late,
+circuit, releasedBy }], symbols: [], startedAtMs, readiness, workers: { <actor>: { status, incarnation, restarts, beatAgeMs, late,
 facts } } }. Exit code 2 when no bot answers.`,
   options: { ...BOOKS_OPTIONS, watch: { type: 'boolean' } },
   async run({ values, positionals }, io) {
@@ -72,6 +73,13 @@ const ORDER_COLUMNS = [
   column('state', 'state', 'left'),
   column('client order id', 'clientOrderId', 'left'),
 ];
+const STRATEGY_COLUMNS = [
+  column('strategy', 'strategy', 'left'),
+  column('state', 'state', 'left'),
+  column('open orders', 'openOrders'),
+  column('faults', 'faults'),
+  column('why', 'reason', 'left'),
+];
 const POSITION_COLUMNS = [
   column('symbol', 'symbol', 'left'),
   column('quantity', 'quantity'),
@@ -95,6 +103,21 @@ const TWIN_COLUMNS = [
   column('profit gap', 'profitGap'),
   column('in', 'quote', 'left'),
 ];
+
+/** What reconciliation proves the books with, and what it last found. */
+const accountText = (facts: Facts): string => {
+  const { lagMs, lastCleanAtMs, discrepancies } = (facts.reconciliation ?? {}) as Facts;
+  const proven =
+    typeof lagMs !== 'number' || typeof lastCleanAtMs !== 'number'
+      ? 'not proven equal to the exchange yet'
+      : `proven equal to the exchange ${(lagMs / 1_000).toFixed(1)} s ago`;
+  const clock = typeof facts.clockOffsetMs === 'number' ? `${Math.round(facts.clockOffsetMs)} ms` : '-';
+  return [
+    `account: ${text(facts.phase)} · private feed: ${text(facts.privateFeed)} · ${proven} · clock of the exchange minus ours: ${clock}`,
+    ...(Array.isArray(discrepancies) ? discrepancies.map(each => `  - ${text(each)}`) : []),
+    '',
+  ].join('\n');
+};
 
 /** The status for people. */
 export const statusText = (status: SupervisorStatus): string => {
@@ -123,7 +146,9 @@ export const statusText = (status: SupervisorStatus): string => {
       Object.entries(status.workers).map(([actor, worker]) => ({ actor, ...worker })),
       'no workers',
     ),
+    renderTable(STRATEGY_COLUMNS, strategiesIn(status), 'no strategy has reported yet'),
     renderTable(BOOK_COLUMNS, rows(facts('market-data').books), 'no books'),
+    accountText(facts('reconciliation')),
     renderTable(ORDER_COLUMNS, rows(facts('execution').openOrders), 'no open orders'),
     renderTable(POSITION_COLUMNS, rows(facts('reconciliation').positions), 'no positions'),
     ...(status.workers.twin === undefined

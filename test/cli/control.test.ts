@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -64,6 +65,65 @@ describe('the verbs that talk to a running bot', () => {
     expect(Object.keys(status.workers)).to.include('strategy');
   });
 
+  it('status and health name a strategy that was stopped, alone and among others', async () => {
+    await open();
+    const report = (facts: Readonly<Record<string, unknown>>): void =>
+      world.feed({ type: 'status-reported', actor: 'strategy', facts });
+    const stopped = {
+      strategy: 'maker',
+      state: 'stopped',
+      reason: '10 faults within 60 s',
+      openOrders: 0,
+      faults: 10,
+    };
+    for (const facts of [
+      stopped,
+      {
+        state: 'running',
+        stopped: ['maker'],
+        strategies: {
+          maker: stopped,
+          grid: { strategy: 'grid', state: 'running', reason: null, openOrders: 2, faults: 0 },
+        },
+      },
+    ]) {
+      report(facts);
+      expect((await bot('status')).out).to.match(/maker +stopped .*10 faults within 60 s/);
+      const health = await bot('health');
+      expect(health.code).to.equal(1);
+      expect(health.out).to.contain('strategy maker is stopped: 10 faults within 60 s');
+    }
+    report({ ...stopped, state: 'running', reason: null });
+    expect((await bot('health')).code).to.equal(0);
+  });
+
+  it('status shows the private feed, the last proof and what stands against it', async () => {
+    await open();
+    expect((await bot('status')).out).to.contain('not proven equal to the exchange yet');
+    world.feed({
+      type: 'status-reported',
+      actor: 'reconciliation',
+      facts: {
+        phase: 'running',
+        privateFeed: 'live',
+        clockOffsetMs: 12.4,
+        reconciliation: {
+          lagMs: 1_234,
+          lastCleanAtMs: 1_700_000_000_000,
+          discrepancies: ['BTC: 0.1 missing'],
+        },
+      },
+    });
+    const { out } = await bot('status');
+    for (const words of [
+      'private feed: live',
+      'proven equal to the exchange 1.2 s ago',
+      'clock of the exchange minus ours: 12 ms',
+      '  - BTC: 0.1 missing',
+    ])
+      expect(out).to.contain(words);
+  });
+
   it('health is 0 when all is well, 1 when something is not, 2 when nobody answers', async () => {
     await open();
     expect((await bot('health')).code).to.equal(0);
@@ -124,6 +184,19 @@ describe('the verbs that talk to a running bot', () => {
     const refused = await bot('cancel-all', '--json');
     expect(refused.code).to.equal(2);
     expect(refused.err).to.contain('observe-only');
+  });
+
+  it('say with code 2 that a bot is there and does not answer, and speak of its orders in nobody’s place', async () => {
+    const mute = createServer();
+    await new Promise<void>(resolve => mute.listen(controlSocketPath(join(folder, 'b.sqlite')), resolve));
+    try {
+      const { code, err } = await bot('cancel-all');
+      expect(code).to.equal(2);
+      expect(err).to.contain('does not answer').and.to.contain('b.sqlite.lock');
+      expect(err).to.not.contain('this configuration is');
+    } finally {
+      mute.close();
+    }
   });
 
   it('say with code 2 that no bot runs', async () => {

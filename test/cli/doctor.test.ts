@@ -1,4 +1,5 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -172,6 +173,44 @@ describe('doctor and preflight', () => {
       },
     ],
   ];
+  findings.push(
+    ['a strategy that does not exist', 'strategy', 'refused', () => env({ STRATEGY: 'makr' })],
+    [
+      'a parameter that its strategy does not take',
+      'strategy',
+      'refused',
+      () => env({ STRATEGY: 'maker', STRATEGY_CONFIG: '{"no-such":1}' }),
+    ],
+    [
+      'a strategy file that is not there',
+      'strategy',
+      'refused',
+      () => env({ STRATEGY: join(folder, 'mine.ts') }),
+    ],
+    [
+      'a recording that is not there',
+      'recording',
+      'refused',
+      () => env({ VENUE: 'paper', PAPER_RECORDING: join(folder, 'none.jsonl.gz') }),
+    ],
+    [
+      'a token file that is not there',
+      'alerts',
+      'refused',
+      () => env({ ALERT_TELEGRAM_CHAT_ID: '1', ALERT_TELEGRAM_TOKEN_FILE: join(folder, 'none') }),
+    ],
+    [
+      'a port of /metrics that is taken',
+      'metrics port',
+      'refused',
+      () =>
+        env({
+          OBSERVABILITY_ENABLED: 'true',
+          OBSERVABILITY_METRICS_EXPORTER: 'prometheus',
+          OBSERVABILITY_PROMETHEUS_PORT: new URL(exchange.url).port,
+        }),
+    ],
+  );
   const drilled = (atMs: number, passed: boolean): Record<string, string> => {
     givenDrill({ atMs, passed });
     return env();
@@ -220,6 +259,36 @@ describe('doctor and preflight', () => {
       expect(rows.get(name)).to.include({ verdict });
       expect(code).to.equal(verdict === 'warn' ? 1 : 2);
     });
+
+  it('doctor does not call a bot absent that is there and does not answer', async () => {
+    const mute = createServer();
+    await new Promise<void>(resolve => mute.listen(controlSocketPath(db()), resolve));
+    try {
+      const { code, rows } = await examine('doctor', env());
+      expect(rows.get('running bot')).to.include({ verdict: 'refused' });
+      expect(rows.get('running bot')?.detail).to.contain('does not answer within');
+      expect(code).to.equal(2);
+    } finally {
+      mute.close();
+    }
+  });
+
+  it('doctor names the key of each latch and the words that release it', async () => {
+    writeLatch(latchPath(db()), [
+      { key: 'foreign-order:17', cause: 'foreign-order', subject: '17', detail: 'not ours', placedAtMs: 1 },
+    ]);
+    const { rows } = await examine('doctor', env());
+    expect(rows.get('latches')?.detail)
+      .to.contain('foreign-order:17 (not ours)')
+      .and.to.contain('btcbot safe-mode off --ack I_UNDERSTAND --hold KEY');
+  });
+
+  it('doctor shows the scales and the least order of each pair, as the checklist compares them', async () => {
+    const { rows } = await examine('doctor', env());
+    expect(rows.get('symbols')?.detail).to.match(
+      /^BTCTRY is listed: price to \d+ decimals, quantity to \d+, least order [\d.]+ TRY$/,
+    );
+  });
 
   it('doctor looks at the running bot: what holds it, and what reconciliation last proved', async () => {
     const world = new World(configOf()).run();
@@ -298,6 +367,15 @@ describe('doctor and preflight', () => {
     }
     rmSync(drillPath(db()));
     expect(await refusedNow()).to.deep.equal(['healthy dry run', 'kill drill']);
+  });
+
+  it('preflight does not call a bot armed that would refuse to start', async () => {
+    const settings = env({ ...LIVE_FLAGS, STRATEGY: 'makr' });
+    givenEvidence(settings);
+    givenDrill();
+    const { code, rows } = await examine('preflight', settings);
+    expect(rows.get('strategy')).to.include({ verdict: 'refused' });
+    expect(code).to.equal(1);
   });
 
   it('preflight refuses a configuration that the bot would refuse', async () => {
