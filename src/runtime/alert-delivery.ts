@@ -52,6 +52,17 @@ const textOf = (alerts: readonly Alert[]): string =>
     .join('\n')
     .slice(0, MAX_TEXT_CHARS);
 
+/** How a token looks: the number of its bot, and a text. */
+const TOKEN_INSTEAD_OF_PATH = /\d{5,}:[A-Za-z0-9_-]{16,}$/;
+
+const readToken = (file: string): string => {
+  if (TOKEN_INSTEAD_OF_PATH.test(file))
+    throw new Error(
+      'it is a token where the path of its file belongs; write the token into a file of its own',
+    );
+  return readFileSync(file, 'utf8').trim();
+};
+
 /**
  * The channels the settings name; none when none is set.
  * @throws when the file with the token cannot be read or holds none.
@@ -67,7 +78,7 @@ export const channelsOf = (settings: Settings['alerts']): readonly Channel[] => 
     });
   if (settings.telegram !== null) {
     const { tokenFile, chatId, url } = settings.telegram;
-    const token = readFileSync(tokenFile, 'utf8').trim();
+    const token = readToken(tokenFile);
     if (!/^[A-Za-z0-9:_-]{8,200}$/.test(token)) throw new Error(`${tokenFile} does not hold a bot token`);
     channels.push({
       name: 'telegram',

@@ -10,7 +10,7 @@ import { formatDecimal } from '../domain/money.js';
 import { type LiveRequirement, requirement } from './live-requirements.js';
 import { decideMode, FLAG_NAMES, type FlagReadings, readFlag } from './mode.js';
 import { practiceLimits } from './practice-limits.js';
-import { DOTENV_FILE, secretRefusals } from './secrets.js';
+import { DOTENV_FILE, secretRefusals, wordsOfUnreadable } from './secrets.js';
 import {
   isLoopbackHost,
   type ObjectSource,
@@ -187,13 +187,18 @@ const readConfigFile = (
   return {};
 };
 
-/** Adds the account's names from the dotenv file, where neither the environment nor the configuration file has them. */
-const gatherDotenv = (inputs: ConfigInputs, found: Map<SettingName, Found>): void => {
+/**
+ * Adds the account's names from the dotenv file, where neither the environment nor the configuration file has them.
+ * @returns why a file that is there gives nothing; null for one that was read, and for none
+ */
+const gatherDotenv = (inputs: ConfigInputs, found: Map<SettingName, Found>): string | null => {
   let text: string;
   try {
     text = inputs.readFile(resolve(inputs.cwd, DOTENV_FILE));
-  } catch {
-    return; // The file is optional.
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    // The file is optional; one that this user may not read was meant to be.
+    return code === undefined || code === 'ENOENT' ? null : `${DOTENV_FILE} cannot be read: ${message}`;
   }
   const values = parseEnv(text);
   for (const name of DOTENV_NAMES) {
@@ -201,6 +206,7 @@ const gatherDotenv = (inputs: ConfigInputs, found: Map<SettingName, Found>): voi
     if (value !== undefined && value !== '' && !isGiven(found, name))
       found.set(name, { raw: value, where: DOTENV_FILE, fromFile: null });
   }
+  return null;
 };
 
 /** Empty text counts as unset where a setting may be unset: compose files hand on `${NAME:-}` as empty text. */
@@ -227,7 +233,9 @@ const parseAll = (found: ReadonlyMap<SettingName, Found>, problems: ConfigProble
       problems.push({
         where: entry.where,
         name,
-        problem: `${spec.role === 'secret' ? 'its value' : shorten(entry.raw)} is not ${parsed.expected}`,
+        problem: `${
+          spec.role === 'secret' || spec.kind.confidential === true ? 'its value' : shorten(entry.raw)
+        } is not ${parsed.expected}`,
         remedy: parsed.hint === undefined ? `write ${parsed.expected}` : `write ${name}=${parsed.hint}`,
       });
   }
@@ -270,7 +278,7 @@ const readCredentials = (
       problems.push({
         where,
         name: fileName,
-        problem: `cannot be read: ${(error as Error).message}`,
+        problem: `cannot be read: ${wordsOfUnreadable(error)}`,
         remedy: 'give the path of a file this user may read',
       });
     }
@@ -511,7 +519,7 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
   const problems: ConfigProblem[] = [];
   const found = gather(inputs, problems);
   const venueIsPaper = found.get('VENUE')?.raw === 'paper';
-  if (!venueIsPaper) gatherDotenv(inputs, found);
+  const dotenvProblem = venueIsPaper ? null : gatherDotenv(inputs, found);
   const values = parseAll(found, problems);
   const credentials = readCredentials(inputs, found, values, problems);
   const strategies = readStrategies(inputs, found, values, problems);
@@ -551,7 +559,10 @@ export const loadSettings = (inputs: ConfigInputs): LoadedConfig => {
     ),
     requirement(
       'API key',
-      secretRefusals(credentials, secrets, inputs.nowMs),
+      [
+        ...(credentials === null && dotenvProblem !== null ? [dotenvProblem] : []),
+        ...secretRefusals(credentials, secrets, inputs.nowMs),
+      ],
       'has the right scopes and age',
     ),
     requirement(

@@ -19,6 +19,18 @@ export const dropSecrets = (env: Record<string, string | undefined>): void => {
   for (const name of SECRET_VARIABLES) delete env[name];
 };
 
+/** System errors of a path that leads nowhere. */
+const NO_SUCH_FILE: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG']);
+
+/**
+ * Why the file of a secret cannot be read. A secret that was given where its path belongs names no file, and the system's
+ * own words would repeat it: a path that leads nowhere is not shown.
+ */
+export const wordsOfUnreadable = (error: unknown): string => {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return NO_SUCH_FILE.has(code) ? `there is no such file (${code})` : message;
+};
+
 const DAY_MS = 86_400_000;
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2}))?$/;
 

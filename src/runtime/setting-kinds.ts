@@ -19,6 +19,8 @@ export type ParsedValue<T> =
 export interface Kind<T> {
   /** For people: `whole number from 1 to 60`. */
   readonly words: string;
+  /** A value of this kind may carry a token: no message repeats it. */
+  readonly confidential?: true;
   parse(raw: RawValue): ParsedValue<T>;
 }
 
@@ -191,23 +193,26 @@ export const venueAddress = (secure: 'https' | 'wss', plain: 'http' | 'ws'): Kin
   });
 };
 
-export const webAddress: Kind<string> = kind('an http:// or https:// address', text => {
-  if (!isPrintable(text) || !URL.canParse(text)) return undefined;
-  const url = new URL(text);
-  return url.protocol === 'http:' || url.protocol === 'https:' ? text : undefined;
-});
+export const webAddress: Kind<string> = {
+  ...kind('an http:// or https:// address', text => {
+    if (!isPrintable(text) || !URL.canParse(text)) return undefined;
+    const url = new URL(text);
+    return url.protocol === 'http:' || url.protocol === 'https:' ? text : undefined;
+  }),
+  confidential: true,
+};
 
 /** Where alerts go: encrypted, or plain to this machine alone. */
-export const alertAddress: Kind<string> = kind(
-  'an https:// address, or http:// on loopback, without a user or a fragment',
-  text => {
+export const alertAddress: Kind<string> = {
+  ...kind('an https:// address, or http:// on loopback, without a user or a fragment', text => {
     if (!isPrintable(text) || !URL.canParse(text)) return undefined;
     const url = new URL(text);
     if (url.username !== '' || url.password !== '' || url.hash !== '') return undefined;
     const allowed = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname));
     return allowed ? text.replace(/\/$/, '') : undefined;
-  },
-);
+  }),
+  confidential: true,
+};
 
 export type ObjectSource =
   | { readonly from: 'text'; readonly object: Readonly<Record<string, unknown>> }

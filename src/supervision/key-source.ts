@@ -24,10 +24,10 @@ export const readNewKey = (source: KeySource, inUse: ApiCredentials | null): Fou
   const loaded = source.load();
   if (!loaded.ok) return no(loaded.problems.map(renderProblem).join('; '));
   const { credentials, requirements } = loaded;
-  if (credentials === null) return no('the files hold no key any more');
+  const policy = requirements.find(({ name }) => name === 'API key');
+  if (credentials === null) return no(`the files hold no key any more: ${policy?.detail ?? ''}`);
   if (credentials.apiKey === inUse?.apiKey && credentials.apiSecret === inUse.apiSecret)
     return no('the files still hold the key in use: replace them first');
-  const policy = requirements.find(({ name }) => name === 'API key');
   if (policy?.met === false) return no(policy.detail);
   return { ok: true, credentials };
 };

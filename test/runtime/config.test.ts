@@ -612,6 +612,54 @@ describe('secrets', () => {
     });
 });
 
+describe('what may carry a secret', () => {
+  const TOKEN = 'T0KEN-not-a-real-one-5d1f';
+
+  for (const [name, value] of [
+    ['ALERT_WEBHOOK_URL', `http://hooks.example.org/${TOKEN}`],
+    ['ALERT_TELEGRAM_URL', `http://hooks.example.org/${TOKEN}`],
+    ['OBSERVABILITY_OTLP_ENDPOINT', `collector/${TOKEN}`],
+  ] as const)
+    it(`is not said back by the refusal of ${name}`, () => {
+      const problems = problemsOf({ env: { [name]: value } }).join('\n');
+      expect(problems).to.contain(`${name} its value is not`);
+      expect(problems).to.not.contain(TOKEN);
+    });
+
+  it('is not said back when it stands where the path of its file belongs', () => {
+    const missing = (path: string): never => {
+      throw Object.assign(new Error(`ENOENT: no such file or directory, open '${path}'`), { code: 'ENOENT' });
+    };
+    const loaded = loadSettings({
+      env: { BTCTURK_API_KEY: 'k', BTCTURK_API_SECRET_FILE: TOKEN },
+      cwd: CWD,
+      readFile: missing,
+      nowMs: NOW,
+    });
+    const problems = loaded.ok ? [] : loaded.problems.map(renderProblem);
+    expect(problems.join('\n'))
+      .to.contain('BTCTURK_API_SECRET_FILE cannot be read: there is no such file')
+      .and.to.not.contain(TOKEN);
+  });
+
+  it('is missed by name when the dotenv file is there and may not be read', () => {
+    const loaded = loadSettings({
+      env: {},
+      cwd: CWD,
+      readFile: path => {
+        throw Object.assign(new Error(`EACCES: permission denied, open '${path}'`), { code: 'EACCES' });
+      },
+      nowMs: NOW,
+    });
+    if (!loaded.ok) throw new Error(loaded.problems.map(renderProblem).join('\n'));
+    const key = loaded.requirements.find(({ name }) => name === 'API key');
+    expect(key?.met).to.equal(false);
+    expect(key?.detail).to.contain(
+      `.env.live cannot be read: EACCES: permission denied, open '${CWD}/.env.live'`,
+    );
+  });
+});
+
 describe('the configuration’s hash', () => {
   it('is the same for the same configuration, whatever the order and the place of its parts', () => {
     const one = settingsOf({ env: { SYMBOLS: 'BTCTRY', STRATEGY_CONFIG: '{"a":1,"b":2}' } });
