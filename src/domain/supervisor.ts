@@ -7,7 +7,7 @@
  * - a child that fails before it was ever ready is not tried again; one that keeps crashing stays down, latched;
  * - an order to stop never waits for a fault, and ends in an exit whatever the workers do.
  */
-import { CAUSES, circuitValue, THROTTLED_STORM, THROTTLED_WINDOW_MS } from './breaker.js';
+import { CAUSES, circuitValue, type ReleaseRule, THROTTLED_STORM, THROTTLED_WINDOW_MS } from './breaker.js';
 import { beaten, type Heartbeat, heartbeat, pulseOf } from './heartbeat.js';
 import {
   circuitStates,
@@ -400,6 +400,13 @@ const GONE: ReadonlySet<ChildStatus> = new Set(['absent', 'down', 'given-up', 'd
 const isGone = (child: Child): boolean => GONE.has(child.status);
 /** Gone, and not to be started again by itself. */
 const staysDown = (child: Child): boolean => child.status === 'given-up' || child.status === 'dropped';
+
+/** What ends a hold that no operator releases. */
+const ENDS_BY: Readonly<Record<Exclude<ReleaseRule, 'operator'>, string>> = {
+  evidence: 'proof that it has passed',
+  probe: 'a quiet trial',
+  supervisor: 'the supervisor, when the worker is back',
+};
 
 /** What workers say that changes something for the others. */
 const DEEDS: ReadonlySet<SupervisorInput['type']> = new Set(['hold-wanted', 'hold-cleared', 'work-finished']);
@@ -1168,7 +1175,10 @@ class Turn {
     // Market data is left out without a hold, and what was left out stays so across restarts.
     if (hold === undefined && this.endQuarantine(key))
       return [true, `${key}: its next incarnation may try again`];
-    if (hold === undefined) return [false, `there is no hold ${key}`];
+    if (hold === undefined) return [false, `there is no hold ${key}${this.whatElseHolds()}`];
+    const { releasedBy } = CAUSES[hold.cause];
+    if (releasedBy !== 'operator')
+      return [false, `refused: ${key} is released by nobody’s hand: it ends by ${ENDS_BY[releasedBy]}`];
     const others = holdsOf(holds).filter(
       other =>
         other.key !== key && CAUSES[other.cause].releasedBy !== 'probe' && other.cause !== 'worker-down',
@@ -1189,6 +1199,19 @@ class Turn {
           child.budget = refill(child.budget);
         }
     return [true, `${key} is released`];
+  }
+
+  /** For somebody who releases what is not there: what may have been meant. */
+  private whatElseHolds(): string {
+    const waiting = holdsOf(this.state.holds).filter(({ cause }) => CAUSES[cause].releasedBy === 'operator');
+    return [
+      waiting.length === 0
+        ? ''
+        : `; these wait for an operator, each by --hold and its key: ${waiting.map(({ key }) => key).join(', ')}`,
+      this.state.config.flags.safeMode
+        ? '; SAFE_MODE is true, which no command ends: set SAFE_MODE=false and restart'
+        : '',
+    ].join('');
   }
 
   /** Puts back a hold that the ledger kept; it is written down there already. */

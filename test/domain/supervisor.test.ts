@@ -485,7 +485,19 @@ describe('the operator’s hand', () => {
       key: 'unknown-outcome:BTCTRY',
     });
     expect(answer.ok).to.equal(false);
+    expect(answer.message).to.contain('it ends by proof that it has passed');
     expect(keys(world)).to.include('unknown-outcome:BTCTRY');
+  });
+
+  it('says what else holds to an operator who releases what is not there', () => {
+    const world = new World(configOf({ flags: { safeMode: true, killSwitch: false, dryRun: false } })).run();
+    const off = (): string =>
+      world.ask({ type: 'safe-mode-off', acknowledgement: 'I_UNDERSTAND', key: 'operator' }).message;
+    expect(off()).to.equal(
+      'there is no hold operator; SAFE_MODE is true, which no command ends: set SAFE_MODE=false and restart',
+    );
+    world.want('reconciliation', 'foreign-order', '17');
+    expect(off()).to.contain('these wait for an operator, each by --hold and its key: foreign-order:17');
   });
 
   it('passes cancel-all on under the kill switch, and refuses it in safe mode', () => {
