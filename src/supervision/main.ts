@@ -5,8 +5,10 @@ import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
 import type { MessagePort } from 'node:worker_threads';
 import { continueReadiness, readinessRefusals } from '../domain/readiness.js';
+import type { Hold } from '../domain/safety.js';
 import type { ActorName, LogLevel } from '../domain/step.js';
 import {
+  type CommandAnswer,
   initialSupervisor,
   type SupervisorEffect,
   type SupervisorInput,
@@ -321,6 +323,27 @@ const supervise = (
     return { type: 'key-read' };
   };
 
+  /** Holds that no disk has taken yet, and why: a restart would not know of them. */
+  let unkept: { readonly holds: readonly Hold[]; readonly reason: string } | null = null;
+  const keepLatch = (holds: readonly Hold[]): void => {
+    const before = unkept;
+    try {
+      writeLatch(latch, holds);
+      unkept = null;
+      if (before !== null) log('warn', 'latch-written', { holds: holds.map(({ key }) => key) });
+    } catch (error) {
+      unkept = { holds, reason: (error as Error).message };
+      if (before === null) log('error', 'latch-not-written', { reason: unkept.reason });
+    }
+  };
+  const withLatchWarning = (answer: CommandAnswer): CommandAnswer =>
+    unkept === null || !answer.ok || answer.status !== undefined
+      ? answer
+      : {
+          ...answer,
+          message: `${answer.message}; BUT the latch could not be written (${unkept.reason}): do not restart before the log says latch-written, a restart may not know of it`,
+        };
+
   const perform = (effect: SupervisorEffect): void => {
     switch (effect.type) {
       case 'broadcast':
@@ -330,11 +353,7 @@ const supervise = (
         tree.renewLease(effect.untilMonoMs);
         return;
       case 'latch':
-        try {
-          writeLatch(latch, effect.holds);
-        } catch (error) {
-          log('error', 'latch-not-written', { reason: (error as Error).message });
-        }
+        keepLatch(effect.holds);
         return;
       case 'save-quarantine':
         try {
@@ -383,7 +402,7 @@ const supervise = (
         tree.dropKey();
         return;
       case 'answer':
-        socket?.answer(effect.request, effect.answer);
+        socket?.answer(effect.request, withLatchWarning(effect.answer));
         return;
       case 'log':
         log(effect.level, effect.event, effect.fields);
@@ -392,6 +411,7 @@ const supervise = (
         toTelemetry(effect);
         return;
       case 'exit':
+        if (unkept !== null) keepLatch(unkept.holds);
         socket?.close();
         if (effect.code !== 0) complain(redact(effect.reason));
         leave(effect.code, tree, end);
@@ -407,6 +427,7 @@ const supervise = (
   takeSignals(signal => feed({ type: 'signal', signal }));
   setInterval(() => feed({ type: 'tick' }), TICK_MS);
   setInterval(() => {
+    if (unkept !== null) keepLatch(unkept.holds);
     for (const [actor, value] of tree.utilizations())
       toTelemetry({
         type: 'metric',

@@ -1,4 +1,8 @@
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
+import { latchPath, readLatch } from '#src/runtime/latch-file.js';
+import { run } from '../cli/run.js';
 import type { Fault } from '../fakes/workers/actor.js';
 import { type BotProcess, cleanUp, startBot } from './bot-process.js';
 
@@ -146,6 +150,24 @@ describe('the supervisor over worker threads', function () {
       expect((await next.exited).code).to.equal(0);
       expect(eventsOf(next, 'worker-crashed')).to.deep.equal([]);
     });
+
+  it('says when no disk takes the latch of a safe mode, and writes it once one does', async () => {
+    const bot = startBot({});
+    await running(bot);
+    const database = join(bot.folder, 'bot.sqlite');
+    // Nothing can be written under the name that the new file has at first.
+    const inTheWay = `${latchPath(database)}.new`;
+    mkdirSync(inTheWay);
+    const ordered = await run(['safe-mode', 'on'], { STATE_DB_PATH: database });
+    expect(ordered.code).to.equal(0);
+    expect(ordered.out).to.contain('safe mode is on').and.to.contain('BUT the latch could not be written');
+    await bot.heard('latch-not-written');
+    rmdirSync(inTheWay);
+    await bot.heard('latch-written');
+    expect(readLatch(latchPath(database)).map(({ key }) => key)).to.deep.equal(['operator']);
+    expect((await run(['safe-mode', 'on'], { STATE_DB_PATH: database })).out).to.not.contain('BUT');
+    expect(eventsOf(bot, 'latch-not-written')).to.have.length(1);
+  });
 
   it('latches when a worker keeps crashing, keeps control and telemetry up, and remembers it', async () => {
     const bot = startBot({ faults: { strategy: { fault: 'exit-0', incarnations: 99 } } });
