@@ -27,10 +27,10 @@ const KEEP_OBJECTIVES_MS = 60_000;
 const ERASE_LINE = '\r\u001b[2K';
 
 hostActor('telemetry', context => {
-  const { settings, terminal } = context.boot;
+  const { settings, terminal, incarnation } = context.boot;
   const sink = openStdout();
   const counts = newCounts(wallMs());
-  const alertMemory = newAlertMemory();
+  const alertMemory = newAlertMemory(incarnation > 1 ? settings.mode : undefined);
   let meters: Meters | null = null;
   let alerts: AlertDelivery | null = null;
   let summaryShown = false;

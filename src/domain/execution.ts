@@ -175,6 +175,7 @@ const hear = (turn: Turn, input: ExecutionInput): void => {
       return;
     case 'drain-deadline':
       leaveUnknown(turn);
+      tellResting(turn);
       return;
     case 'tick':
       tick(turn);
@@ -531,6 +532,29 @@ const leaveUnknown = (turn: Turn): void => {
         'the stop did not wait longer',
       );
   }
+};
+
+/** Orders named in one line of the log. */
+const NAMED_MOST = 10;
+
+/** A stop that was to cancel what rests, and did not: somebody has to. */
+const tellResting = (turn: Turn): void => {
+  const { state } = turn;
+  if (state.config.shutdownOpenOrders !== 'cancel' || state.open.size === 0) return;
+  const mayCancel = state.control !== null && mayCancelUnder(state.control, 'stop');
+  turn.effects.push({
+    type: 'log',
+    level: 'warn',
+    event: 'resting-orders-left',
+    fields: {
+      orders: state.open.size,
+      first: [...state.open.keys()].slice(0, NAMED_MOST),
+      why: mayCancel
+        ? 'their end was not confirmed in time'
+        : `the state ${state.control?.state ?? 'unknown'} allows no cancels`,
+      remedy: 'btcbot cancel-all with KILL_SWITCH=true and SAFE_MODE=false, or cancel at the exchange',
+    },
+  });
 };
 
 const tick = (turn: Turn): void => {

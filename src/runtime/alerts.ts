@@ -37,6 +37,14 @@ export const ALERTS = {
   },
   'worker-restarted': { severity: 'warn', when: 'a worker has crashed, with the error, and when it is back' },
   'worker-given-up': { severity: 'critical', when: 'a worker stays down' },
+  'orders-left': {
+    severity: 'warn',
+    when: 'a stop was to cancel what rests and could not, with the orders and what to do',
+  },
+  'strategy-stopped': {
+    severity: 'warn',
+    when: 'a strategy is not called any more for what it did, with the reason; the others trade on',
+  },
   'ledger-trouble': { severity: 'critical', when: 'a commit failed, or a record contradicts the ledger' },
 } as const satisfies Readonly<Record<string, AlertSpec>>;
 
@@ -53,7 +61,8 @@ export interface Alert {
 /** What has to be remembered between lines. */
 export interface AlertMemory {
   mode: string;
-  maySubmit: boolean;
+  /** Null while it is not known: a telemetry that was restarted has not heard of it. */
+  maySubmit: boolean | null;
   openOrders: number | null;
   /** Safe mode was ordered; its result is told with the next change of state. */
   killOrdered: boolean;
@@ -61,9 +70,10 @@ export interface AlertMemory {
   readonly residualsToldAtMs: Map<string, number>;
 }
 
-export const newAlertMemory = (): AlertMemory => ({
-  mode: '',
-  maySubmit: false,
+/** @param running the mode of a bot that is running already; absent at its start, which tells of itself */
+export const newAlertMemory = (running?: string): AlertMemory => ({
+  mode: running ?? '',
+  maySubmit: running === undefined ? false : null,
   openOrders: null,
   killOrdered: false,
   residualsToldAtMs: new Map(),
@@ -195,6 +205,15 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
       break;
     case 'worker-given-up':
       say('worker-given-up', `${shown(fields.worker)} stays down: ${shown(fields.why)}`);
+      break;
+    case 'resting-orders-left':
+      say(
+        'orders-left',
+        `${shown(fields.orders ?? 'some')} own order(s) rest although SHUTDOWN_OPEN_ORDERS is cancel: ${shown(fields.why)}; ${shown(fields.remedy)}; ${list(fields.first)}`,
+      );
+      break;
+    case 'strategy-stopped':
+      say('strategy-stopped', `strategy ${shown(fields.strategy)} is stopped: ${shown(fields.reason, 400)}`);
       break;
     case 'ledger-commit-failed':
     case 'ledger-record-contradicted':

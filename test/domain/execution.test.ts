@@ -1221,6 +1221,40 @@ describe('execution', () => {
       expect(isDrained(bench.state)).to.equal(true);
     });
 
+    it('names what it was told to cancel and leaves, and why', () => {
+      const left = (bench: Bench): readonly unknown[] =>
+        bench.effects.flatMap(effect =>
+          effect.type === 'log' && effect.event === 'resting-orders-left'
+            ? [effect.fields.first, effect.fields.why]
+            : [],
+        );
+      const late = ready({ shutdownOpenOrders: 'cancel' });
+      const id = late.working('V1');
+      late.step({ type: 'drain' });
+      late.step({ type: 'drain-deadline' });
+      expect(left(late)).to.deep.equal([[id], 'their end was not confirmed in time']);
+
+      const forbidden = ready({ shutdownOpenOrders: 'cancel' });
+      const other = forbidden.working('V1');
+      forbidden.step({
+        type: 'control',
+        control: controlState({ state: 'observe-only', maySubmit: false, mayCancel: false }),
+      });
+      forbidden.step({ type: 'drain' });
+      forbidden.step({ type: 'drain-deadline' });
+      expect(left(forbidden)).to.deep.equal([[other], 'the state observe-only allows no cancels']);
+
+      // Nothing is said where nothing is left, or where it was to be left.
+      const told = ready({ shutdownOpenOrders: 'leave' });
+      told.working('V1');
+      const none = ready({ shutdownOpenOrders: 'cancel' });
+      for (const bench of [told, none]) {
+        bench.step({ type: 'drain' });
+        bench.step({ type: 'drain-deadline' });
+        expect(left(bench)).to.deep.equal([]);
+      }
+    });
+
     it('leaves in the journal as unknown what did not settle in time', () => {
       const bench = ready();
       const id = bench.place() ?? '';

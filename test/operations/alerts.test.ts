@@ -79,6 +79,16 @@ describe('alerts', () => {
       ['worker-restarted', 'worker-restarted'],
     ],
     ['a worker that stays down', [line('worker-given-up', { worker: 'strategy' })], ['worker-given-up']],
+    [
+      'orders that a stop should have canceled',
+      [line('resting-orders-left', { orders: 1, first: ['bb-1'], why: 'late', remedy: 'cancel them' })],
+      ['orders-left'],
+    ],
+    [
+      'a strategy that was stopped',
+      [line('strategy-stopped', { strategy: 'maker', reason: '10 faults' })],
+      ['strategy-stopped'],
+    ],
     ['a commit that failed', [line('ledger-commit-failed', { reason: 'full' })], ['ledger-trouble']],
     [
       'nothing of the everyday',
@@ -114,6 +124,18 @@ describe('alerts', () => {
       expect(alert?.text).to.match(
         /the facts\. The bot: .+\. Ends by: (operator|evidence|probe|supervisor)$/,
       );
+    }
+  });
+
+  it('tell of the next change of a bot that was running when telemetry was restarted, in its mode', () => {
+    for (const [may, words] of [
+      [false, 'live: no new orders any more'],
+      [true, 'live: new orders may be sent'],
+    ] as const) {
+      const memory = newAlertMemory('live');
+      const changed = line('trading-state-changed', { to: 'x', maySubmit: may, reasons: [] });
+      expect(alertsOf(memory, changed)[0]?.text).to.contain(words);
+      expect(alertsOf(memory, changed)).to.deep.equal([]);
     }
   });
 
@@ -308,6 +330,19 @@ describe('alert delivery', () => {
     await opened.close(5_000);
     expect(received.length).to.be.lessThan(10);
     expect(opened.delivered).to.equal(30);
+  });
+
+  it('does not say back a token that was given where the path of its file belongs', () => {
+    const token = '123456:not-a-real-token-at-all';
+    expect(() =>
+      channelsOf({
+        webhookUrl: null,
+        telegram: { chatId: '1', tokenFile: join(folder, token), url: 'https://x' },
+      }),
+    )
+      .to.throw('it is a token where the path of its file belongs')
+      .with.property('message')
+      .that.does.not.contain(token);
   });
 
   it('refuses a token file that is missing or holds no token', () => {
