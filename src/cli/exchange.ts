@@ -7,6 +7,7 @@ import { RecordingError } from '../exchange/recording.js';
 import { startExchange } from '../exchange/server.js';
 import { ExchangeError, type ExchangeMarket, type ExchangeOptions } from '../exchange/setup.js';
 import { renderProblem } from '../runtime/config.js';
+import { noPositionals } from './books.js';
 import { loadForCli } from './settings.js';
 import type { Verb, VerbIo } from './verb.js';
 
@@ -34,7 +35,8 @@ export const verb: Verb = {
     secret: { type: 'string' },
     'list-faults': { type: 'boolean', default: false },
   },
-  async run({ values }, io) {
+  async run({ values, positionals }, io) {
+    noPositionals(positionals);
     if (values['list-faults'] === true) {
       listFaults(io, values.json === true);
       return 0;
@@ -105,7 +107,7 @@ const readOptions = (
     problems.push('--mirror and --recording: one market at a time');
   const market: ExchangeMarket =
     values.mirror === true
-      ? mirroredMarket(io, problems)
+      ? mirroredMarket(values, io, problems)
       : recording === undefined
         ? { type: 'generated' }
         : { type: 'recording', path: recording, speed: readSpeed(text('speed') ?? '1', problems) };
@@ -130,8 +132,12 @@ const readOptions = (
 };
 
 /** The venue of the settings, BtcTurk unless told otherwise: its public market is followed, nothing is sent there. */
-const mirroredMarket = (io: VerbIo, problems: string[]): ExchangeMarket => {
-  const loaded = loadForCli({}, io);
+const mirroredMarket = (
+  values: Readonly<Record<string, unknown>>,
+  io: VerbIo,
+  problems: string[],
+): ExchangeMarket => {
+  const loaded = loadForCli(values, io);
   if (!loaded.ok) {
     problems.push(...loaded.problems.map(renderProblem));
     return { type: 'generated' };

@@ -6,6 +6,15 @@ import { request } from '../exchange/client.js';
 import { run } from './run.js';
 
 describe('btcbot exchange', () => {
+  it('refuses words it does not take, and a configuration to mirror by that cannot be read', async () => {
+    const words = await run(['exchange', '9090', '--port', '0']);
+    expect(words.code).to.equal(2);
+    expect(words.err).to.contain('unexpected "9090"');
+    const config = await run(['exchange', '--port', '0', '--mirror', '--config', '/no/such/file.json']);
+    expect(config.code).to.equal(2);
+    expect(config.err).to.contain('/no/such/file.json');
+  });
+
   it('serves until it is stopped, with the faults it was given', async () => {
     const stopping = new AbortController();
     let out = '';
