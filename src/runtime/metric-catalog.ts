@@ -43,7 +43,9 @@ export const METRICS: Readonly<Record<string, MetricSpec>> = {
   btcbot_live_reasons: gauge(
     'Reasons why no order of real money may be sent, as the banner and status name them',
   ),
-  btcbot_live_intended: gauge('1 when the configuration asks for real money and nothing is missing'),
+  btcbot_live_intended: gauge(
+    '1 when the configuration asks for real money, also while SAFE_MODE or what is missing keeps it closed',
+  ),
   btcbot_live: gauge('1 while orders of real money may be sent'),
   btcbot_unknown_orders: gauge('Orders whose outcome is not known', 0),
   btcbot_open_orders: gauge('Own orders that have not ended', 0),

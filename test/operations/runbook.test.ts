@@ -58,11 +58,24 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
   ],
   'cancel-all-under-kill-switch': [EXECUTION, 'under the kill switch is for the operator’s hand alone'],
   'cancel-all-refused-in-safe-mode': [CONTROL, 'cancel-all reaches execution, and is refused in safe mode'],
+  'latch-stops-direct-cancels': [
+    'test/cli/cancel-all.test.ts',
+    'refuses over a latched safe mode, which a running bot would refuse too',
+  ],
+  'unwritten-latch-is-told': [
+    SUPERVISION,
+    'says when no disk takes the latch of a safe mode, and writes it once one does',
+  ],
+  'stopped-strategy-is-named': [
+    CONTROL,
+    'status and health name a strategy that was stopped, alone and among others',
+  ],
   'release-needs-words': [SUPERVISOR, 'lets go of safe mode only with the words, and only in a clean state'],
   'stop-is-clean': [
     SUPERVISION,
     'starts in order, gives keys only to those that sign, forbids new orders before it stops anybody, stops in reverse',
   ],
+  'left-orders-are-named': [EXECUTION, 'names what it was told to cancel and leaves, and why'],
   'second-signal-forces': [SUPERVISION, 'leaves with 4 at the second signal, without waiting'],
   'kill-loses-nothing': [
     'test/scenarios/trades-end-to-end.test.ts',
