@@ -21,8 +21,9 @@ import { drillRefusals, FULL_READINESS_MINUTES } from '../domain/readiness.js';
 import type { SupervisorStatus } from '../domain/supervisor.js';
 import { readBackupMark } from '../ledger/backup-mark.js';
 import { inspectIntegrity } from '../ledger/inspect.js';
-import { judgeFileSystem } from '../ledger/ledger-file.js';
+import { judgeFileSystem, lockPathOf, takeOwnership } from '../ledger/ledger-file.js';
 import { type LedgerReader, openReader } from '../ledger/reader.js';
+import { ledgerRefusalIn } from '../messages/ledger-refusal.js';
 import { judgeObjectives } from '../operations/objective-day.js';
 import { objectivePath, readObjectives } from '../operations/objective-file.js';
 import { buildId } from '../runtime/build-id.js';
@@ -187,6 +188,17 @@ export const objectiveChecks = (settings: Pick<Settings, 'stateDbPath'>, nowMs: 
 
 const NO_BOT = 'none on this data';
 
+/** Whether a process owns the ledger. Nobody who starts meanwhile is refused: a start tries for longer than this takes. */
+const isOwned = (path: string): boolean => {
+  if (!existsSync(lockPathOf(path))) return false;
+  try {
+    takeOwnership(path).release();
+    return false;
+  } catch (error) {
+    return ledgerRefusalIn(error)?.reason === 'owned';
+  }
+};
+
 /** Whether a check tells of a bot that runs, or may. */
 export const isRunningBot = ({ name, detail }: Check): boolean => name === 'running bot' && detail !== NO_BOT;
 
@@ -207,7 +219,17 @@ export const botChecks = async (settings: Settings): Promise<readonly Check[]> =
     if (!(error instanceof Unreachable)) throw error;
     if (!error.absent) return [latchCheck, refused('running bot', error.message), restingCheck(settings)];
   }
-  if (status === undefined) return [latchCheck, pass('running bot', NO_BOT), restingCheck(settings)];
+  if (status === undefined)
+    return [
+      latchCheck,
+      isOwned(settings.stateDbPath)
+        ? refused(
+            'running bot',
+            `a bot owns ${settings.stateDbPath} and listens nowhere: it is just starting, or its control socket was removed; fuser ${lockPathOf(settings.stateDbPath)} finds its process, kill -USR2 holds its writes, a restart brings the socket back`,
+          )
+        : pass('running bot', NO_BOT),
+      restingCheck(settings),
+    ];
   const reasons = degradations(status);
   return [
     latchCheck,

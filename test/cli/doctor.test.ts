@@ -273,6 +273,19 @@ describe('doctor and preflight', () => {
     }
   });
 
+  it('doctor does not call a bot absent whose control socket is gone', async () => {
+    const owner = openLedger({ path: db(), mode: 'dry-run' });
+    try {
+      const { code, rows } = await examine('doctor', env());
+      expect(rows.get('running bot')).to.include({ verdict: 'refused' });
+      expect(rows.get('running bot')?.detail).to.contain('owns').and.to.contain('kill -USR2');
+      expect(code).to.equal(2);
+    } finally {
+      owner.close();
+    }
+    expect((await examine('doctor', env())).rows.get('running bot')).to.include({ verdict: 'pass' });
+  });
+
   it('doctor names the key of each latch and the words that release it', async () => {
     writeLatch(latchPath(db()), [
       { key: 'foreign-order:17', cause: 'foreign-order', subject: '17', detail: 'not ours', placedAtMs: 1 },
