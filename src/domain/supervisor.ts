@@ -981,7 +981,10 @@ class Turn {
       case 'cancel-all': {
         const { state } = this.state.control;
         if (state === 'observe-only') {
-          answer(false, `refused: the state is observe-only: ${this.state.control.reasons.join('; ')}`);
+          answer(
+            false,
+            `refused: the state is observe-only: ${this.state.control.reasons.join('; ')}; RUNBOOK.md, Emergency: release what is latched, or restart with SAFE_MODE=false KILL_SWITCH=true, then order it again`,
+          );
           return;
         }
         const execution = this.child('execution');

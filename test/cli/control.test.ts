@@ -184,6 +184,7 @@ describe('the verbs that talk to a running bot', () => {
     const refused = await bot('cancel-all', '--json');
     expect(refused.code).to.equal(2);
     expect(refused.err).to.contain('observe-only');
+    expect(refused.err).to.contain('restart with SAFE_MODE=false KILL_SWITCH=true');
   });
 
   it('say with code 2 that a bot is there and does not answer, and speak of its orders in nobody’s place', async () => {
