@@ -14,6 +14,9 @@ export const reportText = (report: Report): string => {
       [
         ['From, to', `${run.from} .. ${run.to} (${duration(run.spanMs)})`],
         ['Engine, fills', `${run.engine}, ${run.fillModel}; ${run.events} events`],
+        ...((run.missingCandles ?? 0) === 0
+          ? []
+          : [['Missing candles', `${run.missingCandles}, taken for intervals without a trade`] as Line]),
         ...(report.strategies ?? [{ ...run, name: '' }]).map(
           ({ name, parameters }): Line => [
             `Parameters ${name}`.trimEnd(),
@@ -41,8 +44,8 @@ export const reportText = (report: Report): string => {
         ['Total trade volume', lira(money.volumeTry)],
         ['Min, max balance', `${number(money.minTry)}, ${number(money.maxTry)}`],
         ['Fees, tax', `${lira(costs.feesTry)}, ${lira(costs.taxesTry)}`],
-        ['Spread paid, captured', `${number(costs.spreadPaidTry)}, ${number(costs.spreadCapturedTry)}`],
-        ['Adverse selection (10 s)', number(costs.adverseSelectionTry)],
+        ['Spread paid, captured', `${numberOr(costs.spreadPaidTry)}, ${numberOr(costs.spreadCapturedTry)}`],
+        ['Adverse selection (10 s)', numberOr(costs.adverseSelectionTry)],
       ],
     ],
     [
@@ -199,6 +202,7 @@ const groupTable = (title: string, groups: readonly TradeGroup[]): string =>
       ].join('\n');
 
 const number = (value: number): string => value.toFixed(2);
+const numberOr = (value: number | null): string => (value === null ? '-' : number(value));
 const lira = (exact: string): string => number(toNumber(parseDecimal(exact)));
 const percent = (fraction: number): string => `${(fraction * 100).toFixed(3)} %`;
 const percentOr = (fraction: number | null): string => (fraction === null ? '-' : percent(fraction));

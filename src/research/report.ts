@@ -67,7 +67,7 @@ export interface LiquidityGroup {
   readonly taxesTry: string;
   /**
    * What the middle did after the fills, in basis points of the price, for us: positive is good. Weighted by value; null
-   * without fills that have a price so much later.
+   * without fills that have a price so much later, and over candles.
    */
   readonly markoutBps: Readonly<Record<'1s' | '10s' | '60s', number | null>>;
 }
@@ -116,6 +116,8 @@ export interface Report {
     readonly to: string;
     readonly spanMs: number;
     readonly events: number;
+    /** Candles that the file did not have and that count as empty; absent where there are no candles. */
+    readonly missingCandles?: number;
     readonly tryRates: Readonly<Record<string, string>>;
     readonly stops: readonly string[];
   };
@@ -130,15 +132,18 @@ export interface Report {
     readonly minTry: number;
     readonly maxTry: number;
   };
-  /** What trading cost and brought, in lira. Spread and selection are estimates from the middle; the rest is exact. */
+  /**
+   * What trading cost and brought, in lira. Spread and selection are estimates from the middle, and null over candles, which
+   * do not show it; the rest is exact.
+   */
   readonly costs: {
     readonly feesTry: string;
     readonly taxesTry: string;
     /** Distance from the middle that takers paid and makers captured at the moment of the fill. */
-    readonly spreadPaidTry: number;
-    readonly spreadCapturedTry: number;
+    readonly spreadPaidTry: number | null;
+    readonly spreadCapturedTry: number | null;
     /** What the middle moved against our maker fills within ten seconds: adverse selection. */
-    readonly adverseSelectionTry: number;
+    readonly adverseSelectionTry: number | null;
   };
   readonly ratios: {
     /** Length of the period whose returns the ratios are made of, and how many there are. */
@@ -379,6 +384,7 @@ export const makeReport = (run: RunResult, options: ReportOptions = {}): Report 
       to: iso(run.toMs),
       spanMs,
       events: run.events,
+      ...(run.missingCandles === undefined ? {} : { missingCandles: run.missingCandles }),
       tryRates: Object.fromEntries([...run.tryRates].map(([asset, rate]) => [asset, formatDecimal(rate)])),
       stops: run.stops,
     },
@@ -569,7 +575,7 @@ export interface Curve {
   readonly values: readonly number[];
 }
 
-/** Equity at every sampled moment of the market, in lira. */
+/** Equity at every sampled moment of the market, in lira; what fills after the last one belongs to it. */
 export const equityCurve = (run: RunResult, start: number): Curve => {
   const times = [...new Set(run.prices.flatMap(({ atMs }) => [...atMs]))].sort((left, right) => left - right);
   const values = times.map(() => start);
@@ -584,7 +590,12 @@ export const equityCurve = (run: RunResult, start: number): Curve => {
     let quantity = 0;
     let cash = 0;
     for (const [index, at] of times.entries()) {
-      for (let each = fills[next]; each !== undefined && each.fill.executedAtMs <= at; each = fills[++next]) {
+      const untilMs = index === times.length - 1 ? Number.POSITIVE_INFINITY : at;
+      for (
+        let each = fills[next];
+        each !== undefined && each.fill.executedAtMs <= untilMs;
+        each = fills[++next]
+      ) {
         const { fill } = each;
         const sign = fill.side === 'buy' ? 1 : -1;
         quantity += sign * toNumber(fill.quantity);
@@ -603,11 +614,15 @@ export const equityCurve = (run: RunResult, start: number): Curve => {
 const PERIODS_MS = [DAY_MS, 3_600_000, 60_000, 1_000] as const;
 const LEAST_PERIODS = 10;
 
+/** Length of the periods whose returns the ratios of a run of this length are made of, ms. */
+export const periodOf = (spanMs: number): number =>
+  PERIODS_MS.find(length => spanMs / length >= LEAST_PERIODS) ?? 1_000;
+
 const periodReturns = (
   curve: Curve,
   spanMs: number,
 ): { readonly periodMs: number; readonly returns: readonly number[] } => {
-  const periodMs = PERIODS_MS.find(length => spanMs / length >= LEAST_PERIODS) ?? 1_000;
+  const periodMs = periodOf(spanMs);
   const returns: number[] = [];
   const begin = curve.atMs[0] ?? 0;
   let last = curve.values[0] ?? 0;
@@ -712,6 +727,7 @@ const liquidityOf = (
   const sum = (pick: (fill: (typeof fills)[number]) => bigint): string =>
     formatDecimal(fills.reduce((total, fill) => total + inTry(fill.symbol, pick(fill)), 0n as bigint));
   const markout = (horizonMs: number): number | null => {
+    if (run.engine === 'candles') return null;
     let weighted = 0;
     let weights = 0;
     for (const fill of fills) {
@@ -749,6 +765,9 @@ const spreads = (
   let paid = 0;
   let captured = 0;
   let adverse = 0;
+  // A fill within a candle has no time of its own, and nothing is known of the middle but the candle's close.
+  if (run.engine === 'candles')
+    return { spreadPaidTry: null, spreadCapturedTry: null, adverseSelectionTry: null };
   for (const { fill, liquidity } of run.fills) {
     const series = run.prices.find(({ symbol }) => symbol === fill.symbol);
     const middle = series === undefined ? undefined : priceAt(series, fill.executedAtMs);

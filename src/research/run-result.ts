@@ -51,8 +51,17 @@ export interface RunResult {
   /** In the order of execution. */
   readonly fills: readonly ResultFill[];
   readonly prices: readonly PriceSeries[];
-  /** Reasons why the run stopped trading before its end: holds and faults of the strategy. */
+  /** Reasons why the run stopped trading before its end, or never began: holds, faults of the strategy, its warm-up. */
   readonly stops: readonly string[];
+  /** Whether the warm-up of a strategy was not over at the end: what it did not do says nothing of it. */
+  readonly neverWarm?: boolean;
+  /** Candles that the file did not have and that count as empty. */
+  readonly missingCandles?: number;
+}
+
+/** The only strategy of a run cannot be made: its own words. */
+export class StrategyNotMade extends Error {
+  override readonly name = 'StrategyNotMade';
 }
 
 export const runStrategyOf = ({ name, definition, symbols, parameters }: PortfolioMember): RunStrategy => ({

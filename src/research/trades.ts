@@ -49,7 +49,8 @@ export const closedTrades = (
 ): { readonly trades: readonly ClosedTrade[]; readonly open: readonly OpenLot[] } => {
   const quotes = new Map(instruments.map(({ symbol, quote }) => [symbol, quote]));
   const lots = new Map<string, OpenLot[]>();
-  const trades: { trade: ClosedTrade; orderId: string }[] = [];
+  /** By the order that closed, in the order of the last thing that each closed. */
+  const trades = new Map<string, ClosedTrade>();
 
   for (const fill of fills) {
     const { symbol, side, price, quantity } = fill;
@@ -85,10 +86,10 @@ export const closedTrades = (
         entryReason: lot.reason,
         exitReason: reason,
       };
-      const last = trades.at(-1);
-      if (last !== undefined && last.orderId === orderId && last.trade.direction === direction)
-        last.trade = joined(last.trade, trade);
-      else trades.push({ trade, orderId });
+      // Others may have traded between two fills of one order.
+      const before = trades.get(orderId);
+      trades.delete(orderId);
+      trades.set(orderId, before === undefined ? trade : joined(before, trade));
       lot.quantity += sign * part;
       lot.cost -= entryValue;
       lot.costs -= entryCosts;
@@ -107,7 +108,7 @@ export const closedTrades = (
         reason,
       });
   }
-  return { trades: trades.map(({ trade }) => trade), open: [...lots.values()].flat() };
+  return { trades: [...trades.values()], open: [...lots.values()].flat() };
 };
 
 const joined = (left: ClosedTrade, right: ClosedTrade): ClosedTrade => ({

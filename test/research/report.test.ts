@@ -146,6 +146,33 @@ describe('the report of a backtest', function () {
     });
   });
 
+  it('ends the curve on the final balance, though the last fill is later than the last price', () => {
+    const late = { ...fill('sell', '1090', '1', '6', '1', 24, 'late') };
+    const last = { fill: { ...late, executedAtMs: START + 24 * HOUR + 900 }, liquidity: 'taker' } as const;
+    const { money, series } = makeReport({ ...RUN, fills: [...RUN.fills, last] });
+    expect(series.equityTry.at(-1)).to.be.closeTo(Number(money.endTry), 1e-8);
+    expect(Number(money.endTry)).to.equal(10_340.7 - 10 - 7);
+  });
+
+  it('counts what one order closed as one trade, whatever else trades in between', () => {
+    const other = (each: Fill): Fill => ({ ...each, symbol: 'ETHTRY' });
+    const fills = [
+      fill('buy', '1000', '2', '0', '0', 1, 'in'),
+      other(fill('buy', '50', '2', '0', '0', 1, 'other in')),
+      fill('sell', '1010', '1', '0', '0', 2, 'out'),
+      other(fill('sell', '51', '1', '0', '0', 3, 'other out')),
+      fill('sell', '1010', '1', '0', '0', 4, 'out'),
+    ];
+    const ether = instrumentOf(CATALOGUE.find(({ symbol }) => symbol === 'ETHTRY')!);
+    const { trades } = closedTrades(fills, [INSTRUMENT, ether], () => undefined);
+    expect(
+      trades.map(({ symbol, profit, closedAtMs }) => [symbol, profit, (closedAtMs - START) / HOUR]),
+    ).to.deep.equal([
+      ['ETHTRY', parseDecimal('1'), 3],
+      ['BTCTRY', parseDecimal('20'), 4],
+    ]);
+  });
+
   it('has the ratios of that day, against a computation of its own', () => {
     const report = makeReport(RUN);
     // Equity hour by hour: cash and quantity after each fill, at that hour's price.
