@@ -1,18 +1,19 @@
 /**
  * A backtest over candles. A candle says how far the price went, not in which order, so the run is cautious:
  * - an order placed on a candle's close stands from the next candle on, and trades at its own price or, when it crosses
- *   what is shown, at that price as a taker; what is shown is the last close with a spread around it;
+ *   what is shown, at that price as a taker; what is shown is the last close with a spread around it. Where the next
+ *   candle begins at a worse price, that one with its spread is the taker's, and an order that it does not reach waits;
  * - `touch`: a resting order fills when the price reached it; `queue`: when the price went beyond it, up to a share of the
  *   candle's volume; `through`: as `queue`, and where orders of both sides would have filled within one candle only the
  *   side that the close went against does (the buys when it fell, the sells when it rose);
- * - nothing fills on the candle in which it was placed.
+ * - nothing fills on the candle in which it was placed, on one without a trade, nor after the last one.
  */
 import { CANDLE_LENGTHS_MS, type Candle, type CandleInterval } from '../domain/candles.js';
 import { lotSize, type Side, tickSize } from '../domain/instrument.js';
 import { min, type Price, type Quantity } from '../domain/money.js';
 import { needsOf } from '../domain/strategy-definition.js';
 import { ratesOf } from '../exchange/fees.js';
-import type { CandleTape } from './candles.js';
+import { CandleError, type CandleTape } from './candles.js';
 import { Desk, type DeskVenue } from './desk.js';
 import type { RunOptions } from './fast-run.js';
 import { DEFAULT_RUN_LATENCY } from './latency.js';
@@ -34,7 +35,7 @@ const INSTANCE = 'backtest';
 /** Shown on each side: more than anybody's order. */
 const SHOWN_LOTS = 2 ** 50;
 
-/** Runs strategies over candles. @throws Error when the only one cannot be created */
+/** Runs strategies over candles. @throws CandleError when they are too long; StrategyNotMade when the only one cannot be */
 export const runCandles = (options: CandleRunOptions): RunResult => {
   const { candles, feeLevel, fillModel } = options;
   const instrument = instrumentOf(candles.listing);
@@ -70,9 +71,12 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
   const enter = (order: VenueOrder): void => {
     if (order.status !== 'accepted') return;
     order.status = 'working';
-    const touch = order.terms.side === 'buy' ? askTicks : bidTicks;
+    const opensAt = candles.open[current] ?? candles.nextOpen;
+    const opening = quotesAt(opensAt ?? lastTicks);
+    const isBuy = order.terms.side === 'buy';
+    const touch = isBuy ? Math.max(askTicks, opening.ask) : Math.min(bidTicks, opening.bid);
     const price = BigInt(touch) * tick;
-    if (order.terms.side === 'buy' ? order.price >= price : order.price <= price)
+    if (opensAt !== null && (isBuy ? order.price >= price : order.price <= price))
       trade(order, price, order.remaining, 'taker');
     else {
       resting.add(order);
@@ -117,11 +121,15 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
     venue,
   });
 
+  /** A price with the spread around it, in ticks. */
+  const quotesAt = (ticks: number): { readonly bid: number; readonly ask: number } => {
+    const half = Math.max(0.5, ticks * halfSpread);
+    const bid = Math.max(1, Math.floor(ticks - half + 0.5 - 1e-9));
+    return { bid, ask: Math.max(bid + 1, Math.ceil(ticks + half - 0.5 + 1e-9)) };
+  };
   /** Shows the last close with its spread; nothing else is known of the book. */
   const showBook = (): void => {
-    const half = Math.max(0.5, lastTicks * halfSpread);
-    bidTicks = Math.max(1, Math.floor(lastTicks - half + 0.5 - 1e-9));
-    askTicks = Math.max(bidTicks + 1, Math.ceil(lastTicks + half - 0.5 + 1e-9));
+    ({ bid: bidTicks, ask: askTicks } = quotesAt(lastTicks));
     shownMs = desk.nowMs;
     const levels = new Float64Array(6);
     levels[0] = 1;
@@ -159,6 +167,7 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
 
   /** What a candle does to the orders that stood before it closed. */
   const match = (index: number): void => {
+    if (candles.volume[index] === 0 && candles.low[index] === candles.high[index]) return;
     const standing = [...resting].filter(order => (enteredAt.get(order) ?? index) <= index);
     const reached = (order: VenueOrder): boolean => {
       const ticks = Number(order.price / tick);
@@ -217,6 +226,7 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
     }
     desk.afterCandle();
   }
+  if (options.untilMs !== undefined) until(options.untilMs + 1 - desk.originAtMs);
   desk.stop();
   return {
     engine: 'candles',
@@ -233,7 +243,20 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
     fills,
     prices: [{ symbol, atMs, prices }],
     stops: desk.stops,
+    neverWarm: desk.neverWarm,
+    missingCandles: candles.filled.reduce((sum, each) => sum + each, 0),
   };
+};
+
+/** Why candles of this length cannot give those that a strategy wants, or null. */
+export const tooLongFor = (
+  given: CandleInterval,
+  wanted: readonly { readonly interval: CandleInterval }[],
+): string | null => {
+  const missed = wanted.find(({ interval }) => CANDLE_LENGTHS_MS[interval] % CANDLE_LENGTHS_MS[given] !== 0);
+  return missed === undefined
+    ? null
+    : `candles of ${missed.interval} cannot be made of candles of ${given}: give shorter ones`;
 };
 
 /** Closed candles of an interval, made of shorter ones: each candle of the tape gives one, or null. */
@@ -246,10 +269,8 @@ const createSeries = (
 ): ((index: number) => Candle | null) => {
   const baseMs = CANDLE_LENGTHS_MS[tape.interval];
   const lengthMs = CANDLE_LENGTHS_MS[interval];
-  if (lengthMs % baseMs !== 0)
-    throw new Error(
-      `candles of ${interval} cannot be made of candles of ${tape.interval}: give shorter ones`,
-    );
+  const problem = tooLongFor(tape.interval, [{ interval }]);
+  if (problem !== null) throw new CandleError(problem);
   let openAtMs = Number.NaN;
   let open = 0;
   let high = 0;

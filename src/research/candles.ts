@@ -1,8 +1,10 @@
 /**
  * Candles from files, as flat arrays of whole ticks and lots. Read are:
  * - freqtrade's JSON and anything like it: `[[unix ms, open, high, low, close, volume], …]`, plain or gzip;
- * - JSON lists of objects, and CSV with a header, with `time` (also `date`, `timestamp`, `openAt`; Unix ms, Unix s or
- *   ISO-8601), `open`, `high`, `low`, `close`, `volume`.
+ * - JSON lists of objects, and CSV with a header, with `time` (also `date`, `timestamp`, `openAt`; Unix time or ISO-8601),
+ *   `open`, `high`, `low`, `close`, `volume`.
+ *
+ * An interval that the file leaves out gets an empty candle, by the rule of domain/candles.ts.
  */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -14,7 +16,7 @@ import { tryParseDecimal } from '../domain/money.js';
 import { type Listing, listingForMarket } from '../exchange/instruments.js';
 import { instrumentOf } from './tape.js';
 
-/** One market's candles, oldest first, without gaps in their order. */
+/** One market's candles, oldest first: one for each interval from the first to the last. */
 export interface CandleTape {
   readonly listing: Listing;
   readonly interval: CandleInterval;
@@ -28,6 +30,10 @@ export interface CandleTape {
   readonly close: Float64Array;
   /** In lots. */
   readonly volume: Float64Array;
+  /** 1 for an empty candle that stands for one that the file does not have, else 0. */
+  readonly filled: Uint8Array;
+  /** Where a part of a longer tape ends, what the next candle began with, in ticks; null at the end of a file. */
+  readonly nextOpen: number | null;
 }
 
 /** Candles that cannot be used; the message says which file, where and why. */
@@ -47,6 +53,8 @@ const FIELDS = ['open', 'high', 'low', 'close', 'volume'] as const;
 const TIME_NAMES = ['time', 'date', 'timestamp', 'openAt', 'open_time', 'datetime'];
 /** Most problems told of one file. */
 const MOST_PROBLEMS = 10;
+/** Most candles of one file, the empty ones between them included: nineteen years of minutes. */
+const MOST_CANDLES = 10_000_000;
 
 /**
  * Reads a file of candles.
@@ -65,7 +73,11 @@ export const readCandles = (
   const interval = named.interval ?? fromName?.[3];
   if (symbol === undefined) return fail('say which market they are: --symbol BTCUSDT');
   if (!(CANDLE_INTERVALS as readonly (string | undefined)[]).includes(interval))
-    return fail(`say how long they are: --interval one of ${CANDLE_INTERVALS.join(', ')}`);
+    return fail(
+      interval === undefined
+        ? `say how long they are: --interval one of ${CANDLE_INTERVALS.join(', ')}`
+        : `candles of ${interval} are none that strategies may want: there are ${CANDLE_INTERVALS.join(', ')}`,
+    );
   return candleTape(rowsOf(path, fail), symbol, interval as CandleInterval, fail);
 };
 
@@ -77,7 +89,12 @@ const rowsOf = (path: string, fail: (problem: string) => never): readonly Row[] 
   } catch (error) {
     return fail(`cannot be read: ${(error as Error).message}`);
   }
-  const text = bytes.toString('utf8');
+  if (bytes.includes(0))
+    return fail(
+      'neither CSV nor JSON in UTF-8; freqtrade makes JSON of its other forms with convert-data --format-to json',
+    );
+  const text = bytes.toString('utf8').replace(/^\uFEFF/, '');
+  if (/^\s*\{/.test(text)) return fail('a list of candles is needed, not an object');
   if (/^\s*\[/.test(text)) {
     let parsed: unknown;
     try {
@@ -85,18 +102,40 @@ const rowsOf = (path: string, fail: (problem: string) => never): readonly Row[] 
     } catch (error) {
       return fail(`not whole JSON: ${(error as Error).message}`);
     }
-    return (parsed as readonly unknown[]).map(each =>
+    const rows = parsed as readonly unknown[];
+    const first = rows[0] ?? [];
+    if (!Array.isArray(first)) mustHaveColumns(Object.keys(first), fail);
+    return rows.map(each =>
       Array.isArray(each)
         ? (each as unknown as Row)
         : rowOf((each ?? {}) as Readonly<Record<string, unknown>>),
     );
   }
+  let records: readonly Readonly<Record<string, unknown>>[];
   try {
-    const records = parse(text, { columns: true, skip_empty_lines: true, trim: true, bom: true });
-    return records.map(record => rowOf(record as Readonly<Record<string, unknown>>));
+    records = parse(text, {
+      columns: (header: readonly string[]) => {
+        if (header.every(name => name !== '' && Number.isFinite(Number(name))))
+          throw new Error(`the first line must name the columns: time, ${FIELDS.join(', ')}`);
+        return [...header];
+      },
+      skip_empty_lines: true,
+      trim: true,
+    });
   } catch (error) {
     return fail(`not readable as CSV: ${(error as Error).message}`);
   }
+  const first = records[0];
+  if (first !== undefined) mustHaveColumns(Object.keys(first), fail);
+  return records.map(rowOf);
+};
+
+/** Refuses candles whose columns are other ones: told once, not for every row. */
+const mustHaveColumns = (names: readonly string[], fail: (problem: string) => never): void => {
+  const there = new Set(names.map(name => name.toLowerCase()));
+  const missing: string[] = FIELDS.filter(name => !there.has(name));
+  if (!TIME_NAMES.some(name => there.has(name.toLowerCase()))) missing.unshift('time');
+  if (missing.length > 0) fail(`has no column ${missing.join(', ')}: it has ${names.join(', ')}`);
 };
 
 const rowOf = (record: Readonly<Record<string, unknown>>): Row => {
@@ -106,12 +145,26 @@ const rowOf = (record: Readonly<Record<string, unknown>>): Row => {
   return [time, open, high, low, close, volume];
 };
 
+/** Unix ms of a Unix time in s, ms, µs or ns: their sizes lie far apart in every year from 1973 to 5138. */
+const unixMs = (value: number): number => {
+  if (value < 1e11) return value * 1_000;
+  if (value < 1e14) return value;
+  return value < 1e17 ? value / 1e3 : value < 1e20 ? value / 1e6 : Number.NaN;
+};
+
+const ISO_TIME =
+  /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?) ?(?:Z|UTC|([+-]\d{2}):?(\d{2})?)?)?$/;
+
+/** Unix ms, or NaN. What is not ISO-8601 is not guessed at: 03.02. is March to one and February to another. */
 const timeOf = (value: unknown): number => {
-  if (typeof value === 'number') return value < 1e11 ? value * 1_000 : value;
+  if (typeof value === 'number') return unixMs(value);
   if (typeof value !== 'string') return Number.NaN;
-  if (/^\d+(\.0+)?$/.test(value)) return timeOf(Number(value));
+  const text = value.trim();
+  if (/^\d+(\.0+)?$/.test(text)) return unixMs(Number(text));
+  const [, date, clock = '00:00', hours, minutes = '00'] = ISO_TIME.exec(text) ?? [];
+  if (date === undefined) return Number.NaN;
   // A time without its offset is UTC, as freqtrade writes it.
-  return Date.parse(/Z$|[+-]\d{2}:?\d{2}$/.test(value) ? value : `${value.replace(' ', 'T')}Z`);
+  return Date.parse(`${date}T${clock}${hours === undefined ? 'Z' : `${hours}:${minutes}`}`);
 };
 
 const decimalOf = (value: unknown): bigint | undefined => {
@@ -138,7 +191,7 @@ const candleTape = (
   for (const [index, row] of rows.entries()) {
     const at = timeOf(row[0]);
     const numbers = row.slice(1, 6).map(decimalOf);
-    const problem = problemWith(at, numbers, lastMs, lengthMs);
+    const problem = problemWith(row[0], at, numbers, lastMs, lengthMs);
     if (problem === null) {
       values.push({ at, numbers: numbers as readonly bigint[] });
       lastMs = at;
@@ -146,6 +199,15 @@ const candleTape = (
   }
   if (problems.length > 0) return fail(problems.join('; '));
   if (values.length === 0) return fail('there are none');
+  const gaps = values.slice(1).map(({ at }, index) => at - (values[index]?.at ?? 0));
+  const nearestMs = gaps.reduce((least, gap) => Math.min(least, gap), Number.POSITIVE_INFINITY);
+  if (gaps.length > 1 && nearestMs > lengthMs)
+    return fail(
+      `no two of them are ${interval} apart, the nearest are ${lengthInWords(nearestMs)}: give their own --interval`,
+    );
+  const count = ((values.at(-1)?.at ?? 0) - (values[0]?.at ?? 0)) / lengthMs + 1;
+  if (count > MOST_CANDLES)
+    return fail(`from the first to the last there would be ${count}: at most ${MOST_CANDLES} are read`);
   const listing = listingForMarket(
     symbol,
     values.flatMap(({ numbers }) => numbers.slice(0, 4)),
@@ -155,28 +217,51 @@ const candleTape = (
   const instrument = instrumentOf(listing);
   const tick = tickSize(instrument);
   const lot = lotSize(instrument);
-  const column = (field: number, step: bigint): Float64Array =>
-    Float64Array.from(values, ({ numbers }) => Number((numbers[field] ?? 0n) / step));
+  const firstMs = values[0]?.at ?? 0;
+  const openAtMs = Float64Array.from({ length: count }, (_, index) => firstMs + index * lengthMs);
+  const filled = new Uint8Array(count).fill(1);
+  for (const { at } of values) filled[(at - firstMs) / lengthMs] = 0;
+  const column = (field: number, step: bigint): Float64Array => {
+    const numbers = new Float64Array(count);
+    for (const row of values)
+      numbers[(row.at - firstMs) / lengthMs] = Number((row.numbers[field] ?? 0n) / step);
+    return numbers;
+  };
+  const close = column(3, tick);
+  const columns = [column(0, tick), column(1, tick), column(2, tick), close] as const;
+  // All prices of an empty candle are the close before it; its volume is zero.
+  for (let index = 1; index < count; index++)
+    if (filled[index] === 1) for (const each of columns) each[index] = close[index - 1] ?? 0;
+  const [open, high, low] = columns;
   return {
     listing,
     interval,
-    length: values.length,
-    openAtMs: Float64Array.from(values, ({ at }) => at),
-    open: column(0, tick),
-    high: column(1, tick),
-    low: column(2, tick),
-    close: column(3, tick),
+    length: count,
+    openAtMs,
+    open,
+    high,
+    low,
+    close,
     volume: column(4, lot),
+    filled,
+    nextOpen: null,
   };
 };
 
+const lengthInWords = (ms: number): string =>
+  CANDLE_INTERVALS.find(interval => CANDLE_LENGTHS_MS[interval] === ms) ?? `${ms / 60_000} minutes`;
+
 const problemWith = (
+  given: unknown,
   at: number,
   numbers: readonly (bigint | undefined)[],
   lastMs: number,
   lengthMs: number,
 ): string | null => {
-  if (!Number.isFinite(at)) return 'has no time';
+  if (!Number.isFinite(at))
+    return given === undefined || given === ''
+      ? 'has no time'
+      : `has the time ${JSON.stringify(given)}, which is neither a Unix time nor ISO-8601`;
   if (at % lengthMs !== 0)
     return `begins at ${new Date(at).toISOString()}, which is not a beginning of its interval`;
   if (at <= lastMs) return `(${new Date(at).toISOString()}) is not later than the one before it`;
@@ -203,6 +288,7 @@ export const candlesBetween = (tape: CandleTape, fromMs: number, toMs: number): 
   let end = tape.length;
   while (end > begin && (tape.openAtMs[end - 1] ?? 0) + lengthMs > toMs) end -= 1;
   const part = (numbers: Float64Array): Float64Array => numbers.subarray(begin, end);
+  const isUnderWay = end < tape.length && (tape.openAtMs[end] ?? 0) <= toMs;
   return {
     ...tape,
     length: end - begin,
@@ -212,5 +298,7 @@ export const candlesBetween = (tape: CandleTape, fromMs: number, toMs: number): 
     low: part(tape.low),
     close: part(tape.close),
     volume: part(tape.volume),
+    filled: tape.filled.subarray(begin, end),
+    nextOpen: isUnderWay ? (tape.open[end] ?? null) : end === tape.length ? tape.nextOpen : null,
   };
 };

@@ -39,6 +39,7 @@ import {
   DEFAULT_INTENT_VALIDITY_MS,
   type StrategyHostEffect,
   type StrategyHostInput,
+  statusFacts,
 } from '../domain/strategy-host.js';
 import {
   initialPortfolio,
@@ -53,7 +54,7 @@ import { emptySchedule, nextDueMs, schedule, takeDue } from '../exchange/schedul
 import { TICK_MS } from '../runtime/limits.js';
 import type { Settings } from '../runtime/settings.js';
 import type { RunLatency } from './latency.js';
-import { strategyStop } from './run-result.js';
+import { StrategyNotMade, strategyStop } from './run-result.js';
 
 /** What stands behind the desk: a market with our orders in it. Called when a write has arrived there. */
 export interface DeskVenue {
@@ -155,10 +156,11 @@ export class Desk {
   #lastProfit: Amount = 0n;
   #peakProfit: Amount = 0n;
   #stopping = false;
+  #neverWarm = false;
   /** From then on timers rest until the next candle. */
   #restFromMs = Number.POSITIVE_INFINITY;
 
-  /** @throws Error when the only strategy cannot be created */
+  /** @throws StrategyNotMade when the only strategy cannot be created */
   constructor(options: DeskOptions) {
     const { settings, latency, instruments } = options;
     this.#options = options;
@@ -216,7 +218,8 @@ export class Desk {
     this.#hosts = hosts;
     const [first] = hosts;
     // Where it is the only one, there is nothing to run.
-    if (hosts.length === 1 && first !== undefined && first.stopped !== null) throw new Error(first.stopped);
+    if (hosts.length === 1 && first !== undefined && first.stopped !== null)
+      throw new StrategyNotMade(`strategy ${first.name}: ${first.stopped}`);
 
     // Nobody asks a run for its status; over candles state is saved after fills and at the end.
     this.#execution.statusAt = Number.POSITIVE_INFINITY;
@@ -300,6 +303,11 @@ export class Desk {
   /** Reasons why trading stopped before the end. */
   get stops(): readonly string[] {
     return this.#stops;
+  }
+
+  /** Whether a strategy was still warming up at the end. */
+  get neverWarm(): boolean {
+    return this.#neverWarm;
   }
 
   nextEventId(): string {
@@ -708,6 +716,13 @@ export class Desk {
   stop(): void {
     if (this.#stopping) return;
     this.#stopping = true;
+    for (const host of this.#hosts) {
+      if (host.warm || host.stopped !== null) continue;
+      this.#neverWarm = true;
+      this.#stops.push(
+        `strategy ${host.name}: its warm-up was not over at the end (${String(statusFacts(host).warmUp)})`,
+      );
+    }
     this.#toHosts({ type: 'stopping' });
     this.advance(this.#nowMs + STOP_MS);
     this.#toExecution({ type: 'drain' });

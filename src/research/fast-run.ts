@@ -37,6 +37,8 @@ export interface RunOptions {
   readonly feeLevel: number;
   /** Lira for one unit of each quote asset. */
   readonly tryRates: ReadonlyMap<string, Amount>;
+  /** Goes on until after this time (Unix ms), though the market has ended before; absent for its end. */
+  readonly untilMs?: number;
 }
 
 export interface FastRunOptions extends RunOptions {
@@ -141,7 +143,7 @@ interface TapeMarket {
 
 const NO_BOOKS: readonly ShownBook[] = [];
 
-/** Runs strategies over a tape. @throws Error when the only one cannot be created */
+/** Runs strategies over a tape. @throws StrategyNotMade when the only one cannot be */
 export const runFast = (options: FastRunOptions): RunResult => new FastRun(options).run();
 
 /** One run; a class for the reason that the desk is one. To the desk it is the venue. */
@@ -201,7 +203,8 @@ class FastRun implements DeskVenue {
     // One call for each moment: a function that runs as long as the tape is compiled anew in every run.
     for (let event = 0; event < length; ) event = this.#moment(event);
     const endMs = length === 0 ? this.#startMs : (atMs[length - 1] ?? this.#startMs);
-    this.#until(endMs - this.#desk.originAtMs + AFTER_TAPE_MS);
+    const untilMs = Math.max(endMs + AFTER_TAPE_MS, (this.#options.untilMs ?? endMs) + 1);
+    this.#until(untilMs - this.#desk.originAtMs);
     this.#desk.stop();
     return {
       engine: 'fast',
@@ -218,6 +221,7 @@ class FastRun implements DeskVenue {
       fills: this.#fills,
       prices: this.#samplers.map(sampler => sampler.finish()),
       stops: this.#desk.stops,
+      neverWarm: this.#desk.neverWarm,
     };
   }
 

@@ -1,4 +1,5 @@
 /** The market of a study, a recording or candles: cut by time, and run over by the engine that fits. */
+import { createHash } from 'node:crypto';
 import { CANDLE_LENGTHS_MS } from '../domain/candles.js';
 import type { Listing } from '../exchange/instruments.js';
 import { runCandles } from './candle-run.js';
@@ -21,6 +22,34 @@ export const spanOf = (market: StudyMarket): readonly [fromMs: number, toMs: num
   return [atMs[0] ?? 0, atMs[length - 1] ?? 0];
 };
 
+/** From the first moment to the end of the last candle, ms: the time of which a run's ratios are made. */
+export const lengthOfRun = (market: StudyMarket): number => {
+  const [fromMs, toMs] = spanOf(market);
+  return toMs - fromMs + (market.type === 'candles' ? lengthOf(market.candles) : 0);
+};
+
+/**
+ * A digest of everything in it: two markets of one name and length may differ.
+ * @returns hexadecimal SHA-256
+ */
+export const digestOf = (market: StudyMarket): string => {
+  const digest = createHash('sha256');
+  const arrays =
+    market.type === 'recording'
+      ? [market.tape.atMs, market.tape.kinds, market.tape.symbols, market.tape.offsets, market.tape.numbers]
+      : [
+          market.candles.openAtMs,
+          market.candles.open,
+          market.candles.high,
+          market.candles.low,
+          market.candles.close,
+          market.candles.volume,
+        ];
+  for (const { buffer, byteOffset, byteLength } of arrays)
+    digest.update(new Uint8Array(buffer, byteOffset, byteLength));
+  return digest.digest('hex');
+};
+
 /** What had happened by a time: of candles those that had closed. */
 export const marketUntil = (market: StudyMarket, untilMs: number): StudyMarket =>
   market.type === 'recording'
@@ -33,7 +62,7 @@ export const marketBetween = (market: StudyMarket, fromMs: number, toMs: number)
     ? { ...market, tape: tapeBetween(market.tape, fromMs, toMs) }
     : { ...market, candles: candlesBetween(market.candles, fromMs, toMs + lengthOf(market.candles)) };
 
-/** A run of a strategy over all of a market. @throws Error when the strategy cannot be created */
+/** A run of strategies over all of a market. @throws StrategyNotMade, CandleError */
 export const runStudy = (market: StudyMarket, options: RunOptions): RunResult =>
   market.type === 'recording'
     ? runFast({ ...options, tape: market.tape })

@@ -506,6 +506,8 @@ const candlesOfAYear = (length: number): CandleTape => {
     low: column(),
     close: column(),
     volume: column(),
+    filled: new Uint8Array(length),
+    nextOpen: null,
   };
   let price = CANDLES_AROUND;
   let drift = 0;
