@@ -17,11 +17,11 @@ import type { ConfigInputs } from '../runtime/config.js';
 import type { Settings } from '../runtime/settings.js';
 import { loadRecording } from '../simulation/load-recording.js';
 import { countOption, noPositionals, textOption } from './books.js';
-import { mustBeNew, writeNew } from './new-file.js';
+import { mustBeNew, mustBePossible, writeNew } from './new-file.js';
 import { CliRefused } from './refused.js';
 import {
+  askedStrategy,
   asksForSeveral,
-  configFrom,
   configInputs,
   feeLevelFrom,
   MARKET_ABOUT,
@@ -96,6 +96,8 @@ const backtest = async (values: Values, io: VerbIo): Promise<number> => {
   const ledger = textOption(values, 'ledger');
   // Before the work, and never into somebody's books.
   if (ledger !== undefined) mustBeNew(ledger);
+  const page = textOption(values, 'html');
+  for (const made of [page, textOption(values, 'binary')]) if (made !== undefined) mustBePossible(made);
   const stage = await stageFor(values, io, fills);
   const run = stage.run(fills === 'all' ? 'queue' : fills);
   if (ledger !== undefined)
@@ -103,7 +105,6 @@ const backtest = async (values: Values, io: VerbIo): Promise<number> => {
     else writeNew(ledger, stage.ledger);
   const band = fills === 'all' ? FILL_MODELS.map(model => (model === 'queue' ? run : stage.run(model))) : [];
   const report = makeReport(run, { seed: countOption(values, 'seed') ?? 1, band });
-  const page = textOption(values, 'html');
   if (page !== undefined) writeFileSync(page, reportHtml(report));
   const lookahead = values['check-lookahead'] === true ? checkLookahead(run, stage.runUntil, CUTS) : null;
   if (values.json === true) io.out(json(lookahead === null ? report : { ...report, lookahead }));
@@ -124,6 +125,8 @@ const mustFit = (
     problems.push(
       '--engine exact runs on a recording and fills as the paper exchange does: leave --fills out',
     );
+  if (engine === 'exact' && values['try-rate'] !== undefined)
+    problems.push('--engine exact has the embedded exchange’s own prices of lira: leave --try-rate out');
   if (given('binary') && given('candles'))
     problems.push('--binary writes a recording in binary form, and candles have none: leave --binary out');
   if (given('strategies') && given('strategy'))
@@ -138,7 +141,6 @@ const mustFit = (
 /** What runs, and its settings. */
 const castOf = async (
   values: Values,
-  io: VerbIo,
   market: StudyMarket,
   inputs: ConfigInputs,
 ): Promise<{ readonly settings: Settings; readonly members: readonly PortfolioMember[] }> => {
@@ -146,8 +148,8 @@ const castOf = async (
     const settings = settingsOfSeveral(market, inputs);
     return { settings, members: await portfolioMembers(settings, inputs.cwd) };
   }
-  const definition = await strategyFrom(textOption(values, 'strategy') ?? io.env.STRATEGY ?? 'observe');
-  const config = configFrom(textOption(values, 'strategy-config') ?? io.env.STRATEGY_CONFIG);
+  const { name, config } = askedStrategy(values, inputs);
+  const definition = await strategyFrom(name);
   const settings = settingsFor(definition, config, market, inputs);
   return {
     settings,
@@ -160,7 +162,7 @@ const stageFor = async (values: Values, io: VerbIo, fills: FillModel | 'all'): P
   const inputs = configInputs(values, io);
   mustFit(values, engine, fills, asksForSeveral(values, inputs));
   const { path, market } = await marketFrom(values, verb.usage);
-  const { settings, members } = await castOf(values, io, market, inputs);
+  const { settings, members } = await castOf(values, market, inputs);
   const study = {
     members,
     settings,
@@ -192,6 +194,7 @@ const stageFor = async (values: Values, io: VerbIo, fills: FillModel | 'all'): P
     runUntil: untilMs =>
       runStudy(marketUntil(market, untilMs), {
         ...study,
+        untilMs,
         fillModel: fills === 'all' ? 'queue' : fills,
         tryRates,
       }),

@@ -1,9 +1,19 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { CliRefused } from './refused.js';
 
 /** @throws CliRefused when a file that is to be made is there already */
 export const mustBeNew = (path: string): void => {
   if (existsSync(path)) throw new CliRefused(`${path} exists: name a new file`);
+};
+
+/** @throws CliRefused when a file cannot be made or replaced there, for all that can be told before the work */
+export const mustBePossible = (path: string): void => {
+  const isFolder = (place: string): boolean =>
+    statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (isFolder(path)) throw new CliRefused(`cannot write ${path}: it is a folder`);
+  if (!isFolder(dirname(path)))
+    throw new CliRefused(`cannot write ${path}: there is no folder ${dirname(path)}`);
 };
 
 /** Writes a file for its owner alone. @throws CliRefused when it exists or cannot be written. */

@@ -5,9 +5,17 @@ import type { StrategyDefinition } from '../domain/strategy.js';
 import { RecordingError } from '../exchange/recording.js';
 import { LedgerRefused } from '../messages/ledger-refusal.js';
 import { CandleError, readCandles } from '../research/candles.js';
+import { StrategyNotMade } from '../research/run-result.js';
 import { SearchError } from '../research/search.js';
-import { portfolioSettings, StudyRefused, studySettings, tryRatesFor } from '../research/study.js';
+import {
+  portfolioSettings,
+  StudyRefused,
+  strategySetting,
+  studySettings,
+  tryRatesFor,
+} from '../research/study.js';
 import { listingsIn, type StudyMarket } from '../research/study-market.js';
+import { SweepStoreRefused } from '../research/sweep-store.js';
 import { readTape } from '../research/tape-file.js';
 import { wallMs } from '../runtime/clock.js';
 import { type ConfigInputs, givesSetting } from '../runtime/config.js';
@@ -30,6 +38,8 @@ const REFUSALS = [
   LedgerRefused,
   StrategyModuleError,
   MembersRefused,
+  StrategyNotMade,
+  SweepStoreRefused,
 ] as const;
 
 /** Runs a study; what it refuses is said as a refusal of the command line. */
@@ -85,7 +95,8 @@ export const marketFrom = async (
   if (recording !== undefined || candles === undefined)
     throw new CliRefused(`either --recording or --candles is needed\nusage: btcbot ${usage}`);
   const named = {
-    symbol: textOption(values, 'symbol')?.toUpperCase(),
+    // As other programs write pairs: BTC_USDT, BTC/USDT.
+    symbol: textOption(values, 'symbol')?.toUpperCase().replaceAll(/[_/-]/g, ''),
     interval: textOption(values, 'interval'),
   };
   return { path: candles, market: { type: 'candles', candles: readCandles(candles, named) } };
@@ -127,6 +138,25 @@ export const oneOf = <T extends string>(
   return found;
 };
 
+/** A strategy as it is asked for, and how it is set. */
+export interface AskedStrategy {
+  readonly name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The one strategy of a study: `--strategy` and `--strategy-config`, where they are not given STRATEGY and STRATEGY_CONFIG
+ * of the environment or the configuration file. The operator's STRATEGY_CONFIG is not that of another strategy.
+ * @throws StudyRefused
+ */
+export const askedStrategy = (values: Values, inputs: ConfigInputs): AskedStrategy => {
+  const [named, config] = [textOption(values, 'strategy'), textOption(values, 'strategy-config')];
+  const own = strategySetting(inputs);
+  const name = named ?? own.strategy;
+  const isOwn = name === own.strategy || !givesSetting(inputs, 'STRATEGY');
+  return { name, config: config !== undefined ? configFrom(config) : isOwn ? own.config : {} };
+};
+
 /** A built-in strategy by its name, or a user's file. */
 export const strategyFrom = async (name: string): Promise<StrategyDefinition> => {
   if (isModulePath(name)) return importStrategy(name, process.cwd());
@@ -138,8 +168,8 @@ export const strategyFrom = async (name: string): Promise<StrategyDefinition> =>
 };
 
 /** `--strategy-config`: JSON, or the path of a file with it. */
-export const configFrom = (given: string | undefined): Readonly<Record<string, unknown>> => {
-  if (given === undefined || given === '') return {};
+const configFrom = (given: string): Readonly<Record<string, unknown>> => {
+  if (given === '') return {};
   let text = given;
   if (!given.trimStart().startsWith('{'))
     try {

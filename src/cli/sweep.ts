@@ -3,26 +3,30 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
-import type { StrategyDefinition } from '../domain/strategy.js';
+import type { ParameterValues, StrategyDefinition } from '../domain/strategy.js';
+import { needsOf } from '../domain/strategy-definition.js';
 import { checkParameters } from '../domain/strategy-parameters.js';
 import { soleMember } from '../domain/strategy-portfolio.js';
+import { tooLongFor } from '../research/candle-run.js';
 import { FILL_MODELS } from '../research/fast-market.js';
-import { makeReport, varianceOf } from '../research/report.js';
+import { makeReport, periodOf, varianceOf } from '../research/report.js';
 import { reportText } from '../research/report-text.js';
 import { type Axis, gridOf, readAxis } from '../research/search.js';
 import { studyParameters } from '../research/study.js';
-import { runStudy, type StudyMarket, spanOf } from '../research/study-market.js';
+import { digestOf, lengthOfRun, runStudy, type StudyMarket, spanOf } from '../research/study-market.js';
 import { METHODS, runSweep, type SweepOutcome, segmentsOf } from '../research/sweep.js';
 import { openSweepStore } from '../research/sweep-store.js';
 import { SCORES, type SweepTask } from '../research/sweep-task.js';
 import { isTapeFile, writeTapeFile } from '../research/tape-file.js';
+import { buildId } from '../runtime/build-id.js';
 import { wallMs } from '../runtime/clock.js';
-import { isModulePath } from '../runtime/strategy-module.js';
+import { givesSetting } from '../runtime/config.js';
+import { isModulePath, moduleDigest } from '../runtime/strategy-module.js';
 import { countOption, noPositionals, textOption } from './books.js';
 import { CliRefused } from './refused.js';
 import {
+  askedStrategy,
   asksForSeveral,
-  configFrom,
   configInputs,
   feeLevelFrom,
   MARKET_ABOUT,
@@ -49,9 +53,10 @@ ${MARKET_ABOUT}
 --sweep       a parameter with its values, or its range; once or more
 --method      grid (default): every combination. random: so many, drawn. search: half of it drawn near the best so far
 --segments K  cuts the market's time into K parts; each set runs on each. For every part after the first the best set of the
-              parts before it is shown with what it came to there: the walk forward
---db FILE     keeps the results (default ./data/sweeps.sqlite). A sweep that was broken off goes on where it stopped when
-              it is given again
+              parts before it is shown with what it came to there: the walk forward. Each part begins with its warm-up,
+              and a set whose warm-up a part is too short for has no score there
+--db FILE     keeps the results (default ./data/sweeps.sqlite), not a bot's ledger. A sweep that was broken off goes on where it
+              stopped when it is given again; when market, strategy file or btcbot have changed, it begins anew
 The report of the best set follows, with the Sharpe ratio deflated by the number of sets that were tried.
 JSON: { trials: [{ parameters, score, scores, profitTry, sharpe, fills, trades }], walkForward: [{ segment, parameters,
 trainScore, testScore }] (nulls where no set has a score before), finished, ran, known, best: <report> | null }. Exit code 1 when it was broken off.`,
@@ -90,13 +95,13 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
     throw new CliRefused(
       'a sweep tries the parameters of one strategy, and STRATEGIES names several: give --strategy',
     );
-  const strategy = textOption(values, 'strategy') ?? io.env.STRATEGY;
   const given = values.sweep;
   const axesGiven = Array.isArray(given) ? (given as readonly string[]) : [];
-  if (strategy === undefined || axesGiven.length === 0)
+  const isNamed = textOption(values, 'strategy') !== undefined || givesSetting(inputs, 'STRATEGY');
+  if (!isNamed || axesGiven.length === 0)
     throw new CliRefused(`--strategy and --sweep are needed\nusage: btcbot ${verb.usage}`);
+  const { name: strategy, config } = askedStrategy(values, inputs);
   const definition = await strategyFrom(strategy);
-  const config = configFrom(textOption(values, 'strategy-config') ?? io.env.STRATEGY_CONFIG);
   const axes = axesGiven.map(each => readAxis(each, definition.parameters));
   mustAllowSome(definition, config, axes);
   const method = oneOf(values, 'method', METHODS, 'grid');
@@ -106,6 +111,7 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
   const count = countOption(values, 'segments') ?? 1;
   const feeLevel = feeLevelFrom(values);
   const { path, market } = await marketFrom(values, verb.usage);
+  mustSuitSome(definition, config, axes, market);
   const settings = settingsFor(definition, config, market, inputs);
   const tryRates = marketRates(market, values);
   const [fromMs, toMs] = spanOf(market);
@@ -117,7 +123,11 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
       : [market.candles.length, market.candles.listing.symbol, market.candles.interval]),
     fromMs,
     toMs,
+    digestOf(market),
     isModulePath(strategy) ? resolve(strategy) : strategy,
+    // What was tried with other code is not known.
+    isModulePath(strategy) ? moduleDigest(resolve(strategy)) : '',
+    buildId(),
     config,
     settings.configHash,
     [...tryRates].map(([asset, rate]) => [asset, String(rate)]),
@@ -158,6 +168,7 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
         fillModel,
         feeLevel,
         score,
+        periodMs: periodOf(lengthOfRun(market)),
       },
       onProgress: (done, total) => {
         if (bar === null) return;
@@ -236,6 +247,29 @@ const mustAllowSome = (
 ): void => {
   const sets = [{}, ...gridOf(axes)].map(set => ({ ...config, ...set }));
   if (!sets.some(set => checkParameters(definition, set).ok)) studyParameters(definition, sets[1] ?? config);
+};
+
+/** Refuses candles that are too long for every set. */
+const mustSuitSome = (
+  definition: StrategyDefinition,
+  config: Readonly<Record<string, unknown>>,
+  axes: readonly Axis[],
+  market: StudyMarket,
+): void => {
+  if (market.type !== 'candles') return;
+  const problemOf = (values: ParameterValues): string | null => {
+    try {
+      return tooLongFor(market.candles.interval, needsOf(definition, values).candles);
+    } catch (error) {
+      throw new CliRefused(error instanceof Error ? error.message : String(error));
+    }
+  };
+  const problems = [{}, ...gridOf(axes)].flatMap(set => {
+    const checked = checkParameters(definition, { ...config, ...set });
+    return checked.ok ? [problemOf(checked.values)] : [];
+  });
+  const [problem] = problems;
+  if (typeof problem === 'string' && !problems.includes(null)) throw new CliRefused(problem);
 };
 
 /** The market as a file that threads read: candles as they are, a recording in binary form. */

@@ -54,6 +54,20 @@ export const portfolioSettings = ({ symbols, inputs }: PortfolioInputs): Setting
   throw new StudyRefused(lines.join('\n'));
 };
 
+/** STRATEGY and STRATEGY_CONFIG as the operator has them, wherever they stand. @throws StudyRefused */
+export const strategySetting = (
+  inputs: ConfigInputs,
+): { readonly strategy: string; readonly config: Readonly<Record<string, unknown>> } => {
+  const loaded = loadSettings({
+    ...inputs,
+    leftOut: ['STRATEGIES'],
+    env: paperEnv(inputs, ['BTCTRY']),
+  });
+  if (!loaded.ok) throw new StudyRefused(loaded.problems.map(renderProblem).join('\n'));
+  const [only] = loaded.settings.strategies;
+  return { strategy: only?.strategy ?? '', config: only?.config ?? {} };
+};
+
 const paperEnv = (inputs: ConfigInputs, symbols: readonly string[]): ConfigInputs['env'] => ({
   MAX_OPEN_ORDERS_PER_SYMBOL: '2',
   ...inputs.env,

@@ -1,4 +1,6 @@
 /** Results of sweeps in one SQLite file: what was tried is not tried again, so that a sweep can be broken off and resumed. */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import type { Candidate } from './search.js';
 
@@ -6,7 +8,7 @@ import type { Candidate } from './search.js';
 export interface TrialResult {
   readonly score: number;
   readonly profitTry: string;
-  /** Per period of the segment's returns; null where there are too few. */
+  /** For one period of the whole market's returns; null where there are too few. */
   readonly sharpe: number | null;
   readonly drawdown: number;
   readonly fills: number;
@@ -56,14 +58,43 @@ interface TrialRow {
   readonly trades: number;
 }
 
+/** A file that results cannot be kept in; the message says which and why. */
+export class SweepStoreRefused extends Error {
+  override readonly name = 'SweepStoreRefused';
+}
+
+const OWN_TABLES = ['sweeps', 'trials'];
+
+/** Opens the file, made where there is none. @throws SweepStoreRefused when it is anything else, with nothing written */
+const openDatabase = (path: string): SqliteDatabase.Database => {
+  let db: SqliteDatabase.Database | undefined;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    db = new SqliteDatabase(path);
+    const tables = db
+      .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+      .pluck()
+      .all() as readonly string[];
+    if (tables.some(table => !OWN_TABLES.includes(table)))
+      throw new Error('it is another database, the ledger of a bot perhaps');
+    db.pragma('journal_mode = WAL');
+    db.exec(SCHEMA);
+    return db;
+  } catch (error) {
+    db?.close();
+    throw new SweepStoreRefused(
+      `the results of a sweep cannot be kept in ${path}: ${(error as Error).message}. Give --db a file of their own`,
+    );
+  }
+};
+
 /**
  * @param study what makes two sweeps the same: market, strategy, fixed parameters, settings, segments, score
  * @param startedAt UTC ISO-8601
+ * @throws SweepStoreRefused
  */
 export const openSweepStore = (path: string, study: string, startedAt: string): SweepStore => {
-  const db = new SqliteDatabase(path);
-  db.pragma('journal_mode = WAL');
-  db.exec(SCHEMA);
+  const db = openDatabase(path);
   db.prepare('INSERT OR IGNORE INTO sweeps (study, started_at) VALUES (?, ?)').run(study, startedAt);
   const { id } = db.prepare('SELECT id FROM sweeps WHERE study = ?').get(study) as { readonly id: number };
   const insert = db.prepare(

@@ -5,6 +5,7 @@
  */
 import { Piscina } from 'piscina';
 import { randomStream } from '../exchange/random.js';
+import { StrategyNotMade } from './run-result.js';
 import {
   type Axis,
   type Candidate,
@@ -17,7 +18,7 @@ import {
   walkForward,
 } from './search.js';
 import type { SweepStore, TrialResult } from './sweep-store.js';
-import type { SweepTask } from './sweep-task.js';
+import type { SweepTask, TrialAnswer } from './sweep-task.js';
 
 export const METHODS = ['grid', 'random', 'search'] as const;
 export type Method = (typeof METHODS)[number];
@@ -55,6 +56,7 @@ const GENERATION = 8;
 /** Parents of a generation. */
 const PARENTS = 3;
 
+/** @throws StrategyNotMade with the set for which it could not be; results until then are kept */
 export const runSweep = async (options: SweepOptions): Promise<SweepOutcome> => {
   const { axes, segments, signal, store } = options;
   const results = new Map<
@@ -77,12 +79,15 @@ export const runSweep = async (options: SweepOptions): Promise<SweepOutcome> => 
   let done = 0;
   let ran = 0;
   let known = 0;
-  const pool = new Piscina<SweepTask, TrialResult>({
+  const pool = new Piscina<SweepTask, TrialAnswer>({
     filename: new URL('./sweep-task.js', import.meta.url).href,
     minThreads: options.threads,
     maxThreads: options.threads,
     maxQueue: options.threads,
     atomics: 'disabled',
+    // A thread that is ended while it loads a native module takes the whole process with it, and a sweep that is refused ends
+    // threads that are still starting. Nothing here uses a socket, and a strategy reads no environment.
+    env: { WS_NO_BUFFER_UTIL: '1', WS_NO_UTF_8_VALIDATE: '1' },
   });
 
   const runAll = async (candidates: readonly Candidate[]): Promise<void> => {
@@ -100,7 +105,10 @@ export const runSweep = async (options: SweepOptions): Promise<SweepOutcome> => 
     const lane = async (): Promise<void> => {
       for (let job = todo[next++]; job !== undefined && !signal.aborted; job = todo[next++]) {
         const [fromMs, toMs] = segments[job.segment] ?? [0, 0];
-        const result = await pool.run({ ...options.task, ...job, fromMs, toMs });
+        const answer = await pool.run({ ...options.task, ...job, fromMs, toMs });
+        if ('notMade' in answer)
+          throw new StrategyNotMade(`${answer.notMade} (with ${keyOf(job.candidate)})`);
+        const { result } = answer;
         store.add(keyOf(job.candidate), { ...job, result });
         entryOf(job.candidate).bySegment.set(job.segment, result);
         ran += 1;

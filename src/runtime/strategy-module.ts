@@ -1,6 +1,8 @@
 /** A user's own strategy: one file outside the package, JavaScript or TypeScript (Node strips the types). */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { definitionProblems } from '../domain/strategy-definition.js';
@@ -54,4 +56,29 @@ export const importStrategy = async (path: string, cwd: string): Promise<Strateg
   if (problems.length > 0)
     throw new StrategyModuleError(`STRATEGY=${path} is not a strategy: ${problems.join('; ')}`);
   return loaded.default as StrategyDefinition;
+};
+
+/**
+ * A digest of a user's file and of the files beside it that it imports by relative paths, and they in turn: it tells
+ * whether a strategy is still the one that it was.
+ * @returns hexadecimal SHA-256; a file that cannot be read counts as empty
+ */
+export const moduleDigest = (file: string): string => {
+  const digest = createHash('sha256');
+  const seen = new Set<string>();
+  const take = (path: string): void => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    let text = '';
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch {
+      // Loading it says what is wrong with it.
+    }
+    digest.update(`${path}\0${text}\0`);
+    for (const [, specifier] of text.matchAll(/\b(?:from|import)\s*\(?\s*['"](\.{1,2}\/[^'"]+)['"]/g))
+      take(resolve(dirname(path), specifier ?? ''));
+  };
+  take(file);
+  return digest.digest('hex');
 };

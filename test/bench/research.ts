@@ -437,6 +437,7 @@ const sweepsOf = async (folder: string, tape: MarketTape, tiny: boolean, round: 
               fillModel: 'queue',
               feeLevel: 1,
               score: 'profit',
+              periodMs: 60_000,
             },
             onProgress: () => {},
           })),

@@ -1,6 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import type { Report } from '#src/research/report.js';
 import { writeRecording } from '../support/generated-recording.js';
@@ -242,6 +245,229 @@ describe('backtest and sweep on the command line', function () {
     const swept = await run(['sweep', '--recording', recording, '--sweep', 'fast=5'], { STRATEGIES: text });
     expect(swept).to.include({ code: 2, out: '' });
     expect(swept.err).to.contain('STRATEGIES names several: give --strategy');
+  });
+
+  /** Quotes at the best bid after each candle, a while later, and takes its quote back when it is stopped. */
+  const ownStrategy = (name: string, bps: number): string => {
+    const path = join(folder, `${name}.mjs`);
+    writeFileSync(
+      path,
+      `import { besideTouch, defineStrategy, orderWorth } from 'btcbot/strategy';
+export default defineStrategy({
+  name: '${name}',
+  about: 'Quotes below the market.',
+  parameters: {
+    value: { type: 'decimal', default: '200', min: '0', max: '1000', unit: 'quote', about: 'Value of an order.' },
+    broken: { type: 'boolean', default: false, about: 'Whether it cannot be made.' },
+    warmUp: { type: 'integer', default: 1, min: 0, max: 4000, unit: 'candles', about: 'Candles it waits for.' },
+  },
+  timerMs: () => 1_000,
+  candles: ({ warmUp }) => [{ interval: '5m', warmUp }],
+  create: ({ value, broken }) => {
+    if (broken) throw new Error('its author made a mistake');
+    const cancels = view => view.openOrders().map(({ intentId }) => ({ type: 'cancel', intentId }));
+    const quotes = view => {
+      const price = besideTouch(view, 'BTCUSDT', 'buy', ${bps});
+      return price === undefined || view.openOrders().length > 0
+        ? []
+        : orderWorth(view, { symbol: 'BTCUSDT', side: 'buy', price, value, tag: 'quote' });
+    };
+    return { onCandle: view => (view.openOrders().length > 0 ? cancels(view) : quotes(view)), onTimer: quotes, onStop: cancels };
+  },
+});
+`,
+    );
+    return path;
+  };
+  const own = (name: string, ...more: readonly string[]): readonly string[] => [
+    ...['--candles', file, '--strategy', ownStrategy(name, 0), '--json', ...more],
+  ];
+
+  it('know of no look-ahead in a strategy that acts between candles and tidies up at its stop', async () => {
+    const { code, err, out } = await run(['backtest', ...own('tidy', '--check-lookahead')]);
+    expect(err).to.equal('');
+    const { lookahead, orders } = JSON.parse(out) as Report & {
+      lookahead: { compared: number; findings: unknown[] };
+    };
+    expect(orders.placed).to.be.greaterThan(50);
+    expect(lookahead.findings).to.deep.equal([]);
+    expect(code).to.equal(0);
+  });
+
+  it('say nothing of the spread and of the seconds after a fill, which candles do not show', async () => {
+    const { costs, liquidity } = (await run(['backtest', ...own('blind')])).json<Report>();
+    expect(liquidity.maker.fills).to.be.greaterThan(0);
+    expect(costs).to.include({ spreadPaidTry: null, spreadCapturedTry: null, adverseSelectionTry: null });
+    for (const { markoutBps } of [liquidity.maker, liquidity.taker])
+      expect(markoutBps).to.deep.equal({ '1s': null, '10s': null, '60s': null });
+  });
+
+  it('say that a warm-up was never over, and give its set no score', async () => {
+    const cold = (
+      await run(['backtest', ...own('cold', '--strategy-config', '{"warmUp":121}')])
+    ).json<Report>();
+    expect(cold.orders.placed).to.equal(0);
+    expect(cold.run.stops).to.deep.equal([
+      'strategy cold: its warm-up was not over at the end (BTCUSDT 5m: 120 of 121 candles)',
+    ]);
+    const swept = await run([
+      'sweep',
+      ...own('cold', '--sweep', 'warmUp=1,61', '--segments', '2', '--threads', '1'),
+      ...['--db', join(folder, 'cold.sqlite')],
+    ]);
+    expect(swept.err).to.equal('');
+    const { trials } = swept.json<{ trials: { parameters: object; scores: (number | null)[] }[] }>();
+    expect(
+      trials.find(({ parameters }) => JSON.stringify(parameters) === '{"warmUp":61}')?.scores,
+    ).to.deep.equal([null, null]);
+  });
+
+  it('refuse, in words, candles longer than those that are wanted and a strategy that cannot be made', async () => {
+    const hours = join(folder, 'hours.json');
+    writeFileSync(
+      hours,
+      JSON.stringify([0, 1, 2].map(hour => [FROM_MS + hour * 60 * MINUTE_MS, 9, 9, 9, 9, 1])),
+    );
+    const long = ['--candles', hours, '--symbol', 'BTCUSDT', '--interval', '1h', '--strategy'];
+    const mine = ownStrategy('mine', 0);
+    for (const [words, says] of [
+      [[...long, mine], 'candles of 5m cannot be made of candles of 1h'],
+      [own('mine', '--strategy-config', '{"broken":true}'), 'its author made a mistake'],
+    ] as const)
+      for (const verb of [
+        ['backtest'],
+        ['sweep', '--sweep', 'value=100,200', '--db', join(folder, 'no.sqlite')],
+      ]) {
+        const { code, err, out } = await run([...verb, ...words]);
+        expect(err).to.contain(says).and.to.not.contain('    at ');
+        expect([code, out]).to.deep.equal([2, '']);
+      }
+  });
+
+  it('outlive a refused sweep whose other threads are still starting', async () => {
+    const words = [
+      'sweep',
+      ...own('mine', '--strategy-config', '{"broken":true}'),
+      '--sweep',
+      'value=100,200',
+    ];
+    const cli = fileURLToPath(new URL('../../cli.js', import.meta.url));
+    const ends = Array.from({ length: 6 }, (_, index) => async () => {
+      const db = join(folder, 'ends.sqlite');
+      const child = spawn(process.execPath, [
+        cli,
+        ...words,
+        '--db',
+        db,
+        '--threads',
+        String(2 + (index % 5)),
+      ]);
+      const [code] = (await once(child, 'exit')) as [number | null];
+      return code;
+    });
+    const codes: (number | null)[] = [];
+    for (const end of ends) codes.push(await end());
+    expect(codes).to.deep.equal(codes.map(() => 2));
+  });
+
+  it('take a pair as it is written elsewhere', async () => {
+    const other = join(folder, 'other.json');
+    writeFileSync(other, candles(30));
+    for (const symbol of ['BTC_USDT', 'btc/usdt', 'BTC-USDT', 'BTCUSDT']) {
+      const words = [
+        '--candles',
+        other,
+        '--symbol',
+        symbol,
+        '--interval',
+        '1m',
+        '--strategy',
+        'observe',
+        '--json',
+      ];
+      expect((await run(['backtest', ...words])).json<Report>().run.symbols, symbol).to.deep.equal([
+        'BTCUSDT',
+      ]);
+    }
+  });
+
+  it('run the strategy of the configuration file where no other is named', async () => {
+    const config = join(folder, 'one.json');
+    writeFileSync(
+      config,
+      JSON.stringify({ STRATEGY: 'trend', STRATEGY_CONFIG: { interval: '1m', fast: 4 }, SYMBOLS: 'BTCTRY' }),
+    );
+    const words = ['--candles', file, '--config', config, '--json'];
+    const { run: ran } = (await run(['backtest', ...words])).json<Report>();
+    expect(ran.strategy).to.equal('trend');
+    expect(ran.parameters).to.include({ fast: 4, interval: '1m' });
+    const swept = await run(['sweep', ...words, '--sweep', 'slow=20', '--db', join(folder, 'one.sqlite')]);
+    expect(swept.err).to.equal('');
+    expect(swept.json<{ best: Report }>().best.run.parameters).to.include({
+      fast: 4,
+      slow: 20,
+      interval: '1m',
+    });
+    const named = (await run(['backtest', ...words, '--strategy', 'observe'])).json<Report>();
+    expect(named.run.strategy).to.equal('observe');
+  });
+
+  it('keep a sweep in a folder that is not there yet, and never in somebody else’s database', async () => {
+    const words = ['sweep', ...own('kept', '--sweep', 'value=100', '--threads', '1')];
+    const db = join(folder, 'new', 'folder', 'sweeps.sqlite');
+    expect(await run([...words, '--db', db])).to.include({ code: 0, err: '' });
+    const ledger = join(folder, 'books.sqlite');
+    await run(['backtest', ...own('kept', '--ledger', ledger)]);
+    const before = readFileSync(ledger);
+    const refused = await run([...words, '--db', ledger]);
+    expect([refused.code, refused.out]).to.deep.equal([2, '']);
+    expect(refused.err).to.contain('books.sqlite').and.to.contain('--db');
+    expect(readFileSync(ledger).equals(before)).to.equal(true);
+    writeFileSync(join(folder, 'notes.txt'), 'not a database, and longer than nothing at all'.repeat(40));
+    expect(await run([...words, '--db', join(folder, 'notes.txt')])).to.include({ code: 2, out: '' });
+  });
+
+  it('sweep anew when the strategy or the market has changed under its name', async () => {
+    const market = join(folder, 'changing.json');
+    writeFileSync(market, candles(300));
+    const words = (path: string): readonly string[] => [
+      ...[
+        'sweep',
+        '--candles',
+        market,
+        '--symbol',
+        'BTCUSDT',
+        '--interval',
+        '1m',
+        '--strategy',
+        path,
+        '--json',
+      ],
+      ...['--sweep', 'value=100,200', '--threads', '1', '--db', join(folder, 'changing.sqlite')],
+    ];
+    const counts = async (path: string): Promise<unknown> => {
+      const { ran, known } = (await run(words(path))).json<{ ran: number; known: number }>();
+      return { ran, known };
+    };
+    const path = ownStrategy('edited', 0);
+    expect(await counts(path)).to.deep.equal({ ran: 2, known: 0 });
+    expect(await counts(path)).to.deep.equal({ ran: 0, known: 2 });
+    ownStrategy('edited', 5);
+    expect(await counts(path)).to.deep.equal({ ran: 2, known: 0 });
+    writeFileSync(market, candles(300).replaceAll('5.0', '6.0'));
+    expect(await counts(path)).to.deep.equal({ ran: 2, known: 0 });
+  });
+
+  it('lose no report for a page that cannot be written', async () => {
+    const refused = await run([
+      'backtest',
+      ...own('paged', '--html', join(folder, 'nowhere', 'report.html')),
+    ]);
+    expect([refused.code, refused.out]).to.deep.equal([2, '']);
+    expect(refused.err).to.contain('cannot write').and.to.not.contain('    at ');
+    const folderItself = await run(['backtest', ...own('paged', '--html', folder)]);
+    expect(folderItself.code).to.equal(2);
+    expect(folderItself.err).to.contain('cannot write').and.to.not.contain('    at ');
   });
 
   it('leave a ledger that fills, orders and pnl read as the bot’s own', async () => {

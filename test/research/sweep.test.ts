@@ -98,6 +98,7 @@ describe('a sweep', function () {
     method: Method,
     signal: AbortSignal,
     onProgress: (done: number) => void = () => {},
+    periodMs = 1_000,
   ) => {
     const store = openSweepStore(join(folder, db), 'a study', '2026-01-01T00:00:00.000Z');
     const { settings } = studyOf(maker, market.tape);
@@ -125,6 +126,7 @@ describe('a sweep', function () {
           fillModel: 'queue',
           feeLevel: 1,
           score: 'profit',
+          periodMs,
         },
       });
     } finally {
@@ -147,6 +149,22 @@ describe('a sweep', function () {
     expect(resumed.walk).to.deep.equal(whole.walk);
     expect(whole.trials).to.have.length(6);
     expect(whole.walk).to.have.length(1);
+  });
+
+  it('tells the Sharpe ratio of a part for a period of the whole, however long its own are', async () => {
+    const sharpes = async (db: string, periodMs: number) =>
+      (await sweep(db, 'grid', new AbortController().signal, () => {}, periodMs)).trials.map(({ results }) =>
+        results.map(({ sharpe }) => sharpe),
+      );
+    const bySecond = await sharpes('seconds.sqlite', 1_000);
+    const byMinute = await sharpes('minutes.sqlite', 60_000);
+    expect(bySecond.flat().some(ratio => ratio !== null && ratio !== 0)).to.equal(true);
+    for (const [trial, ratios] of bySecond.entries())
+      for (const [segment, ratio] of ratios.entries()) {
+        const other = byMinute[trial]?.[segment];
+        if (ratio === null) expect(other).to.equal(null);
+        else expect(other).to.be.closeTo(ratio * Math.sqrt(60), 1e-9);
+      }
   });
 
   it('tries the same sets from the same seed when it searches', async () => {

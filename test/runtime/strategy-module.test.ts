@@ -3,7 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { definitionProblems } from '#src/domain/strategy-definition.js';
-import { importStrategy, isModulePath, StrategyModuleError } from '#src/runtime/strategy-module.js';
+import {
+  importStrategy,
+  isModulePath,
+  moduleDigest,
+  StrategyModuleError,
+} from '#src/runtime/strategy-module.js';
 import { STRATEGIES } from '#src/strategies/catalogue.js';
 
 const SOUND = `{
@@ -34,6 +39,18 @@ describe("a user's strategy file", () => {
     }
     throw new Error('it was accepted');
   };
+
+  it('has another digest when it changes, or a file beside it that it imports', () => {
+    write('part.mjs', 'export const half = 0.5;');
+    write('whole.mjs', "import { half } from './part.mjs';\nexport * from './part.mjs';");
+    const digest = (): string => moduleDigest(join(folder, 'whole.mjs'));
+    const first = digest();
+    expect(digest()).to.equal(first);
+    write('part.mjs', 'export const half = 0.25;');
+    const second = digest();
+    write('whole.mjs', "export { half } from './part.mjs';");
+    expect(new Set([first, second, digest()]).size).to.equal(3);
+  });
 
   it('is told from a built-in name by its path', () => {
     for (const path of ['./mine.js', 'mine.ts', '/home/me/mine.mjs', 'strategies/mine'])
