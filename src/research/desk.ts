@@ -361,7 +361,10 @@ export class Desk {
       ? placeHold(this.#holds, holdCause, subject, detail, 'execution', this.now.wallMs)
       : clearHold(this.#holds, holdCause, subject, this.now.monoMs);
     if (change.type !== 'placed' && change.type !== 'released') return;
-    if (change.type === 'placed') this.#stops.push(`hold ${change.hold.key}: ${detail}`);
+    if (change.type === 'placed')
+      this.#stops.push(
+        `hold ${change.hold.key}: ${detail} (since ${new Date(this.now.wallMs).toISOString()})`,
+      );
     this.#tellControl();
   }
 

@@ -322,6 +322,14 @@ export default defineStrategy({
     ).to.deep.equal([null, null]);
   });
 
+  it('say since when a hold has kept the run from trading', async () => {
+    const { run: ran } = (
+      await run(['backtest', ...own('held')], { MAX_DAILY_LOSS_TRY: '1' })
+    ).json<Report>();
+    expect(ran.stops).to.have.length(1);
+    expect(ran.stops[0]).to.match(/^hold loss-limit: .* \(since 2026-01-01T\d\d:\d\d:\d\d\.\d{3}Z\)$/);
+  });
+
   it('refuse, in words, candles longer than those that are wanted and a strategy that cannot be made', async () => {
     const hours = join(folder, 'hours.json');
     writeFileSync(
