@@ -100,17 +100,29 @@ const readWishes = (db: Database): readonly StandingWish[] => {
     | string
     | undefined;
   const lastAll =
-    all === undefined ? null : (JSON.parse(all) as { atMs: number; reason: string; id: string });
+    all === undefined
+      ? null
+      : (JSON.parse(all) as {
+          readonly atMs: number;
+          readonly reason: string;
+          readonly id: string;
+          /** The newest order of that moment; absent where an earlier version wrote it, which went by the clock. */
+          readonly throughSeq?: number;
+        });
   const open = db
     .prepare(
-      `SELECT o.client_order_id, o.intended_at_ms FROM orders o JOIN order_states s ON s.order_seq = o.seq
+      `SELECT o.seq, o.client_order_id, o.intended_at_ms FROM orders o JOIN order_states s ON s.order_seq = o.seq
        WHERE s.ended = 0 ORDER BY s.order_seq`,
     )
-    .all() as { readonly client_order_id: string; readonly intended_at_ms: number }[];
+    .all() as {
+    readonly seq: number;
+    readonly client_order_id: string;
+    readonly intended_at_ms: number;
+  }[];
   const wanted = db.prepare(
     "SELECT cause, facts FROM audit WHERE client_order_id = ? AND event = 'cancel-wanted' ORDER BY seq",
   );
-  return open.flatMap(({ client_order_id: clientOrderId, intended_at_ms: intendedAtMs }) => {
+  return open.flatMap(({ seq, client_order_id: clientOrderId, intended_at_ms: intendedAtMs }) => {
     let strongest: StandingWish | null = null;
     const consider = (wish: StandingWish): void => {
       if (strongest === null || CANCEL_RANK[wish.origin] > CANCEL_RANK[strongest.origin]) strongest = wish;
@@ -120,7 +132,10 @@ const readWishes = (db: Database): readonly StandingWish[] => {
       const known = WISH_ORIGINS.find(each => each === origin) ?? 'strategy';
       consider({ clientOrderId, origin: known, reason: String(reason ?? ''), cause: row.cause });
     }
-    if (lastAll !== null && intendedAtMs <= lastAll.atMs)
+    if (
+      lastAll !== null &&
+      (lastAll.throughSeq === undefined ? intendedAtMs <= lastAll.atMs : seq <= lastAll.throughSeq)
+    )
       consider({ clientOrderId, origin: 'operator', reason: lastAll.reason, cause: lastAll.id });
     return strongest === null ? [] : [strongest];
   });

@@ -119,6 +119,8 @@ export const writerFor = (db: Database, run: number): Writer => {
     `INSERT INTO meta (key, value) VALUES ('cancel_all', ?)
      ON CONFLICT DO UPDATE SET value = excluded.value`,
   );
+  const cancelAll = db.prepare("SELECT value FROM meta WHERE key = 'cancel_all'").pluck();
+  const newestOrder = db.prepare('SELECT max(seq) FROM orders').pluck();
   const putStrategy = db.prepare(
     `INSERT INTO strategy_states (strategy, state, at_ms) VALUES (?, ?, ?)
      ON CONFLICT DO UPDATE SET state = excluded.state, at_ms = excluded.at_ms`,
@@ -354,6 +356,17 @@ export const writerFor = (db: Database, run: number): Writer => {
     );
   };
 
+  /**
+   * It stands for the orders that are in the books by now. Not for those of an earlier time: a clock that was set back
+   * would take from it, or add to it. Handed in again, it stands for what it stood for.
+   */
+  const orderCancelAll = (atMs: number, reason: string, id: string): void => {
+    const known = cancelAll.get() as string | undefined;
+    const last = known === undefined ? null : (JSON.parse(known) as { atMs: number; id: string });
+    if (last?.id === id && last.atMs === atMs) return;
+    putCancelAll.run(JSON.stringify({ atMs, reason, id, throughSeq: newestOrder.get() ?? 0 }));
+  };
+
   const writeOne = (record: LedgerRecord): Finding | null => {
     switch (record.type) {
       case 'order-intended':
@@ -387,7 +400,7 @@ export const writerFor = (db: Database, run: number): Writer => {
           cause: 'operator',
           facts: { reason },
         });
-        putCancelAll.run(JSON.stringify({ atMs, reason, id }));
+        orderCancelAll(atMs, reason, id);
         return null;
       }
       case 'strategy-saved':

@@ -181,6 +181,27 @@ describe('ledger store', () => {
       expect(wishes()).to.deep.equal(['c1 operator all', "c2 operator operator's", 'c4 operator all']);
     });
 
+    it('a cancel-all stands for the orders before it, whatever the clock said and however often it is handed in', () => {
+      const ledger = inMemory();
+      const all: LedgerRecord = {
+        type: 'cancel-all-ordered',
+        atMs: AT - 60_000,
+        reason: 'all',
+        id: 'supervisor:1:1',
+      };
+      const wished = (): readonly string[] =>
+        ledger.snapshot().cancelWishes.map(({ clientOrderId }) => clientOrderId);
+      // The clock was set back between the order and the cancel-all.
+      ledger.append([intended('c1'), all]);
+      expect(wished()).to.deep.equal(['c1']);
+      // And again between the cancel-all and the next order.
+      ledger.append([intended('c2', { intendedAtMs: AT - 120_000 })]);
+      ledger.append([all]);
+      expect(wished()).to.deep.equal(['c1']);
+      ledger.append([{ ...all, atMs: AT - 110_000 }]);
+      expect(wished()).to.deep.equal(['c1', 'c2']);
+    });
+
     it('the snapshot has the orders of ten minutes, or says that they are too many to be told', () => {
       const ledger = inMemory();
       const at = (label: string, intendedAtMs: number): LedgerRecord => intended(label, { intendedAtMs });
