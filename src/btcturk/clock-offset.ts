@@ -11,7 +11,10 @@ export interface ClockOffset {
   readonly measuredMonoMs: number;
 }
 
-interface Sample extends ClockOffset {}
+interface Sample extends ClockOffset {
+  /** How far our wall clock was ahead of the monotonic one then. */
+  readonly wallAheadMs: number;
+}
 
 export interface ClockTracker {
   /**
@@ -22,8 +25,11 @@ export interface ClockTracker {
   add(serverMs: number, sentMonoMs: number, received: Now): void;
   /** Null before the first reading. */
   current(): ClockOffset | null;
-  /** A stamp for the next signed request, venue time in ms: strictly increasing while no clock is set back. */
-  stamp(wallMs: number): number;
+  /**
+   * A stamp for the next signed request, venue time in ms: strictly increasing, also while our wall clock is set back
+   * between two readings. One that is set forward is followed: after a sleep of the machine it alone knows the time.
+   */
+  stamp(now: Now): number;
 }
 
 /** Samples kept. */
@@ -33,13 +39,18 @@ const SAMPLE_LIFE_MS = 5 * 60_000;
 
 export const createClockTracker = (): ClockTracker => {
   let samples: Sample[] = [];
-  let best: ClockOffset | null = null;
+  let best: Sample | null = null;
   let lastStamp = 0;
   return {
     add(serverMs, sentMonoMs, received) {
       const roundTripMs = Math.max(0, received.monoMs - sentMonoMs);
       const offsetMs = serverMs + roundTripMs / 2 - received.wallMs;
-      const sample: Sample = { offsetMs, roundTripMs, measuredMonoMs: received.monoMs };
+      const sample: Sample = {
+        offsetMs,
+        roundTripMs,
+        measuredMonoMs: received.monoMs,
+        wallAheadMs: received.wallMs - received.monoMs,
+      };
       samples = [
         ...samples.filter(kept => received.monoMs - kept.measuredMonoMs < SAMPLE_LIFE_MS),
         sample,
@@ -50,9 +61,15 @@ export const createClockTracker = (): ClockTracker => {
         best = sample;
       }
     },
-    current: () => best,
-    stamp(wallMs) {
-      const venueMs = Math.round(wallMs + (best?.offsetMs ?? 0));
+    current: () =>
+      best && {
+        offsetMs: best.offsetMs,
+        roundTripMs: best.roundTripMs,
+        measuredMonoMs: best.measuredMonoMs,
+      },
+    stamp({ wallMs, monoMs }) {
+      const setBackMs = best === null ? 0 : Math.max(0, best.wallAheadMs - (wallMs - monoMs));
+      const venueMs = Math.round(wallMs + setBackMs + (best?.offsetMs ?? 0));
       lastStamp = lastStamp - venueMs > STAMP_LEAD_MAX_MS ? venueMs : Math.max(lastStamp + 1, venueMs);
       return lastStamp;
     },
@@ -64,8 +81,9 @@ const contradicts = (older: ClockOffset, newer: ClockOffset): boolean =>
   Math.abs(older.offsetMs - newer.offsetMs) > (older.roundTripMs + newer.roundTripMs) / 2 + STEP_SLACK_MS;
 
 /**
- * After our clock was set back, counting on from the old stamps would leave the venue's window of 5 s (protocol
- * section 3.1): being accepted matters more than the order of stamps, which the venue does not ask for.
+ * After our clock was set back before any reading, or a reading has shown the venue's to be behind, counting on from the
+ * old stamps would leave the venue's window of 5 s (protocol section 3.1): being accepted matters more than the order of
+ * stamps, which the venue does not ask for.
  */
 const STAMP_LEAD_MAX_MS = 2_000;
 

@@ -128,7 +128,7 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
       method: request.method,
       path: request.path,
       body: request.body,
-      headers: () => headersOf(request, key, clock, now().wallMs),
+      headers: () => headersOf(request, key, clock, now()),
       beforeBytes: () => guard.beforeBytes(),
       signal: guard.signal ?? null,
     });
@@ -259,10 +259,10 @@ const headersOf = (
   request: HttpRequest,
   key: SigningKey | null,
   clock: ClockTracker,
-  wallMs: number,
+  at: Now,
 ): Readonly<Record<string, string>> => ({
   accept: 'application/json',
   'user-agent': 'btcbot',
   'content-type': 'application/json',
-  ...(request.signed && key !== null ? signedHeaders(key, clock.stamp(wallMs)) : {}),
+  ...(request.signed && key !== null ? signedHeaders(key, clock.stamp(at)) : {}),
 });

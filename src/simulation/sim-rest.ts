@@ -131,7 +131,7 @@ export const createSimRest = (options: SimRestOptions): SimRest => {
           detail: `no complete reply in ${LANE_LIMITS.replyMs} ms`,
         }),
       );
-      travel(request, headersOf(request, key, clock, time.now().wallMs), settle);
+      travel(request, headersOf(request, key, clock, time.now()), settle);
     };
     time.after(drawLatency(latencies.connection, random), 'connection', () => options.whenAwake(depart));
   };
@@ -236,9 +236,9 @@ const headersOf = (
   request: HttpRequest,
   key: SigningKey | null,
   clock: ClockTracker,
-  wallMs: number,
+  at: Now,
 ): Readonly<Record<string, string>> => {
-  const signed = request.signed && key !== null ? signedHeaders(key, clock.stamp(wallMs)) : {};
+  const signed = request.signed && key !== null ? signedHeaders(key, clock.stamp(at)) : {};
   return { 'content-type': 'application/json', ...inLowerCase(signed) };
 };
 

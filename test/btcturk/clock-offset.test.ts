@@ -28,14 +28,28 @@ describe('clock offset', () => {
   it('stamps venue time, strictly increasing', () => {
     const clock = createClockTracker();
     clock.add(1_500, 0, { monoMs: 0, wallMs: 1_000 });
-    expect([clock.stamp(1_000), clock.stamp(1_000), clock.stamp(999), clock.stamp(1_600)]).to.deep.equal([
-      1_500, 1_501, 1_502, 2_100,
-    ]);
+    const at = (wallMs: number): number => clock.stamp({ monoMs: wallMs - 1_000, wallMs });
+    expect([at(1_000), at(1_000), at(999), at(1_600)]).to.deep.equal([1_500, 1_501, 1_502, 2_100]);
   });
 
   it('follows a clock that was set back, rather than leave the venue’s window', () => {
     const clock = createClockTracker();
-    clock.stamp(100_000);
-    expect(clock.stamp(50_000)).to.equal(50_000);
+    clock.stamp({ monoMs: 0, wallMs: 100_000 });
+    expect(clock.stamp({ monoMs: 0, wallMs: 50_000 })).to.equal(50_000);
+  });
+
+  it('stamps venue time on while our clock is set back between two readings, and after the next', () => {
+    const clock = createClockTracker();
+    clock.add(101_000, 0, { monoMs: 0, wallMs: 100_000 });
+    expect(clock.stamp({ monoMs: 10_000, wallMs: 110_000 })).to.equal(111_000);
+    expect(clock.stamp({ monoMs: 20_000, wallMs: 60_000 })).to.equal(121_000);
+    clock.add(131_000, 30_000, { monoMs: 30_000, wallMs: 70_000 });
+    expect(clock.stamp({ monoMs: 40_000, wallMs: 80_000 })).to.equal(141_000);
+  });
+
+  it('follows a clock that went on while the machine slept', () => {
+    const clock = createClockTracker();
+    clock.add(101_000, 0, { monoMs: 0, wallMs: 100_000 });
+    expect(clock.stamp({ monoMs: 1_000, wallMs: 3_700_000 })).to.equal(3_701_000);
   });
 });

@@ -6,6 +6,7 @@ import {
   type RestClientOptions,
   type WriteGuard,
 } from '#src/btcturk/rest-client.js';
+import type { Now } from '#src/domain/step.js';
 import type { SubmitOutcome } from '#src/domain/venue-port.js';
 import { now } from '#src/runtime/clock.js';
 import { openPauseBoard, PAUSE_BOARD_BYTES } from '#src/runtime/pause-board.js';
@@ -360,6 +361,26 @@ describe('rest client over a raw socket', () => {
     for (let count = 0; count < 5; count++) await client.read({ type: 'balances' });
     expect(stamps).to.deep.equal([...new Set(stamps)].sort((left, right) => left - right));
     expect(stamps[0]).to.be.greaterThan(serverMs - 10_000);
+  });
+
+  it('stays within the venue’s window while our clock is set back between two looks at the venue’s', async () => {
+    const stamps: number[] = [];
+    let setBackMs = 0;
+    const at = (): Now => ({ ...now(), wallMs: now().wallMs - setBackMs });
+    await start(
+      (request, socket) => {
+        if (request.includes('/server/time')) socket.write(response(200, `{"serverTime":${Date.now()}}`));
+        else {
+          stamps.push(Number(/X-Stamp: (\d+)/.exec(request)?.[1]) - Date.now());
+          socket.write(response(200, '{"data":[],"success":true,"message":null,"code":0}'));
+        }
+      },
+      { now: at },
+    );
+    await client.read({ type: 'server-time' });
+    setBackMs = 60_000;
+    await client.read({ type: 'balances' });
+    expect(stamps[0]).to.be.within(-1_000, 1_000);
   });
 
   it('refuses to read the account without a key, sending nothing', async () => {
