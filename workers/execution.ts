@@ -19,6 +19,7 @@ import {
 } from '#src/domain/execution.js';
 import { dearestFees } from '#src/domain/fees.js';
 import { checkFence, type WriteApproval } from '#src/domain/fence.js';
+import type { Instrument } from '#src/domain/instrument.js';
 import type { LedgerReply, LedgerSnapshot } from '#src/domain/ledger-records.js';
 import { followsEarlierRun } from '#src/domain/request-budget.js';
 import type { ActorName } from '#src/domain/step.js';
@@ -169,11 +170,6 @@ hostActor('execution', context => {
       settle(write, { type: 'denied', reason: 'venue-not-simulated' });
       return;
     }
-    const instrument = state?.instruments.get(symbolOf(write));
-    if (instrument === undefined) {
-      settle(write, { type: 'denied', reason: `the instrument of order ${clientOrderId} is not known` });
-      return;
-    }
     departures.add(departure);
     const guard = {
       beforeBytes: (): string | null => {
@@ -187,7 +183,7 @@ hostActor('execution', context => {
       },
       signal: ending.signal,
     };
-    const outcome = await rest.write(write, instrument, guard);
+    const outcome = await rest.write(write, instrumentOf(write), guard);
     departures.delete(departure);
     const { endedBecause } = departure;
     settle(
@@ -196,10 +192,9 @@ hostActor('execution', context => {
     );
   };
 
-  const symbolOf = (write: VenueWrite): string =>
-    write.type === 'submit'
-      ? write.terms.symbol
-      : (state?.open.get(write.clientOrderId)?.record.order.terms.symbol ?? '');
+  /** A cancel needs none: it leaves also while the venue's list cannot be read, or no longer has the pair. */
+  const instrumentOf = (write: VenueWrite): Instrument | null =>
+    write.type === 'cancel' ? null : (state?.instruments.get(write.terms.symbol) ?? null);
 
   const settle = (write: VenueWrite, outcome: Awaited<ReturnType<typeof rest.write>>): void =>
     step(writeOutcome(write, outcome));

@@ -111,9 +111,10 @@ export const buildRead = (call: BtcturkRead): readonly HttpRequest[] => {
 
 /**
  * The request of a write. Quantities and prices must already fit the instrument: nothing is rounded here.
+ * @param instrument that of a submit; a cancel names an id alone, and leaves whatever is known of its pair
  * @throws RequestError when the terms contradict the method, the instrument or the venue's formats.
  */
-export const buildWrite = (write: VenueWrite, instrument: Instrument): HttpRequest =>
+export const buildWrite = (write: VenueWrite, instrument: Instrument | null): HttpRequest =>
   write.type === 'cancel'
     ? {
         method: 'DELETE',
@@ -141,8 +142,9 @@ type WireMethod = (typeof WIRE_METHOD)[OrderMethod];
 const submitBody = (
   clientOrderId: ClientOrderId,
   terms: OrderTerms,
-  instrument: Instrument,
+  instrument: Instrument | null,
 ): Readonly<Record<string, string>> => {
+  if (instrument === null) throw new RequestError(`the instrument of order ${clientOrderId} is not known`);
   if (terms.symbol !== instrument.symbol)
     throw new RequestError(
       `an order for ${terms.symbol} was paired with the instrument ${instrument.symbol}`,

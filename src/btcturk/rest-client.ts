@@ -73,8 +73,12 @@ export interface RestClient {
   read<C extends BtcturkRead>(call: C): Promise<ReadResult<BtcturkAnswers[C['type']]>>;
   /** As `read`, with the answer paired with its question, as the brains take it. */
   ask(call: VenueRead): Promise<ReadAnswer>;
-  /** Sends once, or not at all. Never rejects. */
-  write<W extends VenueWrite>(write: W, instrument: Instrument, guard: WriteGuard): Promise<WriteOutcome<W>>;
+  /** Sends once, or not at all. Never rejects. Without its instrument a submit is denied; a cancel needs none. */
+  write<W extends VenueWrite>(
+    write: W,
+    instrument: Instrument | null,
+    guard: WriteGuard,
+  ): Promise<WriteOutcome<W>>;
   /**
    * Opens a connection for submits and one for cancels where none stands, sending nothing. Cheap when they stand: call
    * it at start and now and then, so that no order waits for a handshake.
@@ -210,7 +214,7 @@ type Send = (lane: HttpLane, request: HttpRequest, guard: WriteGuard) => Promise
 
 const writeOnce = async (
   write: VenueWrite,
-  instrument: Instrument,
+  instrument: Instrument | null,
   guard: WriteGuard,
   send: Send,
   lanes: Readonly<Record<'submit' | 'cancel', HttpLane>>,

@@ -4,8 +4,7 @@ import { failureText } from '../btcturk/listed-instruments.js';
 import { createRestClient, type RestClient } from '../btcturk/rest-client.js';
 import { CAUSES } from '../domain/breaker.js';
 import { originOf } from '../domain/client-order-id.js';
-import type { Instrument } from '../domain/instrument.js';
-import type { OrderReport, ReadResult } from '../domain/venue-port.js';
+import type { OrderReport } from '../domain/venue-port.js';
 import { takeOwnership } from '../ledger/ledger-file.js';
 import { openReader } from '../ledger/reader.js';
 import { monoMs } from '../runtime/clock.js';
@@ -62,7 +61,7 @@ export const cancelDirectly = async (
   const lock = takeOwnership(settings.stateDbPath);
   const client = createRestClient({ endpoints: settings.endpoints, credentials });
   try {
-    return await sweep(client, settings, instanceOf(settings.stateDbPath), withinMs, io.signal);
+    return await sweep(client, settings, withinMs, io.signal);
   } finally {
     await client.close();
     lock.release();
@@ -79,28 +78,38 @@ export const instanceOf = (path: string): string => {
   }
 };
 
-const readOrRefuse = <T>(result: ReadResult<T>, what: string): T => {
-  if (result.ok) return result.value;
-  throw new CliRefused(`${what} cannot be read: ${failureText(result.failure)}`);
+/**
+ * Where orders of this ledger may rest: the configured symbols, and those on which it knows an open order from a time
+ * when they were configured.
+ */
+const symbolsOf = ({ stateDbPath, symbols }: Settings): ReadonlySet<string> => {
+  const books = openReader(stateDbPath);
+  try {
+    return new Set([...symbols, ...books.orders({ open: true }).map(({ order }) => order.terms.symbol)]);
+  } finally {
+    books.close();
+  }
 };
 
 const sweep = async (
   client: RestClient,
   settings: Settings,
-  instance: string,
   withinMs: number,
   signal: AbortSignal,
 ): Promise<CancelAllReport> => {
+  const instance = instanceOf(settings.stateDbPath);
+  const symbols = symbolsOf(settings);
   const beganMonoMs = monoMs();
   const since = (): number => Math.round(monoMs() - beganMonoMs);
-  // Signed requests carry the venue's time.
-  readOrRefuse(await client.read({ type: 'server-time' }), 'the venue’s time');
-  const { instruments } = readOrRefuse(await client.read({ type: 'instruments' }), 'the venue’s pairs');
+  // Signed requests carry the venue's time. Where it does not say, ours may do: a refused signature is told by the lists.
+  await client.read({ type: 'server-time' });
   const seen = new Set<string>();
   let lastCancelMs: number | null = null;
   for (;;) {
-    const ours = await ownOpenOrders(client, settings.symbols, instance);
+    const { ours, unread } = await look(client, symbols, instance);
     for (const order of ours) seen.add(order.venueOrderId);
+    // What can be seen is canceled first, whatever else cannot be.
+    if (ours.length === 0 && unread.length > 0) throw new CliRefused(unread.join('; '));
     if (ours.length === 0)
       return {
         by: 'direct',
@@ -120,9 +129,7 @@ const sweep = async (
         maySubmit: false,
       };
     for (const order of ours) {
-      const instrument = instruments.find(({ symbol }) => symbol === order.symbol);
-      if (instrument === undefined) continue;
-      const restMs = await cancel(client, order, instrument, signal);
+      const restMs = await cancel(client, order, signal);
       lastCancelMs = since();
       await pause(Math.min(Math.max(restMs, 1_000 / settings.rest.rateLimitRps), withinMs));
     }
@@ -130,38 +137,49 @@ const sweep = async (
   }
 };
 
-/** What this ledger's bot put there, also long ago; orders of people and of other bots stay as they are. */
+/**
+ * What this ledger's bot put there, also long ago; orders of people and of other bots stay as they are.
+ * @throws CliRefused when a list cannot be read.
+ */
 export const ownOpenOrders = async (
   client: RestClient,
-  symbols: readonly string[],
+  symbols: Iterable<string>,
   instance: string,
 ): Promise<readonly OrderReport[]> => {
-  const found: OrderReport[] = [];
+  const { ours, unread } = await look(client, symbols, instance);
+  if (unread.length > 0) throw new CliRefused(unread.join('; '));
+  return ours;
+};
+
+/** `unread`: the lists that could not be read, and why, in words. */
+const look = async (
+  client: RestClient,
+  symbols: Iterable<string>,
+  instance: string,
+): Promise<{ readonly ours: readonly OrderReport[]; readonly unread: readonly string[] }> => {
+  const ours: OrderReport[] = [];
+  const unread: string[] = [];
   for (const symbol of symbols) {
-    const { orders } = readOrRefuse(
-      await client.read({ type: 'open-orders', symbol }),
-      `the open orders of ${symbol}`,
-    );
-    for (const order of orders) {
+    const result = await client.read({ type: 'open-orders', symbol });
+    if (!result.ok) {
+      unread.push(`the open orders of ${symbol} cannot be read: ${failureText(result.failure)}`);
+      continue;
+    }
+    for (const order of result.value.orders) {
       const origin = originOf(order.clientOrderId, { instance, epoch: Number.MAX_SAFE_INTEGER });
-      if (origin === 'older-epoch') found.push(order);
+      if (origin === 'older-epoch') ours.push(order);
     }
   }
-  return found;
+  return { ours, unread };
 };
 
 /** @returns how long the venue wants to be left alone, ms. */
-const cancel = async (
-  client: RestClient,
-  order: OrderReport,
-  instrument: Instrument,
-  signal: AbortSignal,
-): Promise<number> => {
+const cancel = async (client: RestClient, order: OrderReport, signal: AbortSignal): Promise<number> => {
   const { venueOrderId, clientOrderId } = order;
   // Whatever the outcome, the next look at the list decides.
   const outcome = await client.write(
     { type: 'cancel', clientOrderId: clientOrderId ?? '', venueOrderId },
-    instrument,
+    null,
     {
       beforeBytes: () => null,
       signal,

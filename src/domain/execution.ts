@@ -582,7 +582,7 @@ const tick = (turn: Turn): void => {
   }
 };
 
-/** Market-data lists the instruments; without it, resting orders must still be cancelable. */
+/** Market-data lists the instruments; without it, what is open could be neither valued nor counted. */
 const askForInstruments = (turn: Turn): void => {
   const { state, now } = turn;
   if (now.monoMs - state.instrumentsAskedAt < INSTRUMENTS_ASK_MS) return;

@@ -119,15 +119,9 @@ export const simExecution =
 
     const depart = (write: VenueWrite, approval: WriteApproval): void => {
       const { clientOrderId } = write;
-      const symbol =
-        write.type === 'submit'
-          ? write.terms.symbol
-          : (state?.open.get(clientOrderId)?.record.order.terms.symbol ?? '');
-      const instrument = state?.instruments.get(symbol);
-      if (instrument === undefined) {
-        settle(write, { type: 'denied', reason: `the instrument of order ${clientOrderId} is not known` });
-        return;
-      }
+      // As in workers/execution.ts: a cancel needs none.
+      const instrument =
+        write.type === 'cancel' ? null : (state?.instruments.get(write.terms.symbol) ?? null);
       const departure: Departure = { write, approval, sent: false, abort: () => {} };
       departures.add(departure);
       const way = rest.write(

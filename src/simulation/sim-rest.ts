@@ -82,7 +82,7 @@ export interface SimRest {
   /** @returns a way to give the write up while its bytes have not left. */
   write(
     write: VenueWrite,
-    instrument: Instrument,
+    instrument: Instrument | null,
     guard: SimWriteGuard,
     done: (outcome: SubmitOutcome | CancelOutcome) => void,
   ): { abort(): void };

@@ -165,4 +165,9 @@ describe('write requests', () => {
     });
     expect(() => buildWrite(cancel('1&id=2'), instrument())).to.throw(RequestError);
   });
+
+  it('needs the instrument for a submit, and none for a cancel', () => {
+    expect(buildWrite(cancel(), null)).to.deep.equal(buildWrite(cancel(), instrument()));
+    expect(() => buildWrite(submit(), null)).to.throw(RequestError, 'is not known');
+  });
 });

@@ -6,11 +6,13 @@ import { createRestClient, type RestClient } from '#src/btcturk/rest-client.js';
 import { makeClientOrderId } from '#src/domain/client-order-id.js';
 import type { Instrument } from '#src/domain/instrument.js';
 import { parseDecimal } from '#src/domain/money.js';
+import type { OrderTerms } from '#src/domain/order.js';
 import { parseFault } from '#src/exchange/faults.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { openLedger } from '#src/ledger/store.js';
 import { buildId } from '#src/runtime/build-id.js';
 import { latchPath, writeLatch } from '#src/runtime/latch-file.js';
+import { limitTerms, orderIn } from '../domain/orders.js';
 import { cleanUp, REAL_BOT, startBot } from '../supervision/bot-process.js';
 import { accountAt, LIVE_FLAGS } from '../support/live-venue.js';
 import { run } from './run.js';
@@ -26,7 +28,7 @@ interface Report {
 describe('cancel-all when no bot runs', () => {
   let exchange: RunningExchange;
   let client: RestClient;
-  let instrument: Instrument;
+  let instruments: readonly Instrument[];
   let folder = '';
   let instance = '';
   const db = (): string => join(folder, 'live.sqlite');
@@ -37,7 +39,7 @@ describe('cancel-all when no bot runs', () => {
       host: '127.0.0.1',
       port: 0,
       market: { type: 'generated' },
-      symbols: ['BTCTRY'],
+      symbols: ['BTCTRY', 'ETHTRY'],
       seed: 3,
       feeLevel: 1,
       balances: new Map([['TRY', parseDecimal('10000000')]]),
@@ -51,7 +53,7 @@ describe('cancel-all when no bot runs', () => {
     });
     const listed = await client.read({ type: 'instruments' });
     if (!listed.ok) throw new Error('no instruments');
-    instrument = listed.value.instruments.find(({ symbol }) => symbol === 'BTCTRY')!;
+    instruments = listed.value.instruments;
     const ledger = openLedger({ path: db(), mode: 'live' });
     instance = ledger.instance;
     ledger.close();
@@ -63,28 +65,26 @@ describe('cancel-all when no bot runs', () => {
   });
 
   /** A buy far below the market, which rests. */
-  const rest = async (clientOrderId: string): Promise<void> => {
-    const ticker = await client.read({ type: 'ticker', symbol: 'BTCTRY' });
+  const rest = async (clientOrderId: string, symbol = 'BTCTRY'): Promise<OrderTerms> => {
+    const ticker = await client.read({ type: 'ticker', symbol });
     if (!ticker.ok || ticker.value === null) throw new Error('no ticker');
     const tick = 10n ** 16n;
+    const terms: OrderTerms = {
+      symbol,
+      side: 'buy',
+      method: 'limit',
+      price: (ticker.value.bid / 2n / tick) * tick,
+      quantity: parseDecimal(symbol === 'BTCTRY' ? '0.001' : '0.1'),
+      quoteQuantity: null,
+      stopPrice: null,
+    };
     const outcome = await client.write(
-      {
-        type: 'submit',
-        clientOrderId,
-        terms: {
-          symbol: 'BTCTRY',
-          side: 'buy',
-          method: 'limit',
-          price: (ticker.value.bid / 2n / tick) * tick,
-          quantity: parseDecimal('0.001'),
-          quoteQuantity: null,
-          stopPrice: null,
-        },
-      },
-      instrument,
+      { type: 'submit', clientOrderId, terms },
+      instruments.find(each => each.symbol === symbol) ?? null,
       { beforeBytes: () => null, signal: new AbortController().signal },
     );
     expect(outcome.type).to.equal('confirmed');
+    return terms;
   };
   const ours = (sequence: number, epoch = 1): string =>
     makeClientOrderId({ instance, epoch, strategy: 'maker', sequence });
@@ -114,6 +114,61 @@ describe('cancel-all when no bot runs', () => {
     expect(code).to.equal(0);
     expect(openLabels()).to.have.length(2);
     expect(openLabels()).to.include('somebody-elses');
+  });
+
+  it('cancels while the venue tells neither its time nor its pairs', async () => {
+    await rest(ours(1));
+    exchange.admin({ type: 'set-fault', fault: parseFault('html-5xx=503,on=public') });
+    const { code, json } = await run(['cancel-all', '--json'], env());
+    expect(json<Report>()).to.deep.include({ orders: 1, left: [] });
+    expect(code).to.equal(0);
+    expect(openLabels()).to.deep.equal([]);
+  });
+
+  it('cancels what rests on a symbol that is configured no longer', async () => {
+    const terms = await rest(ours(1), 'ETHTRY');
+    const ledger = openLedger({ path: db(), mode: 'live' });
+    ledger.append([
+      {
+        type: 'order-intended',
+        order: { ...orderIn({ status: 'intended' }, terms), clientOrderId: ours(1) },
+      },
+    ]);
+    ledger.close();
+    const { code, json } = await run(['cancel-all', '--json'], env());
+    expect(json<Report>()).to.deep.include({ orders: 1, left: [] });
+    expect(code).to.equal(0);
+    expect(openLabels()).to.deep.equal([]);
+  });
+
+  it('cancels what it sees when a list cannot be read, and looks again', async () => {
+    await rest(ours(1));
+    const terms = await rest(ours(2), 'ETHTRY');
+    const ledger = openLedger({ path: db(), mode: 'live' });
+    ledger.append([
+      {
+        type: 'order-intended',
+        order: { ...orderIn({ status: 'intended' }, terms), clientOrderId: ours(2) },
+      },
+    ]);
+    ledger.close();
+    exchange.admin({ type: 'set-fault', fault: parseFault('html-5xx=503,on=open-orders,count=1') });
+    const { code, json } = await run(['cancel-all', '--json'], env());
+    expect(json<Report>()).to.deep.include({ orders: 2, left: [] });
+    expect(code).to.equal(0);
+    expect(openLabels()).to.deep.equal([]);
+  });
+
+  it('says which list it cannot read, once it has canceled what it sees', async () => {
+    await rest(ours(1));
+    const ledger = openLedger({ path: db(), mode: 'live' });
+    const gone = orderIn({ status: 'intended' }, limitTerms({ symbol: 'GONETRY' }));
+    ledger.append([{ type: 'order-intended', order: { ...gone, clientOrderId: ours(2) } }]);
+    ledger.close();
+    const { code, err } = await run(['cancel-all'], env());
+    expect(code).to.equal(2);
+    expect(err).to.contain('the open orders of GONETRY cannot be read');
+    expect(openLabels()).to.deep.equal([]);
   });
 
   it('says what it could not cancel', async () => {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { expect } from 'chai';
-import { orderIn } from '../domain/orders.js';
+import { limitTerms, orderIn } from '../domain/orders.js';
 import { type ExecutionThread, startExecutionThread } from './execution-thread.js';
 
 describe('the execution worker', () => {
@@ -118,6 +118,20 @@ describe('the execution worker', () => {
     await thread.order(intent, 'cancel-in-flight');
     const seen = await thread.writes.first(request => request.method === 'DELETE');
     expect(seen.path).to.equal('/api/v1/order?id=31840022901');
+  });
+
+  it('cancels an order of a pair that the venue’s list does not have', async () => {
+    const left = {
+      ...orderIn(
+        { status: 'working', venueOrderId: '31840022777', filled: 0n },
+        limitTerms({ symbol: 'DOGETRY' }),
+      ),
+      clientOrderId: 'bb-feed-6-test-1',
+    };
+    thread = await startExecutionThread({ snapshot: { openOrders: [left] } });
+    thread.cancelAll('the pair is gone');
+    const seen = await thread.writes.first(request => request.method === 'DELETE');
+    expect(seen.path).to.equal('/api/v1/order?id=31840022777');
   });
 
   it('takes over what the journal left, and sends none of it again', async () => {
