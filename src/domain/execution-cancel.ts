@@ -25,8 +25,8 @@ export const wishCancel = (turn: Turn, tracked: TrackedOrder, wish: CancelWish):
     denyOrder(turn, tracked, 'writes-forbidden', `canceled before it was sent: ${wish.reason}`);
     return;
   }
-  // Market orders cannot be canceled (protocol section 6.3).
-  if (order.terms.method === 'market') return;
+  // Market orders cannot be canceled (protocol section 6.3), but one whose bytes have not left can be kept from leaving.
+  if (order.terms.method === 'market' && tracked.submit !== 'handed-over') return;
   if (tracked.cancelWish !== null && CANCEL_RANK[tracked.cancelWish.origin] >= CANCEL_RANK[wish.origin])
     return;
   // It stands until the order has ended, also across a restart: the ledger keeps it.

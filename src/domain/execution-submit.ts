@@ -2,7 +2,13 @@
 import { makeClientOrderId, parseClientOrderId } from './client-order-id.js';
 import { askForHold } from './execution-detectors.js';
 import { append, applyFact, audit, describeOrder, tellOrder } from './execution-orders.js';
-import { fingerprint, type TrackedOrder, type Turn, trackOrder } from './execution-state.js';
+import {
+  type ExecutionState,
+  fingerprint,
+  type TrackedOrder,
+  type Turn,
+  trackOrder,
+} from './execution-state.js';
 import { type ExposedOrder, reservation } from './exposure.js';
 import { maySubmitUnder } from './fence.js';
 import { type Amount, max } from './money.js';
@@ -288,11 +294,16 @@ const obstacleOf = (
       detail: `${Math.round(now.monoMs - approval.validUntilMonoMs)} ms too late`,
     };
   if (state.control.blockedSymbols.includes(symbol)) return { code: 'symbol-blocked', detail: 'hold' };
-  for (const { record } of state.open.values())
-    if (record.order.state.status === 'unknown' && record.order.terms.symbol === symbol)
-      return { code: 'symbol-blocked', detail: 'unknown-outcome' };
+  if (hasUnknownOn(state, symbol)) return { code: 'symbol-blocked', detail: 'unknown-outcome' };
   if (state.control.epoch !== approval.epoch) return { code: 'fenced', detail: 'epoch-changed' };
   return null;
+};
+
+/** Whether the outcome of an order on this symbol is not known: then nothing new is sent there. */
+export const hasUnknownOn = (state: ExecutionState, symbol: string): boolean => {
+  for (const { record } of state.open.values())
+    if (record.order.state.status === 'unknown' && record.order.terms.symbol === symbol) return true;
+  return false;
 };
 
 /** What own orders take from each asset. */

@@ -40,7 +40,15 @@ import {
   type TrackedOrder,
   type Turn,
 } from './execution-state.js';
-import { denyIntent, denyOrder, journaled, journalFailed, place, pumpSubmits } from './execution-submit.js';
+import {
+  denyIntent,
+  denyOrder,
+  hasUnknownOn,
+  journaled,
+  journalFailed,
+  place,
+  pumpSubmits,
+} from './execution-submit.js';
 import { mayCancelUnder } from './fence.js';
 import { firstBatch, type LedgerReply } from './ledger-records.js';
 import type { MarketEvent } from './market-events.js';
@@ -96,9 +104,11 @@ export const vetoOf = (state: ExecutionState, write: VenueWrite): string | null 
   if (write.type === 'cancel') return tracked?.cancel === 'handed-over' ? null : 'order-ended';
   if (state.stopping) return 'stopping';
   if (!state.recovered) return 'not-recovered';
-  return tracked?.submit === 'handed-over' && tracked.record.order.state.status === 'intended'
-    ? null
-    : 'already-settled';
+  if (tracked?.submit !== 'handed-over' || tracked.record.order.state.status !== 'intended')
+    return 'already-settled';
+  // It may have waited for its connection meanwhile: what was to end, and what was learnt, counts here as in the queue.
+  if (tracked.cancelWish !== null) return 'cancel-wanted';
+  return hasUnknownOn(state, tracked.record.order.terms.symbol) ? 'unknown-outcome' : null;
 };
 
 /**

@@ -273,6 +273,39 @@ describe('execution', () => {
       expect(vetoOf(bench.state, write)).to.equal('already-settled');
     });
 
+    for (const [title, terms] of [
+      ['a limit order', {}],
+      ['a market order', { method: 'market', price: null, quantity: d('2'), quoteQuantity: d('100') }],
+    ] as const)
+      it(`vetoes ${title} that was to end while it waited for its connection`, () => {
+        const bench = ready();
+        const id = bench.place(terms) ?? '';
+        bench.journal();
+        const write = bench.writes()[0]?.write;
+        if (write === undefined) throw new Error('nothing was handed over');
+        bench.cancel(id);
+        expect(vetoOf(bench.state, write)).to.equal('cancel-wanted');
+        bench.submitted(id, { type: 'denied', reason: 'cancel-wanted' });
+        expect(bench.orderState(id)).to.deep.equal({ status: 'denied', reason: 'fenced: cancel-wanted' });
+        bench.pass(2_000);
+        expect(bench.cancels()).to.deep.equal([]);
+      });
+
+    it('vetoes an order whose symbol has an unknown outcome since it was handed over', () => {
+      const bench = ready();
+      const first = bench.place() ?? '';
+      bench.place();
+      bench.place({ symbol: 'ETHTRY' });
+      bench.journal();
+      const [, second, elsewhere] = bench.writes().map(({ write }) => write);
+      if (second === undefined || elsewhere === undefined) throw new Error('three were handed over');
+      bench.sent(first);
+      expect(vetoOf(bench.state, second)).to.equal(null);
+      bench.submitted(first, { type: 'unknown', cause: 'disconnect' });
+      expect(vetoOf(bench.state, second)).to.equal('unknown-outcome');
+      expect(vetoOf(bench.state, elsewhere)).to.equal(null);
+    });
+
     it('measures from the first byte to the definitive answer', () => {
       const bench = ready();
       const id = bench.place() ?? '';

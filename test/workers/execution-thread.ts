@@ -125,6 +125,8 @@ export interface ExecutionThread {
   book(): void;
   /** An intent on the newest book. */
   place(terms?: Partial<OrderTerms>, validMs?: number): string;
+  /** The strategy wants an intent's order ended. */
+  cancel(intentId: string): void;
   /** Resolves with the state of an intent's order once it has this status. */
   order(intentId: string, status: string): Promise<Record<string, unknown>>;
   records<T extends LedgerRecord['type']>(type: T): readonly Extract<LedgerRecord, { readonly type: T }>[];
@@ -291,6 +293,14 @@ export const startExecutionThread = async (
       } as Message);
       return intentId;
     },
+    cancel: intentId =>
+      thread.tell('strategy', {
+        type: 'cancel-order',
+        id: `strategy:1:c${intentId}`,
+        cause: 'strategy:1:0',
+        strategy: 'test',
+        intentId,
+      } as Message),
     async order(intentId, status) {
       const updated = (await strategy.first(message => {
         const { order } = message as { order?: { intentId: string; state: { status: string } } };

@@ -109,6 +109,30 @@ describe('the execution worker', () => {
     for (const intent of hanging) await thread.order(intent, 'unknown');
   });
 
+  it('sends no order that was canceled while it waited for a connection', async () => {
+    thread = await startExecutionThread();
+    const held: ServerResponse[] = [];
+    thread.reply = (_seen, response) => held.push(response);
+    const hanging = Array.from({ length: 8 }, () => thread.place());
+    for (const intent of hanging) await thread.order(intent, 'in-flight');
+    const waiting = thread.place();
+    await thread.order(waiting, 'intended');
+    await thread.supervisor.first(
+      message =>
+        message.type === 'status-reported' &&
+        (message.facts.openOrders as readonly { state: string }[]).length === 9 &&
+        message.facts.queued === 0,
+    );
+    thread.cancel(waiting);
+    expect(await thread.order(waiting, 'denied')).to.deep.equal({
+      status: 'denied',
+      reason: 'fenced: cancel-wanted',
+    });
+    expect(thread.writes.all).to.have.length(8);
+    for (const response of held) response.destroy();
+    for (const intent of hanging) await thread.order(intent, 'unknown');
+  });
+
   it('cancels by the operator’s hand under the kill switch', async () => {
     thread = await startExecutionThread();
     const intent = thread.place();
