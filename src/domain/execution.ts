@@ -576,7 +576,9 @@ const tick = (turn: Turn): void => {
     const { order } = tracked.record;
     const { status } = order.state;
     if (status === 'unknown') unknownSymbols.add(order.terms.symbol);
-    const ending = status === 'cancel-in-flight' || tracked.record.ended !== null;
+    // A refused cancel is repeated once a read shows the order live, and the last one may have been from before it.
+    const refused = tracked.cancelRetryAt === Number.POSITIVE_INFINITY;
+    const ending = status === 'cancel-in-flight' || tracked.record.ended !== null || refused;
     const remindMs = ending ? CANCEL_REMIND_MS : EVIDENCE_REMIND_MS;
     if ((ending || status === 'unknown') && now.monoMs - tracked.evidenceAskedAt >= remindMs)
       askEvidence(turn, tracked, order.cause);

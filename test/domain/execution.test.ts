@@ -550,6 +550,32 @@ describe('execution', () => {
       expect(bench.cancels()).to.have.length(2);
     });
 
+    it('that the venue refused is asked about until a read from after it shows the order', () => {
+      const bench = ready();
+      const id = bench.working('V1');
+      bench.cancel(id);
+      const before = bench.monoMs;
+      bench.pass(100);
+      bench.sent(id, 'cancel');
+      bench.canceled(id, { type: 'rejected', reason: 'ORDER_CANCEL_BLOCKED', code: '0' });
+      bench.account({
+        type: 'order-reported',
+        id: 'reconciliation:1:9',
+        cause: 'read',
+        clientOrderId: id,
+        asOfMonoMs: before,
+        report: reportOf('untouched', '0', { clientOrderId: id, quantity: d('1'), remaining: d('1') }),
+      });
+      expect(bench.status(id)).to.equal('working');
+      bench.forget();
+      bench.pass(2_000);
+      expect(bench.told('reconciliation').map(({ type }) => type)).to.deep.equal(['evidence-wanted']);
+      report(bench, id, 'untouched');
+      expect(bench.cancels()).to.deep.equal([id]);
+      bench.sent(id, 'cancel');
+      bench.canceled(id, { type: 'queued' });
+    });
+
     it('that is not carried out is repeated at growing distances, while reports show the order live', () => {
       const bench = ready();
       const id = bench.working('V1');
