@@ -3,7 +3,7 @@
  * second and only while the venue may still hold the order; never for an order whose venue id is not known, never for
  * anybody else's.
  */
-import { rateLimited, watchAuthorization } from './execution-detectors.js';
+import { countAuthorization, rateLimited, watchAuthorization } from './execution-detectors.js';
 import { append, applyFact, askEvidence, audit } from './execution-orders.js';
 import { CANCEL_REPEAT_MIN_MS, type CancelWish, type TrackedOrder, type Turn } from './execution-state.js';
 import { denyOrder } from './execution-submit.js';
@@ -138,6 +138,7 @@ export const cancelOutcome = (
   switch (outcome.type) {
     case 'queued':
       tracked.cancelRetryAt = now.monoMs + CANCEL_QUEUED_PATIENCE_MS;
+      countAuthorization(turn);
       applyFact(turn, tracked, { type: 'cancel-queued' }, cause);
       askEvidence(turn, tracked, cause);
       return;

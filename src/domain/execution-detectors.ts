@@ -186,6 +186,11 @@ export const countRejection = (turn: Turn, reason: string): void => {
 /** The venue took a submit. */
 export const countConfirmation = (turn: Turn): void => {
   turn.state.rejectionsInRow = 0;
+  countAuthorization(turn);
+};
+
+/** The venue took a write: the key and the clock are right. */
+export const countAuthorization = (turn: Turn): void => {
   turn.state.unauthorizedInRow = 0;
 };
 

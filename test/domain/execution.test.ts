@@ -959,6 +959,24 @@ describe('execution', () => {
       expect(bench.effects).to.deep.include({ type: 'read', call: { type: 'server-time' } });
     });
 
+    it('do not take two unauthorised writes for two in a row that had a cancel between them which the venue took', () => {
+      const bench = ready();
+      const id = bench.working('V1');
+      const again = bench.working('V2');
+      bench.forget();
+      bench.cancel(id);
+      bench.sent(id, 'cancel');
+      bench.canceled(id, { type: 'rejected', reason: 'Unauthorized - Invalid Nonce', code: '1037' });
+      bench.cancel(again);
+      bench.sent(again, 'cancel');
+      bench.canceled(again, { type: 'queued' });
+      bench.pass(2_000);
+      report(bench, id, 'untouched');
+      bench.sent(id, 'cancel');
+      bench.canceled(id, { type: 'rejected', reason: 'Unauthorized - Invalid Nonce', code: '1037' });
+      expect(bench.holdNames()).to.not.include('+auth');
+    });
+
     it('hold a repeating strategy after exactly its number of orders, until it is re-armed', () => {
       const limits = {
         ...new Bench().state.config.limits,
