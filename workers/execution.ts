@@ -152,14 +152,15 @@ hostActor('execution', context => {
   /** Why a write may not leave now; null when it may. */
   const obstacle = ({ write, approval }: Departure): string | null => {
     const control = context.control();
+    const now = context.now();
     return (
       checkFence({
-        now: context.now(),
+        now,
         control: control.state,
         leaseUntilMonoMs: control.leaseUntilMonoMs,
         approval,
         write,
-      }) ?? (state === null ? 'not-started' : vetoOf(state, write))
+      }) ?? (state === null ? 'not-started' : vetoOf(state, write, now))
     );
   };
 

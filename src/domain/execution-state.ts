@@ -101,6 +101,8 @@ export interface ExecutionState {
   readonly ids: EventIds;
   readonly symbols: ReadonlySet<string>;
   readonly budget: RequestBudget;
+  /** When the last step was taken; null before the first. */
+  seenAt: Now | null;
   control: ControlState | null;
   stopping: boolean;
   recovered: boolean;
@@ -289,6 +291,7 @@ export const initialExecution = (
     ids: eventIds('execution', config.incarnation),
     symbols: new Set(config.symbols),
     budget: createRequestBudget(config.budget, now.monoMs),
+    seenAt: null,
     control: null,
     stopping: false,
     recovered: false,

@@ -75,6 +75,11 @@ const CLOCK_ASK_SOON_MS = 5_000;
 const EVIDENCE_REMIND_MS = 5_000;
 const CANCEL_REMIND_MS = 1_500;
 const RESEND_MS = 1_000;
+/**
+ * The wall clock has gone on so much further than the monotonic one within a step: the machine slept, which the
+ * monotonic clock of Linux does not count (clock_gettime(2)), or somebody set the clock.
+ */
+const SLEPT_MS = 2_000;
 const STATUS_MS = 1_000;
 
 const isBook = (input: ExecutionInput): boolean =>
@@ -87,6 +92,7 @@ export const stepExecution = (
   now: Now,
 ): Stepped<ExecutionState, ExecutionEffect> => {
   const turn: Turn = { state, now, effects: [] };
+  wake(turn);
   hear(turn, input);
   pumpCancels(turn);
   pumpSubmits(turn);
@@ -95,15 +101,41 @@ export const stepExecution = (
   return { state, effects: turn.effects };
 };
 
+/** How much further the wall clock has gone than the monotonic one since the last step, ms. */
+const sleptMs = ({ seenAt }: ExecutionState, now: Now): number =>
+  seenAt === null ? 0 : now.wallMs - seenAt.wallMs - (now.monoMs - seenAt.monoMs);
+
+/**
+ * After a sleep a book of an hour ago looks as fresh as it was, and the account as proven: nothing is leaned on before it
+ * has been shown again.
+ */
+const wake = (turn: Turn): void => {
+  const { state, now } = turn;
+  const slept = sleptMs(state, now);
+  state.seenAt = now;
+  if (slept < SLEPT_MS) return;
+  state.books.clear();
+  state.recovered = false;
+  // If it was the clock that was set, what is known of the venue's is wrong by as much.
+  state.clockAskedAt = Number.NEGATIVE_INFINITY;
+  turn.effects.push({
+    type: 'log',
+    level: 'warn',
+    event: 'time-went-on',
+    fields: { byMs: Math.round(slept) },
+  });
+};
+
 /**
  * The brain's own last word on a write, beside the fence: asked at the same moment.
  * @returns why it may not leave, or null.
  */
-export const vetoOf = (state: ExecutionState, write: VenueWrite): string | null => {
+export const vetoOf = (state: ExecutionState, write: VenueWrite, now: Now): string | null => {
   const tracked = state.open.get(write.clientOrderId);
   if (write.type === 'cancel') return tracked?.cancel === 'handed-over' ? null : 'order-ended';
   if (state.stopping) return 'stopping';
   if (!state.recovered) return 'not-recovered';
+  if (sleptMs(state, now) >= SLEPT_MS) return 'time-went-on';
   if (tracked?.submit !== 'handed-over' || tracked.record.order.state.status !== 'intended')
     return 'already-settled';
   // It may have waited for its connection meanwhile: what was to end, and what was learnt, counts here as in the queue.

@@ -451,7 +451,7 @@ export class Desk {
           leaseUntilMonoMs: Number.POSITIVE_INFINITY,
           approval,
           write,
-        }) ?? vetoOf(this.#execution, write);
+        }) ?? vetoOf(this.#execution, write, this.now);
       if (reason !== null) {
         this.#settle(write, { type: 'denied', reason });
         return;

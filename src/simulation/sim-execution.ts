@@ -106,14 +106,15 @@ export const simExecution =
 
     const obstacle = ({ write, approval }: Pick<Departure, 'write' | 'approval'>): string | null => {
       const control = context.control();
+      const now = context.now();
       return (
         checkFence({
-          now: context.now(),
+          now,
           control: control.state,
           leaseUntilMonoMs: control.leaseUntilMonoMs,
           approval,
           write,
-        }) ?? (state === null ? 'not-started' : vetoOf(state, write))
+        }) ?? (state === null ? 'not-started' : vetoOf(state, write, now))
       );
     };
 

@@ -122,7 +122,8 @@ type Told = { readonly to: string; readonly message: { readonly type: string } }
 
 export class Bench {
   monoMs = 1_000_000;
-  readonly wallOffset = 1_700_000_000_000;
+  /** The wall clock beyond the monotonic one. */
+  wallOffset = 1_700_000_000_000;
   state: ExecutionState;
   /** Everything asked for since the last {@link forget}. */
   effects: ExecutionEffect[] = [];

@@ -314,7 +314,7 @@ class History {
         leaseUntilMonoMs: this.monoMs + 1_000,
         approval,
         write,
-      }) ?? vetoOf(this.state, write);
+      }) ?? vetoOf(this.state, write, this.now());
     if (refusal !== null) {
       this.coverage.fenced += 1;
       this.note(`fence ${write.type} ${write.clientOrderId}: ${refusal}`);

@@ -265,12 +265,12 @@ describe('execution', () => {
       bench.journal();
       const write = bench.writes()[0]?.write;
       if (write === undefined) throw new Error('nothing was handed over');
-      expect(vetoOf(bench.state, write)).to.equal(null);
+      expect(vetoOf(bench.state, write, bench.now())).to.equal(null);
       bench.reconciled(false);
-      expect(vetoOf(bench.state, write)).to.equal('not-recovered');
+      expect(vetoOf(bench.state, write, bench.now())).to.equal('not-recovered');
       bench.reconciled(true);
       bench.submitted(id, { type: 'unknown', cause: 'timeout' });
-      expect(vetoOf(bench.state, write)).to.equal('already-settled');
+      expect(vetoOf(bench.state, write, bench.now())).to.equal('already-settled');
     });
 
     for (const [title, terms] of [
@@ -284,7 +284,7 @@ describe('execution', () => {
         const write = bench.writes()[0]?.write;
         if (write === undefined) throw new Error('nothing was handed over');
         bench.cancel(id);
-        expect(vetoOf(bench.state, write)).to.equal('cancel-wanted');
+        expect(vetoOf(bench.state, write, bench.now())).to.equal('cancel-wanted');
         bench.submitted(id, { type: 'denied', reason: 'cancel-wanted' });
         expect(bench.orderState(id)).to.deep.equal({ status: 'denied', reason: 'fenced: cancel-wanted' });
         bench.pass(2_000);
@@ -300,10 +300,10 @@ describe('execution', () => {
       const [, second, elsewhere] = bench.writes().map(({ write }) => write);
       if (second === undefined || elsewhere === undefined) throw new Error('three were handed over');
       bench.sent(first);
-      expect(vetoOf(bench.state, second)).to.equal(null);
+      expect(vetoOf(bench.state, second, bench.now())).to.equal(null);
       bench.submitted(first, { type: 'unknown', cause: 'disconnect' });
-      expect(vetoOf(bench.state, second)).to.equal('unknown-outcome');
-      expect(vetoOf(bench.state, elsewhere)).to.equal(null);
+      expect(vetoOf(bench.state, second, bench.now())).to.equal('unknown-outcome');
+      expect(vetoOf(bench.state, elsewhere, bench.now())).to.equal(null);
     });
 
     it('measures from the first byte to the definitive answer', () => {
@@ -849,6 +849,44 @@ describe('execution', () => {
       bench.step({ type: 'peer-lost', peer: 'market-data' });
       bench.place({ symbol: 'ETHTRY' });
       expect(bench.denials()).to.deep.equal(['book-missing', 'book-missing']);
+    });
+  });
+
+  describe('after a sleep of the machine', () => {
+    it('leans on no book and no proof from before it, and lets nothing out that was on its way', () => {
+      const bench = ready();
+      bench.place();
+      bench.journal();
+      const write = bench.writes()[0]?.write;
+      if (write === undefined) throw new Error('nothing was handed over');
+      expect(vetoOf(bench.state, write, bench.now())).to.equal(null);
+      // The monotonic clock stood still meanwhile.
+      bench.wallOffset += 3_600_000;
+      expect(vetoOf(bench.state, write, bench.now())).to.equal('time-went-on');
+      bench.place({ symbol: 'ETHTRY' });
+      expect(vetoOf(bench.state, write, bench.now())).to.equal('not-recovered');
+      bench.reconciled(true);
+      bench.place({ symbol: 'ETHTRY' });
+      expect(bench.denials()).to.deep.equal(['not-recovered', 'book-missing']);
+      bench.books();
+      expect(bench.place({ symbol: 'ETHTRY' })).to.be.a('string');
+    });
+
+    it('measures the venue’s clock at once', () => {
+      const bench = ready();
+      bench.pass(1_000);
+      bench.forget();
+      bench.wallOffset += 10_000;
+      bench.pass(50);
+      expect(bench.effects).to.deep.include({ type: 'read', call: { type: 'server-time' } });
+    });
+
+    it('does not mind a clock that was set back, or on by less than books may be old', () => {
+      const bench = ready();
+      bench.wallOffset -= 3_600_000;
+      expect(bench.place()).to.be.a('string');
+      bench.wallOffset += 1_999;
+      expect(bench.place()).to.be.a('string');
     });
   });
 
