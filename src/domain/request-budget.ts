@@ -191,7 +191,8 @@ export const bucketOfRead = (read: VenueRead): Bucket => {
 
 /** The share of the budget that the ramp allows at `now`, from 0.1 to 1. */
 const rampShare = (bucket: BucketState, now: number): number => {
-  const step = Math.floor((now - bucket.rampFrom) / bucket.rampStepMs);
+  // Before the ramp begins the bucket is paused: what may leave then is what its first step allows.
+  const step = Math.max(0, Math.floor((now - bucket.rampFrom) / bucket.rampStepMs));
   return RAMP_SHARES[step] ?? 1;
 };
 

@@ -312,6 +312,23 @@ describe('request budget', () => {
       expect(capacityWithin(budget, 'cancel', 0, 10_000, 5)).to.equal(0);
     });
 
+    it('near the end of a pause is no more than the ramp after it lets out', () => {
+      const budget = budgetAt();
+      const endsAt = pause(budget, 'cancel', 0, null);
+      for (const before of [9_000, 5_000, 1]) {
+        const promised = capacityWithin(budget, 'cancel', endsAt - before, 10_000, 100);
+        const trial = budgetAt();
+        pause(trial, 'cancel', 0, null);
+        let canceled = 0;
+        for (let now = endsAt - before; now <= endsAt - before + 10_000; ) {
+          const grant = take(trial, 'cancel', now);
+          if (grant.granted) canceled += 1;
+          else now = grant.notBeforeMonoMs;
+        }
+        expect(promised, `${before} ms before`).to.be.within(1, canceled);
+      }
+    });
+
     it('is what really can be canceled', () => {
       fc.assert(
         fc.property(gaps, fc.integer({ min: 1, max: 30 }), (schedules, wanted) => {
