@@ -45,6 +45,10 @@ export const ALERTS = {
     severity: 'warn',
     when: 'a strategy is not called any more for what it did, with the reason; the others trade on',
   },
+  'control-socket-failed': {
+    severity: 'warn',
+    when: 'no command reaches the bot, which runs: only signals do (SIGTERM, SIGUSR2)',
+  },
   'ledger-trouble': { severity: 'critical', when: 'a commit failed, or a record contradicts the ledger' },
 } as const satisfies Readonly<Record<string, AlertSpec>>;
 
@@ -214,6 +218,12 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
       break;
     case 'strategy-stopped':
       say('strategy-stopped', `strategy ${shown(fields.strategy)} is stopped: ${shown(fields.reason, 400)}`);
+      break;
+    case 'control-socket-failed':
+      say(
+        'control-socket-failed',
+        `no btcbot command reaches the bot: ${shown(fields.reason)}; kill -USR2 holds its writes, and a restart tries again`,
+      );
       break;
     case 'ledger-commit-failed':
     case 'ledger-record-contradicted':

@@ -89,6 +89,11 @@ describe('alerts', () => {
       [line('strategy-stopped', { strategy: 'maker', reason: '10 faults' })],
       ['strategy-stopped'],
     ],
+    [
+      'a bot that no command reaches',
+      [line('control-socket-failed', { reason: 'EADDRINUSE' })],
+      ['control-socket-failed'],
+    ],
     ['a commit that failed', [line('ledger-commit-failed', { reason: 'full' })], ['ledger-trouble']],
     [
       'nothing of the everyday',
