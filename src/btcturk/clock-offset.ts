@@ -27,7 +27,8 @@ export interface ClockTracker {
   current(): ClockOffset | null;
   /**
    * A stamp for the next signed request, venue time in ms: strictly increasing, also while our wall clock is set back
-   * between two readings. One that is set forward is followed: after a sleep of the machine it alone knows the time.
+   * between two readings of a venue that has a clock of its own. One that is set forward is followed: after a sleep of
+   * the machine it alone knows the time.
    */
   stamp(now: Now): number;
 }
@@ -37,7 +38,11 @@ const SAMPLES_MAX = 8;
 /** A sample older than this no longer outweighs a slower, newer one: clocks drift. */
 const SAMPLE_LIFE_MS = 5 * 60_000;
 
-export const createClockTracker = (): ClockTracker => {
+/**
+ * @param isOurs whether the venue reads the clock that we read, as an exchange on this machine does: one that is set is then
+ *   set for both
+ */
+export const createClockTracker = (isOurs = false): ClockTracker => {
   let samples: Sample[] = [];
   let best: Sample | null = null;
   let lastStamp = 0;
@@ -68,7 +73,7 @@ export const createClockTracker = (): ClockTracker => {
         measuredMonoMs: best.measuredMonoMs,
       },
     stamp({ wallMs, monoMs }) {
-      const setBackMs = best === null ? 0 : Math.max(0, best.wallAheadMs - (wallMs - monoMs));
+      const setBackMs = best === null || isOurs ? 0 : Math.max(0, best.wallAheadMs - (wallMs - monoMs));
       const venueMs = Math.round(wallMs + setBackMs + (best?.offsetMs ?? 0));
       lastStamp = lastStamp - venueMs > STAMP_LEAD_MAX_MS ? venueMs : Math.max(lastStamp + 1, venueMs);
       return lastStamp;

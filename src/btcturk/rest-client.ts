@@ -15,6 +15,7 @@ import type {
 } from '../domain/venue-port.js';
 import { now as clockNow } from '../runtime/clock.js';
 import type { PauseBoard } from '../runtime/pause-board.js';
+import { isLoopbackHost } from '../runtime/setting-kinds.js';
 import type { ApiCredentials, Endpoints } from '../runtime/settings.js';
 import { type ClockOffset, type ClockTracker, createClockTracker } from './clock-offset.js';
 import type { EndSignal } from './ending.js';
@@ -55,6 +56,8 @@ export interface RestClientOptions {
   /** Null for a client that only reads public endpoints. */
   readonly credentials: ApiCredentials | null;
   readonly now?: () => Now;
+  /** Whether the venue reads the clock of this machine; when absent, one on loopback does. */
+  readonly readsOurClock?: boolean;
   readonly limits?: Partial<LaneLimits>;
   /** How many of each may be under way at once. */
   readonly concurrency?: Partial<Readonly<Record<'read' | 'submit' | 'cancel', number>>>;
@@ -104,8 +107,8 @@ export const createRestClient = (options: RestClientOptions): RestClient => {
   const limits: LaneLimits = { ...LANE_LIMITS, ...options.limits };
   const concurrency = { ...CONCURRENCY, ...options.concurrency };
   let key = options.credentials === null ? null : prepareSigningKey(options.credentials);
-  const clock = createClockTracker();
   const { baseUrl, graphUrl } = options.endpoints;
+  const clock = createClockTracker(options.readsOurClock ?? isLoopbackHost(new URL(baseUrl).hostname));
   const lanes = {
     read: createLane(baseUrl, concurrency.read, limits, now),
     submit: createLane(baseUrl, concurrency.submit, limits, now),

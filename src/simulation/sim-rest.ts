@@ -98,7 +98,7 @@ interface Answered {
 export const createSimRest = (options: SimRestOptions): SimRest => {
   const { time, random, latencies } = options;
   const key = options.credentials === null ? null : prepareSigningKey(options.credentials);
-  const clock = createClockTracker();
+  const clock = createClockTracker(true);
 
   const send = (
     request: HttpRequest,

@@ -47,6 +47,12 @@ describe('clock offset', () => {
     expect(clock.stamp({ monoMs: 40_000, wallMs: 80_000 })).to.equal(141_000);
   });
 
+  it('follows a clock that is set back when the venue reads the same one', () => {
+    const clock = createClockTracker(true);
+    clock.add(101_000, 0, { monoMs: 0, wallMs: 100_000 });
+    expect(clock.stamp({ monoMs: 20_000, wallMs: 60_000 })).to.equal(61_000);
+  });
+
   it('follows a clock that went on while the machine slept', () => {
     const clock = createClockTracker();
     clock.add(101_000, 0, { monoMs: 0, wallMs: 100_000 });

@@ -375,7 +375,7 @@ describe('rest client over a raw socket', () => {
           socket.write(response(200, '{"data":[],"success":true,"message":null,"code":0}'));
         }
       },
-      { now: at },
+      { now: at, readsOurClock: false },
     );
     await client.read({ type: 'server-time' });
     setBackMs = 60_000;
