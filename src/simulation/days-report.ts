@@ -72,6 +72,12 @@ export const daysSection = (runs: readonly LoggedRun[], machine: string): string
       : broken
           .map(({ violation, replay }) => `- ${(violation ?? '').split('\n', 1)[0]}: \`${replay}\``)
           .join('\n'),
+    ...runs.flatMap(({ seed, brokeBefore = [] }) =>
+      brokeBefore.map(
+        ({ commit, violation }) =>
+          `Seed ${seed} was run again; at commit ${commit} it had ended so: ${violation}`,
+      ),
+    ),
     ...(days >= GOAL_DAYS
       ? []
       : [`The run was stopped before ${GOAL_DAYS} days; what is shown is what it came to.`]),

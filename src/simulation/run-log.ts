@@ -27,6 +27,8 @@ export interface LoggedRun {
   readonly cpuS: number;
   /** ISO 8601. */
   readonly endedAt: string;
+  /** What earlier runs of this seed broke, before something was mended; absent when none did. */
+  readonly brokeBefore?: readonly { readonly commit: string; readonly violation: string }[];
   /** Visits of rare paths, and faults. */
   readonly paths: Readonly<Record<string, number>>;
 }
@@ -61,15 +63,27 @@ export const loggedRun = (
 export const appendRun = (path: string, run: LoggedRun): void =>
   appendFileSync(path, `\n${JSON.stringify(run)}\n`);
 
-/** The runs of a log by seed, the newest of each; empty when there is no such file. */
+/**
+ * The runs of a log by seed, the newest of each, with what the earlier ones broke; empty when there is no such file.
+ */
 export const readRuns = (path: string): ReadonlyMap<number, LoggedRun> => {
   const runs = new Map<number, LoggedRun>();
   if (!existsSync(path)) return runs;
   for (const line of readFileSync(path, 'utf8').split('\n')) {
     const run = runIn(line);
-    if (run !== null) runs.set(run.seed, run);
+    if (run !== null) runs.set(run.seed, after(runs.get(run.seed), run));
   }
   return runs;
+};
+
+const after = (earlier: LoggedRun | undefined, run: LoggedRun): LoggedRun => {
+  if (earlier === undefined || earlier.violation === null) return run;
+  const { commit, violation } = earlier;
+  const [firstLine = ''] = violation.split('\n', 1);
+  const brokeBefore = [...(earlier.brokeBefore ?? []), { commit, violation: firstLine }];
+  // Paths stand last: a line that was cut is no JSON then.
+  const { paths, ...rest } = run;
+  return { ...rest, brokeBefore, paths };
 };
 
 /** Writes the runs where they are kept, packed, in the order of their seeds: the same runs give the same bytes. */

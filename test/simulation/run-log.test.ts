@@ -52,6 +52,17 @@ describe('the log of simulated runs', () => {
       const resumed = loggedRun({ ...PLAN, seed: 3 }, RESULT, 'abc1234', AT);
       appendRun(path, resumed);
       expect(readRuns(path).get(3)).to.deep.equal(resumed);
+      // A seed that broke and was run again keeps what it broke, in the log and in the report.
+      const mended = loggedRun({ ...PLAN, seed: 2 }, RESULT, 'def5678', AT);
+      appendRun(path, mended);
+      const again = readRuns(path).get(2);
+      expect(again).to.deep.equal({
+        ...mended,
+        brokeBefore: [{ commit: 'abc1234', violation: broken.violation }],
+      });
+      expect(daysSection([again ?? mended], 'a machine')).to.include(
+        `Seed 2 was run again; at commit abc1234 it had ended so: ${broken.violation}`,
+      );
       expect(kept).to.include({ replay: replayCommand(PLAN), violation: null, latched: 1, cpuS: 12.35 });
       expect(broken.violation).to.contain('an order is sent twice');
       expect([...pathsOf([kept, kept])]).to.deep.equal([
