@@ -577,38 +577,87 @@ export interface Curve {
 
 /** Equity at every sampled moment of the market, in lira; what fills after the last one belongs to it. */
 export const equityCurve = (run: RunResult, start: number): Curve => {
-  const times = [...new Set(run.prices.flatMap(({ atMs }) => [...atMs]))].sort((left, right) => left - right);
-  const values = times.map(() => start);
+  const times = momentsOf(run.prices);
+  const values = new Float64Array(times.length).fill(start);
   for (const series of run.prices) {
     const instrument = run.instruments.find(({ symbol }) => symbol === series.symbol);
     if (instrument === undefined) continue;
     const rate = toNumber(run.tryRates.get(instrument.quote) ?? 0n);
     const fills = run.fills.filter(({ fill }) => fill.symbol === series.symbol);
-    let next = 0;
-    let price = 0;
-    let priced = 0;
-    let quantity = 0;
-    let cash = 0;
-    for (const [index, at] of times.entries()) {
-      const untilMs = index === times.length - 1 ? Number.POSITIVE_INFINITY : at;
-      for (
-        let each = fills[next];
-        each !== undefined && each.fill.executedAtMs <= untilMs;
-        each = fills[++next]
-      ) {
-        const { fill } = each;
-        const sign = fill.side === 'buy' ? 1 : -1;
-        quantity += sign * toNumber(fill.quantity);
-        cash -=
-          sign * toNumber(notional(fill.price, fill.quantity)) + toNumber(fill.fee) + toNumber(fill.tax);
-      }
-      while (priced < series.atMs.length && (series.atMs[priced] ?? 0) <= at)
-        price = series.prices[priced++] ?? 0;
-      values[index] = (values[index] ?? 0) + (cash + quantity * price) * rate;
+    const holding = new Holding(fills, series);
+    const last = times.length - 1;
+    for (let index = 0; index <= last; index++) {
+      const at = times[index] ?? 0;
+      holding.fillUntil(index === last ? Number.POSITIVE_INFINITY : at);
+      holding.priceAt(at);
+      values[index] = (values[index] ?? 0) + holding.worth * rate;
     }
   }
-  return { atMs: times, values };
+  return { atMs: times, values: Array.from(values) };
 };
+
+/** Every moment of which some series has a price, once, in order; a series' own are in order. */
+const momentsOf = (prices: RunResult['prices']): number[] => {
+  const [only, ...others] = prices;
+  if (only === undefined) return [];
+  const moments = Array.from(only.atMs);
+  for (const { atMs } of others) for (const at of atMs) moments.push(at);
+  if (others.length > 0) moments.sort((left, right) => left - right);
+  let kept = 0;
+  for (let index = 0; index < moments.length; index++)
+    if (kept === 0 || moments[index] !== moments[kept - 1]) moments[kept++] = moments[index] ?? 0;
+  moments.length = kept;
+  return moments;
+};
+
+/**
+ * What is held of one symbol while its fills and prices go by. A sweep asks at many moments once a set: what is called at
+ * each of them stays compiled, where one long loop would be compiled again for every set.
+ */
+class Holding {
+  readonly #fills: RunResult['fills'];
+  readonly #series: RunResult['prices'][number];
+  #next = 0;
+  #priced = 0;
+  #price = 0;
+  #quantity = 0;
+  #cash = 0;
+
+  constructor(fills: RunResult['fills'], series: RunResult['prices'][number]) {
+    this.#fills = fills;
+    this.#series = series;
+  }
+
+  /** In the quote, at the last price. */
+  get worth(): number {
+    return this.#cash + this.#quantity * this.#price;
+  }
+
+  fillUntil(untilMs: number): void {
+    for (
+      let each = this.#fills[this.#next];
+      each !== undefined && each.fill.executedAtMs <= untilMs;
+      each = this.#fills[this.#next]
+    ) {
+      this.#take(each.fill);
+      this.#next += 1;
+    }
+  }
+
+  priceAt(atMs: number): void {
+    const { atMs: times, prices } = this.#series;
+    while (this.#priced < times.length && (times[this.#priced] ?? 0) <= atMs) {
+      this.#price = prices[this.#priced] ?? 0;
+      this.#priced += 1;
+    }
+  }
+
+  #take({ side, price, quantity, fee, tax }: Fill): void {
+    const sign = side === 'buy' ? 1 : -1;
+    this.#quantity += sign * toNumber(quantity);
+    this.#cash -= sign * toNumber(notional(price, quantity)) + toNumber(fee) + toNumber(tax);
+  }
+}
 
 /** Days where there are at least ten of them, else hours, else minutes, else seconds. */
 const PERIODS_MS = [DAY_MS, 3_600_000, 60_000, 1_000] as const;

@@ -166,6 +166,23 @@ export const maker = defineStrategy({
       return (toNumber(excess) * fair) / toNumber(parameters.maxPosition);
     };
 
+    /** A quote of the size that is wanted and can be paid for; null for none. */
+    const quoteAt = (view: StrategyView, symbol: string, side: Side, ticks: number): Wanted | null => {
+      if (ticks <= 0) return null;
+      const instrument = view.instrument(symbol);
+      const lane = marketOf(symbol).lanes[side];
+      const known = lane.sized?.instrument === instrument && lane.sized.ticks === ticks ? lane.sized : null;
+      const price = known?.price ?? fromTicks(ticks, instrument);
+      const funds = fundsFor(view, symbol, side);
+      const { takerPpm } = view.fees(symbol);
+      if (known?.funds === funds && known.takerPpm === takerPpm) return known.wanted;
+      const value = min(parameters.notional, worthOf(funds, side, price, takerPpm));
+      const quantity = quantityFor(value, price, instrument);
+      const wanted = meetsMinimum(price, quantity, instrument) ? { price, quantity } : null;
+      lane.sized = { instrument, ticks, price, funds, takerPpm, wanted };
+      return wanted;
+    };
+
     const wantedQuotes = (view: StrategyView, symbol: string, touch: Touch): Record<Side, Wanted | null> => {
       const instrument = view.instrument(symbol);
       const fair = fairTicks(touch);
@@ -174,28 +191,12 @@ export const maker = defineStrategy({
       const centre = fair * (1 - (lean * parameters.skewBps) / 10_000);
       const half = halfSpreadBps(view, symbol) / 10_000;
       // A quote that would cross takes instead of makes: it stays a tick away from the other side's best.
-      const ticks: Record<Side, number> = {
-        buy: Math.min(Math.floor(centre * (1 - half) + NOISE), touch.askTicks - 1),
-        sell: Math.max(Math.ceil(centre * (1 + half) - NOISE), touch.bidTicks + 1),
+      const buyTicks = Math.min(Math.floor(centre * (1 - half) + NOISE), touch.askTicks - 1);
+      const sellTicks = Math.max(Math.ceil(centre * (1 + half) - NOISE), touch.bidTicks + 1);
+      const quotes = {
+        buy: leaning >= 1 ? null : quoteAt(view, symbol, 'buy', buyTicks),
+        sell: leaning <= -1 ? null : quoteAt(view, symbol, 'sell', sellTicks),
       };
-      const { lanes } = marketOf(symbol);
-      const quote = (side: Side): Wanted | null => {
-        const increasing = side === 'buy' ? leaning >= 1 : leaning <= -1;
-        if (increasing || ticks[side] <= 0) return null;
-        const lane = lanes[side];
-        const known =
-          lane.sized?.instrument === instrument && lane.sized.ticks === ticks[side] ? lane.sized : null;
-        const price = known?.price ?? fromTicks(ticks[side], instrument);
-        const funds = fundsFor(view, symbol, side);
-        const { takerPpm } = view.fees(symbol);
-        if (known?.funds === funds && known.takerPpm === takerPpm) return known.wanted;
-        const value = min(parameters.notional, worthOf(funds, side, price, takerPpm));
-        const quantity = quantityFor(value, price, instrument);
-        const wanted = meetsMinimum(price, quantity, instrument) ? { price, quantity } : null;
-        lane.sized = { instrument, ticks: ticks[side], price, funds, takerPpm, wanted };
-        return wanted;
-      };
-      const quotes = { buy: quote('buy'), sell: quote('sell') };
       if (quotes.buy === null || quotes.sell === null || view.maxOpenOrdersPerSymbol >= 2) return quotes;
       // Room for one order only: the side that leads back to the target.
       return leaning > 0 ? { ...quotes, buy: null } : { ...quotes, sell: null };
