@@ -5,6 +5,7 @@
  */
 import { Piscina } from 'piscina';
 import { randomStream } from '../exchange/random.js';
+import { WITHOUT_ADDON } from '../runtime/worker-env.js';
 import { StrategyNotMade } from './run-result.js';
 import {
   type Axis,
@@ -85,9 +86,8 @@ export const runSweep = async (options: SweepOptions): Promise<SweepOutcome> => 
     maxThreads: options.threads,
     maxQueue: options.threads,
     atomics: 'disabled',
-    // A thread that is ended while it loads a native module takes the whole process with it, and a sweep that is refused ends
-    // threads that are still starting. Nothing here uses a socket, and a strategy reads no environment.
-    env: { WS_NO_BUFFER_UTIL: '1', WS_NO_UTF_8_VALIDATE: '1' },
+    // A sweep that is refused ends threads that are still starting. A strategy reads no environment.
+    env: WITHOUT_ADDON,
   });
 
   const runAll = async (candidates: readonly Candidate[]): Promise<void> => {

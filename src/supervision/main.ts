@@ -44,6 +44,7 @@ import {
 import { dropSecrets, holdsSecrets, redactFacts, redactorOf } from '../runtime/secrets.js';
 import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import type { ApiCredentials, Settings } from '../runtime/settings.js';
+import { WITHOUT_ADDON } from '../runtime/worker-env.js';
 import { childSpecs } from './child-spec.js';
 import { type ControlSocket, openControlSocket } from './control-socket.js';
 import { type KeySource, readNewKey } from './key-source.js';
@@ -102,9 +103,7 @@ export const main = (invocation: Invocation): void => {
   const loaded = load();
   const keySource: KeySource = { load, inEnvironment: holdsSecrets(env) };
   dropSecrets(env);
-  // ws in a worker would load a native addon where one is installed, and an addon that is being loaded when its thread is
-  // terminated ends the whole process. What it speeds up is the masking of large frames: ours are small.
-  env.WS_NO_BUFFER_UTIL = '1';
+  Object.assign(env, WITHOUT_ADDON);
   const problems = loaded.ok ? placeProblems(loaded.settings) : loaded.problems.map(renderProblem);
   if (!loaded.ok || problems.length > 0) {
     for (const problem of problems) complain(problem);

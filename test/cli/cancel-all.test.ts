@@ -88,6 +88,14 @@ describe('cancel-all when no bot runs', () => {
   };
   const ours = (sequence: number, epoch = 1): string =>
     makeClientOrderId({ instance, epoch, strategy: 'maker', sequence });
+  /** The ledger knows an order as open. */
+  const intend = (clientOrderId: string, terms: OrderTerms): void => {
+    const ledger = openLedger({ path: db(), mode: 'live' });
+    ledger.append([
+      { type: 'order-intended', order: { ...orderIn({ status: 'intended' }, terms), clientOrderId } },
+    ]);
+    ledger.close();
+  };
   const openLabels = (): readonly string[] =>
     [...exchange.account().open.values()].map(order => String(order.clientOrderId)).sort();
   const env = (over: Readonly<Record<string, string>> = {}): Record<string, string> => ({
@@ -127,14 +135,7 @@ describe('cancel-all when no bot runs', () => {
 
   it('cancels what rests on a symbol that is configured no longer', async () => {
     const terms = await rest(ours(1), 'ETHTRY');
-    const ledger = openLedger({ path: db(), mode: 'live' });
-    ledger.append([
-      {
-        type: 'order-intended',
-        order: { ...orderIn({ status: 'intended' }, terms), clientOrderId: ours(1) },
-      },
-    ]);
-    ledger.close();
+    intend(ours(1), terms);
     const { code, json } = await run(['cancel-all', '--json'], env());
     expect(json<Report>()).to.deep.include({ orders: 1, left: [] });
     expect(code).to.equal(0);
@@ -144,14 +145,7 @@ describe('cancel-all when no bot runs', () => {
   it('cancels what it sees when a list cannot be read, and looks again', async () => {
     await rest(ours(1));
     const terms = await rest(ours(2), 'ETHTRY');
-    const ledger = openLedger({ path: db(), mode: 'live' });
-    ledger.append([
-      {
-        type: 'order-intended',
-        order: { ...orderIn({ status: 'intended' }, terms), clientOrderId: ours(2) },
-      },
-    ]);
-    ledger.close();
+    intend(ours(2), terms);
     exchange.admin({ type: 'set-fault', fault: parseFault('html-5xx=503,on=open-orders,count=1') });
     const { code, json } = await run(['cancel-all', '--json'], env());
     expect(json<Report>()).to.deep.include({ orders: 2, left: [] });
@@ -161,10 +155,7 @@ describe('cancel-all when no bot runs', () => {
 
   it('says which list it cannot read, once it has canceled what it sees', async () => {
     await rest(ours(1));
-    const ledger = openLedger({ path: db(), mode: 'live' });
-    const gone = orderIn({ status: 'intended' }, limitTerms({ symbol: 'GONETRY' }));
-    ledger.append([{ type: 'order-intended', order: { ...gone, clientOrderId: ours(2) } }]);
-    ledger.close();
+    intend(ours(2), limitTerms({ symbol: 'GONETRY' }));
     const { code, err } = await run(['cancel-all'], env());
     expect(code).to.equal(2);
     expect(err).to.contain('the open orders of GONETRY cannot be read');

@@ -87,9 +87,12 @@ describe('the execution worker', () => {
     expect(thread.writes.all).to.have.length(1);
   });
 
-  it('ends a write that waits for a connection as soon as it may not leave any more', async () => {
-    thread = await startExecutionThread();
-    // Eight at once hang at the venue, which is all that the client has under way.
+  /** Eight at once hang at the venue, which is all that the client has under way; a ninth waits for a connection. */
+  const oneWaits = async (): Promise<{
+    readonly held: readonly ServerResponse[];
+    readonly hanging: readonly string[];
+    readonly waiting: string;
+  }> => {
     const held: ServerResponse[] = [];
     thread.reply = (_seen, response) => held.push(response);
     const hanging = Array.from({ length: 8 }, () => thread.place());
@@ -102,6 +105,12 @@ describe('the execution worker', () => {
         (message.facts.openOrders as readonly { state: string }[]).length === 9 &&
         message.facts.queued === 0,
     );
+    return { held, hanging, waiting };
+  };
+
+  it('ends a write that waits for a connection as soon as it may not leave any more', async () => {
+    thread = await startExecutionThread();
+    const { held, hanging, waiting } = await oneWaits();
     thread.control({ state: 'observe-only', maySubmit: false, mayCancel: false });
     expect(await thread.order(waiting, 'denied')).to.include({ status: 'denied' });
     expect(thread.writes.all).to.have.length(8);
@@ -111,18 +120,7 @@ describe('the execution worker', () => {
 
   it('sends no order that was canceled while it waited for a connection', async () => {
     thread = await startExecutionThread();
-    const held: ServerResponse[] = [];
-    thread.reply = (_seen, response) => held.push(response);
-    const hanging = Array.from({ length: 8 }, () => thread.place());
-    for (const intent of hanging) await thread.order(intent, 'in-flight');
-    const waiting = thread.place();
-    await thread.order(waiting, 'intended');
-    await thread.supervisor.first(
-      message =>
-        message.type === 'status-reported' &&
-        (message.facts.openOrders as readonly { state: string }[]).length === 9 &&
-        message.facts.queued === 0,
-    );
+    const { held, hanging, waiting } = await oneWaits();
     thread.cancel(waiting);
     expect(await thread.order(waiting, 'denied')).to.deep.equal({
       status: 'denied',

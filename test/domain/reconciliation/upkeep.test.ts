@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { Valuation } from '#src/domain/ledger-records.js';
 import { ONE, parseDecimal } from '#src/domain/money.js';
 import type { OrderTerms } from '#src/domain/order.js';
 import { isOurAccount, proveBalances } from '#src/domain/three-way-proof.js';
@@ -13,6 +14,15 @@ const running = (venue = new TinyVenue(OPENING)): Bench => {
   bench.give({ type: 'private-state', feed: 'live', reason: 'logged in' });
   bench.runUntil(() => bench.state.phase === 'running', 20_000, 'recovery');
   return bench;
+};
+
+/** A new run a second later, with what the ledger kept of the profit. */
+const startAgain = (bench: Bench, change = (kept: Valuation): Valuation => kept): Bench => {
+  const { valuation } = bench.state;
+  if (valuation === null) throw new Error('no valuation');
+  bench.silence();
+  const { venue, ledger } = bench;
+  return new Bench({ venue, ledger, monoMs: bench.monoMs + 1_000, valuation: change(valuation) });
 };
 
 /** Buys or sells at once, as far as the account is concerned. */
@@ -127,21 +137,13 @@ describe('profit marked to market', () => {
     const bench = running();
     trade(bench, 1, limitOrder('buy', '1', '90'));
     bench.run(12_000);
-    const { valuation } = bench.state;
-    if (valuation === null) throw new Error('no valuation');
-    bench.silence();
-    const again = new Bench({
-      venue: bench.venue,
-      ledger: bench.ledger,
-      monoMs: bench.monoMs + 1_000,
-      valuation: {
-        ...valuation,
-        dayStartMs: valuation.dayStartMs - 86_400_000,
-        profitTry: parseDecimal('5'),
-        dayStartProfitTry: parseDecimal('-3'),
-        peakProfitTry: parseDecimal('50'),
-      },
-    });
+    const again = startAgain(bench, valuation => ({
+      ...valuation,
+      dayStartMs: valuation.dayStartMs - 86_400_000,
+      profitTry: parseDecimal('5'),
+      dayStartProfitTry: parseDecimal('-3'),
+      peakProfitTry: parseDecimal('50'),
+    }));
     again.runUntil(() => again.state.everClean, 20_000, 'recovery');
     again.run(10_000);
     expect(account(again).dayProfitTry).to.equal(parseDecimal('4.892'));
@@ -169,15 +171,7 @@ describe('profit marked to market', () => {
     const bench = running();
     trade(bench, 1, limitOrder('buy', '5', '200'));
     bench.run(12_000);
-    const { valuation } = bench.state;
-    if (valuation === null) throw new Error('no valuation');
-    bench.silence();
-    const again = new Bench({
-      venue: bench.venue,
-      ledger: bench.ledger,
-      monoMs: bench.monoMs + 1_000,
-      valuation,
-    });
+    const again = startAgain(bench);
     again.wallSetMs = 86_400_000;
     again.failWith = call =>
       call.type === 'server-time' ? { type: 'unavailable', cause: 'server-error' } : null;
