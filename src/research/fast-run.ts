@@ -143,6 +143,11 @@ interface TapeMarket {
 
 const NO_BOOKS: readonly ShownBook[] = [];
 
+const isShownIn = (books: readonly ShownBook[], market: TapeMarket): boolean => {
+  for (const shown of books) if (shown.market === market) return true;
+  return false;
+};
+
 /** Runs strategies over a tape. @throws StrategyNotMade when the only one cannot be */
 export const runFast = (options: FastRunOptions): RunResult => new FastRun(options).run();
 
@@ -333,8 +338,10 @@ class FastRun implements DeskVenue {
       this.#onTheWay.push({ dueMs, from, to, books });
       return;
     }
-    const isReplaced = ({ market }: ShownBook): boolean => books.some(newer => newer.market === market);
-    last.books = [...last.books.filter(earlier => !isReplaced(earlier)), ...books];
+    const both: ShownBook[] = [];
+    for (const earlier of last.books) if (!isShownIn(books, earlier.market)) both.push(earlier);
+    for (const newer of books) both.push(newer);
+    last.books = both;
     if (to > 0) {
       last.from = from;
       last.to = to;
