@@ -116,6 +116,7 @@ export const runCandles = (options: CandleRunOptions): RunResult => {
     tryRates: options.tryRates,
     firstAtMs,
     watchFirstMs: 0,
+    withoutRecords: options.withoutRecords === true,
     closesCandles: false,
     instance: INSTANCE,
     venue,

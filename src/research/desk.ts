@@ -87,6 +87,8 @@ export interface DeskOptions {
   readonly firstAtMs: number;
   /** From the market's first moment to the first order that may be sent, ms. */
   readonly watchFirstMs: number;
+  /** What goes to the ledger is not kept: it is most of what a run leaves in memory. */
+  readonly withoutRecords: boolean;
   readonly instance: string;
   /** Candles are built from trades; else they come closed. */
   readonly closesCandles: boolean;
@@ -136,6 +138,7 @@ export class Desk {
   readonly #hosts: PortfolioState['hosts'];
   readonly #bySymbol: ReadonlyMap<string, Instrument>;
   readonly #agenda = emptySchedule<() => void>();
+  readonly #withoutRecords: boolean;
   readonly #records: LedgerRecord[] = [];
   readonly #stops: string[] = [];
   readonly #holds = emptyHolds();
@@ -187,6 +190,7 @@ export class Desk {
       free: total,
       locked: 0n,
     }));
+    this.#withoutRecords = options.withoutRecords;
     this.accounting = initialAccounting({ balances, atMs: startAtMs });
     this.#execution = initialExecution(
       {
@@ -242,7 +246,7 @@ export class Desk {
     this.wantsTrades =
       options.closesCandles && (wantsCandles || hosts.some(({ strategy }) => strategy.onTrade !== undefined));
 
-    this.#records.push({ type: 'balances', atMs: this.now.wallMs, opening: true, balances });
+    this.#keep({ type: 'balances', atMs: this.now.wallMs, opening: true, balances });
     this.#toExecution({ type: 'started' });
     if (options.watchFirstMs > 0) {
       placeHold(
@@ -350,8 +354,11 @@ export class Desk {
     );
   }
 
+  #keep(record: LedgerRecord): void {
+    if (!this.#withoutRecords) this.#records.push(record);
+  }
   #append(request: AppendRequest, answer: boolean): void {
-    for (const record of request.records) this.#records.push(record);
+    for (const record of request.records) this.#keep(record);
     if (answer && request.durable)
       this.later(this.#latency.journalMs, () =>
         this.#toExecution({
@@ -704,7 +711,7 @@ export class Desk {
   book(fill: Fill): void {
     const pair = this.#bySymbol.get(fill.symbol);
     if (pair === undefined || bookFill(this.accounting, fill, pair) !== 'booked') return;
-    this.#records.push({ type: 'fill', fill, bookedAtMs: this.now.wallMs });
+    this.#keep({ type: 'fill', fill, bookedAtMs: this.now.wallMs });
     this.#markAccount();
     const id = this.nextEventId();
     const orderFilled = (this.#filled.get(fill.clientOrderId ?? '') ?? 0n) + fill.quantity;

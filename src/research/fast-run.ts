@@ -39,6 +39,8 @@ export interface RunOptions {
   readonly tryRates: ReadonlyMap<string, Amount>;
   /** Goes on until after this time (Unix ms), though the market has ended before; absent for its end. */
   readonly untilMs?: number;
+  /** The result has no records: a sweep asks of thousands of runs what their fills brought. */
+  readonly withoutRecords?: boolean;
 }
 
 export interface FastRunOptions extends RunOptions {
@@ -197,6 +199,7 @@ class FastRun implements DeskVenue {
       firstAtMs: this.#startMs,
       closesCandles: true,
       watchFirstMs: options.watchFirstMs ?? DEFAULT_WATCH_MS,
+      withoutRecords: options.withoutRecords === true,
       instance: INSTANCE,
       venue: this,
     });

@@ -46,7 +46,7 @@ export interface RunResult {
   readonly opening: ReadonlyMap<string, Amount>;
   /** Lira for one unit of each quote asset. */
   readonly tryRates: ReadonlyMap<string, Amount>;
-  /** Everything that went to the ledger, in order. */
+  /** Everything that went to the ledger, in order; empty where the run was told that nobody wants it. */
   readonly records: readonly LedgerRecord[];
   /** In the order of execution. */
   readonly fills: readonly ResultFill[];

@@ -1,6 +1,6 @@
 /** One trial as a pure computation: the task of a sweep's threads. Markets are read once per thread. */
 
-import { toNumber } from '../domain/money.js';
+import { formatDecimal, toNumber } from '../domain/money.js';
 import type { ParameterValues, StrategyDefinition } from '../domain/strategy.js';
 import { checkParameters } from '../domain/strategy-parameters.js';
 import { soleMember } from '../domain/strategy-portfolio.js';
@@ -114,7 +114,7 @@ const runTrial = (task: SweepTask, definition: StrategyDefinition): TrialResult 
   );
   return {
     score: task.score === 'profit' ? toNumber(profit) : (ratio ?? Number.NEGATIVE_INFINITY),
-    profitTry: String(toNumber(profit)),
+    profitTry: formatDecimal(profit),
     sharpe: ratio,
     drawdown: drawdown(curve.atMs, curve.values).amount,
     fills: run.fills.length,
@@ -144,6 +144,7 @@ const optionsOf = (task: SweepTask, definition: StrategyDefinition, values: Para
   fillModel: task.fillModel,
   feeLevel: task.feeLevel,
   tryRates: task.tryRates,
+  withoutRecords: true,
 });
 
 export default answerTrial;

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { fromInteger } from '#src/domain/money.js';
 import { randomStream } from '#src/exchange/random.js';
+import { runFast } from '#src/research/fast-run.js';
+import { makeReport } from '#src/research/report.js';
 import {
   gridOf,
   keyOf,
@@ -15,6 +17,7 @@ import {
 } from '#src/research/search.js';
 import { type Method, runSweep, segmentsOf } from '#src/research/sweep.js';
 import { openSweepStore } from '#src/research/sweep-store.js';
+import answerTrial from '#src/research/sweep-task.js';
 import { writeTapeFile } from '#src/research/tape-file.js';
 import { maker } from '#src/strategies/maker.js';
 import { type GeneratedMarket, generatedMarket, studyOf } from './studies.js';
@@ -79,6 +82,11 @@ describe('the search for parameters', () => {
   });
 });
 
+const TRY_RATES = new Map([
+  ['TRY', fromInteger(1)],
+  ['USDT', fromInteger(48)],
+]);
+
 describe('a sweep', function () {
   this.timeout(120_000);
   let market: GeneratedMarket;
@@ -119,10 +127,7 @@ describe('a sweep', function () {
           strategy: 'maker',
           config: {},
           settings,
-          tryRates: new Map([
-            ['TRY', fromInteger(1)],
-            ['USDT', fromInteger(48)],
-          ]),
+          tryRates: TRY_RATES,
           fillModel: 'queue',
           feeLevel: 1,
           score: 'profit',
@@ -149,6 +154,41 @@ describe('a sweep', function () {
     expect(resumed.walk).to.deep.equal(whole.walk);
     expect(whole.trials).to.have.length(6);
     expect(whole.walk).to.have.length(1);
+  });
+
+  it('says of a set what the report of its run says', async () => {
+    const { settings } = studyOf(maker, market.tape);
+    const { atMs, length } = market.tape;
+    const candidate = { minHalfSpreadBps: 1, skewBps: 2 };
+    const given = { tryRates: TRY_RATES, fillModel: 'queue', feeLevel: 1 } as const;
+    const answer = await answerTrial({
+      ...given,
+      tapePath: join(folder, 'market.tape'),
+      strategy: 'maker',
+      config: {},
+      candidate,
+      settings,
+      score: 'profit',
+      periodMs: 1_000,
+      segment: 0,
+      fromMs: atMs[0] ?? 0,
+      toMs: atMs[length - 1] ?? 0,
+    });
+    if (!('result' in answer)) throw new Error(answer.notMade);
+    const { result } = answer;
+    const study = { ...studyOf(maker, market.tape, candidate), settings, ...given };
+    const run = runFast(study);
+    const { money, trades, drawdown } = makeReport(run);
+    expect(run.fills).to.not.have.length(0);
+    expect(run.records).to.not.have.length(0);
+    expect(result).to.deep.include({
+      profitTry: money.profitTry,
+      score: Number(money.profitTry),
+      fills: run.fills.length,
+      trades: trades.all.trades,
+    });
+    expect(result.drawdown).to.be.closeTo(drawdown.amountTry, 1e-6);
+    expect(runFast({ ...study, withoutRecords: true })).to.deep.equal({ ...run, records: [] });
   });
 
   it('tells the Sharpe ratio of a part for a period of the whole, however long its own are', async () => {
