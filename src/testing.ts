@@ -15,7 +15,7 @@ import type { FeedState, MarketTicker } from './domain/market-events.js';
 import { formatDecimal, notional, parseDecimal, partsPerMillion } from './domain/money.js';
 import { type Fill, filledQuantity, isTerminal, type Order, type OrderState } from './domain/order.js';
 import type { DenialCode, OrderIntent, PlaceOrder } from './domain/order-events.js';
-import type { OwnOrder, StrategyDefinition } from './domain/strategy.js';
+import type { OwnOrder, ParameterValues, StrategyDefinition } from './domain/strategy.js';
 import { needsOf } from './domain/strategy-definition.js';
 import {
   initialStrategyHost,
@@ -97,8 +97,11 @@ export interface Rehearsal {
   allow(maySubmit: boolean): Shown[];
   balances(balances: Readonly<Record<string, string>>): Shown[];
   stop(): Shown[];
-  /** Stops it, and starts it afresh with what it saved and the orders that are open. */
-  restart(): Shown[];
+  /**
+   * Stops it, and starts it afresh with what it saved and the orders that are open; with other parameters if they are
+   * given.
+   */
+  restart(over?: { parameters?: Readonly<Record<string, unknown>> }): Shown[];
   readonly orders: readonly OwnOrder[];
   /** Signed base, as decimal text. */
   position(symbol?: string): string;
@@ -116,8 +119,12 @@ const START_MS = 1_790_121_600_000;
 
 /** @throws Error when the definition or its parameters are refused */
 export const rehearse = (definition: StrategyDefinition, options: RehearsalOptions = {}): Rehearsal => {
-  const checked = checkParameters(definition, options.parameters ?? {});
-  if (!checked.ok) throw new Error(checked.problems.join('; '));
+  const valuesOf = (given: Readonly<Record<string, unknown>>): ParameterValues => {
+    const checked = checkParameters(definition, given);
+    if (!checked.ok) throw new Error(checked.problems.join('; '));
+    return checked.values;
+  };
+  let parameters = valuesOf(options.parameters ?? {});
   const instruments = (options.pairs ?? [DEFAULT_PAIR]).map(instrumentFrom);
   const [main] = instruments;
   if (main === undefined) throw new Error('a rehearsal needs a pair');
@@ -126,7 +133,7 @@ export const rehearse = (definition: StrategyDefinition, options: RehearsalOptio
       options.balances ?? Object.fromEntries(instruments.map(({ quote }) => [quote, '1000000'])),
     ).map(([asset, text]) => [asset, parseDecimal(text)]),
   );
-  const [firstWish] = needsOf(definition, checked.values).candles;
+  const [firstWish] = needsOf(definition, parameters).candles;
   const orders = new Map<string, Order>();
   const asked = new Map<string, PlaceOrder>();
   const canceling = new Set<string>();
@@ -150,7 +157,7 @@ export const rehearse = (definition: StrategyDefinition, options: RehearsalOptio
   const create = (): StrategyHostState =>
     initialStrategyHost({
       definition,
-      parameters: checked.values,
+      parameters,
       symbols: instruments.map(({ symbol }) => symbol),
       incarnation: ++incarnation,
       startedAt: now,
@@ -425,8 +432,9 @@ export const rehearse = (definition: StrategyDefinition, options: RehearsalOptio
       return tellBalances();
     },
     stop: () => step({ type: 'stopping' }),
-    restart: () => {
+    restart: over => {
       step({ type: 'stopping' });
+      if (over?.parameters !== undefined) parameters = valuesOf(over.parameters);
       // What was on its way is in the ledger, durably, before it leaves.
       for (const [intentId, place] of asked) orders.set(intentId, orderFrom(place, now.wallMs));
       asked.clear();

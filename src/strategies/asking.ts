@@ -3,7 +3,7 @@ import { bestAsk, bestBid } from '../domain/book-view.js';
 import { type Instrument, roundPrice, roundQuantity, type Side } from '../domain/instrument.js';
 import { basisPoints, min, notional, type Price, type Quantity, ratio } from '../domain/money.js';
 import type { StrategyIntent, StrategyOrderEvent, StrategyView } from '../domain/strategy.js';
-import { affordable, meetsMinimum, quantityFor, roomFor } from './sizing.js';
+import { affordableBeside, meetsMinimum, quantityFor, roomFor } from './sizing.js';
 
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 60_000;
@@ -100,7 +100,7 @@ export const orderFor = (view: StrategyView, wish: Wish): StrategyIntent[] => {
   const { symbol, side, price, tag } = wish;
   if (!view.maySubmit(symbol) || roomFor(view, symbol) <= 0 || crossesOwn(view, wish)) return [];
   const instrument = view.instrument(symbol);
-  const payable = ratio(affordable(view, symbol, side, price), price, 'down');
+  const payable = ratio(affordableBeside(view, symbol, side, price), price, 'down');
   const most = instrument.maxQuantity ?? wish.quantity;
   const quantity = roundQuantity(min(min(wish.quantity, payable), most), instrument, 'down');
   return meetsMinimum(price, quantity, instrument)

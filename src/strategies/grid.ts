@@ -1,22 +1,30 @@
-import { midTicks } from '../domain/book-view.js';
+import { bestAsk, bestBid, midTicks } from '../domain/book-view.js';
 import { fromTicks, type Instrument, roundPrice, roundQuantity, type Side } from '../domain/instrument.js';
 import {
   basisPoints,
   formatDecimal,
+  max,
   min,
+  notional,
   type Price,
   type Quantity,
   ratio,
   tryParseDecimal,
 } from '../domain/money.js';
 import { defineStrategy, type OwnOrder, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
+import { MAX_INTENTS_PER_CALL } from '../domain/strategy-host.js';
 import { createBackoff, orderFor } from './asking.js';
 import { meetsMinimum, roomFor, tooSmallNotes } from './sizing.js';
+
+/** Cancels asked for in one call: a whole ladder that has to go goes a few rungs at a time, as the venue takes them. */
+const CANCELS_AT_ONCE = 10;
 
 /** One order the grid wants to have. */
 interface Rung {
   readonly side: Side;
+  /** Where it belongs on the ladder, and where it is ordered now: at the market where that has left it behind. */
   readonly price: Price;
+  readonly orderAt: Price;
   readonly quantity: Quantity;
 }
 
@@ -86,19 +94,28 @@ export const grid = defineStrategy({
       const size = roundQuantity(ratio(parameters.notional, center, 'up'), instrument, 'up');
       const lowest = rungPrice(center, parameters.levels - 1, parameters.spacingBps, instrument);
       // The lowest rung is worth the least.
-      if (!meetsMinimum(lowest, size, instrument)) return [];
+      if (!meetsMinimum(lowest, size, instrument))
+        return [
+          {
+            type: 'note',
+            text: `${symbol}: the lowest rung, at ${formatDecimal(lowest)}, is worth ${formatDecimal(notional(lowest, size))}, below the least order value of ${formatDecimal(instrument.minNotional)}: nothing is done there`,
+          },
+        ];
       const own = view.openOrders(symbol);
       const wanted = wantedRungs(view, symbol, center, size, own.length + roomFor(view, symbol));
-      const intents: StrategyIntent[] = own
-        .filter(order => order.status === 'working' && !wanted.some(rung => fits(order, rung)))
+      const strays = own.filter(order => !wanted.some(rung => fits(order, rung)));
+      const intents: StrategyIntent[] = strays
+        .filter(order => order.status === 'working')
+        .slice(0, CANCELS_AT_ONCE)
         .map(({ intentId }) => ({ type: 'cancel', intentId }));
       if (!backoff.mayAsk(view, symbol)) return intents;
-      let room = roomFor(view, symbol);
       for (const rung of wanted) {
-        if (room <= 0 || own.some(order => fits(order, rung))) continue;
-        const placed = orderFor(view, { symbol, ...rung, tag: `grid-${rung.side}` });
+        if (own.some(order => fits(order, rung))) continue;
+        // One that is on its way out may still trade: beside it the rung would be bought, or sold, twice.
+        if (strays.some(({ side }) => side === rung.side)) continue;
+        const { side, orderAt, quantity } = rung;
+        const placed = orderFor(view, { symbol, side, price: orderAt, quantity, tag: `grid-${side}` });
         intents.push(...placed);
-        room -= placed.length;
         // Funds for a second order are known once the first is counted.
         if (placed.length > 0) break;
       }
@@ -119,15 +136,20 @@ export const grid = defineStrategy({
       const part = held > 0n ? held - whole * size : 0n;
       // A rung that is filled in part wants both: the rest of it bought, and what there is of it sold.
       const filled = Number(min(whole, BigInt(levels)));
-      const priceOf = (rung: number): Price => rungPrice(center, rung, spacingBps, instrument);
+      const own = view.openOrders(symbol);
       const buys: Rung[] = [];
       const sells: Rung[] = [];
+      const want = (rungs: Rung[], side: Side, at: number, quantity: Quantity): void => {
+        const rung = rungAt(view, symbol, side, rungPrice(center, at, spacingBps, instrument), quantity);
+        // A part that the venue does not take stands in nobody's way.
+        if (meetsMinimum(rung.orderAt, quantity, instrument) || own.some(order => fits(order, rung)))
+          rungs.push(rung);
+      };
       for (let rung = filled; rung < levels && buys.length < most; rung++)
-        buys.push({ side: 'buy', price: priceOf(rung), quantity: rung === filled ? size - part : size });
-      if (part > 0n && filled < levels)
-        sells.push({ side: 'sell', price: priceOf(filled - 1), quantity: part });
+        want(buys, 'buy', rung, rung === filled ? size - part : size);
+      if (part > 0n && filled < levels) want(sells, 'sell', filled - 1, part);
       for (let rung = filled - 1; rung >= 0 && sells.length < most; rung--)
-        sells.push({ side: 'sell', price: priceOf(rung - 1), quantity: size });
+        want(sells, 'sell', rung - 1, size);
       // Nearest to the market first, sides in turn, the way out before the way in.
       const turns: Rung[] = [];
       for (let index = 0; turns.length < most && (index < buys.length || index < sells.length); index++)
@@ -139,7 +161,7 @@ export const grid = defineStrategy({
     return {
       onStart: view => tooSmallNotes(view, parameters.notional),
       onBook: (view, book) => work(view, book.symbol),
-      onTimer: view => view.symbols.flatMap(symbol => work(view, symbol)),
+      onTimer: view => view.symbols.flatMap(symbol => work(view, symbol)).slice(0, MAX_INTENTS_PER_CALL),
       onOrder: (view, event) => {
         backoff.heard(view, event);
         return work(view, event.type === 'denied' ? event.order.symbol : event.order.terms.symbol);
@@ -164,8 +186,23 @@ export const grid = defineStrategy({
 const rungPrice = (center: Price, rung: number, spacingBps: number, instrument: Instrument): Price =>
   roundPrice(center - basisPoints(center, (rung + 1) * spacingBps, 'half-up'), instrument, 'down');
 
+/**
+ * A price that the market has passed is worth no more than the market's own, and a collar refuses what is far from it:
+ * such a rung is ordered at the best price of the other side, unless it is worth too little there.
+ */
+const rungAt = (view: StrategyView, symbol: string, side: Side, price: Price, quantity: Quantity): Rung => {
+  const instrument = view.instrument(symbol);
+  const book = view.book(symbol);
+  const other = book && (side === 'buy' ? bestAsk : bestBid)(book, instrument)?.price;
+  const rung = { side, price, orderAt: price, quantity };
+  if (other === undefined || !meetsMinimum(other, quantity, instrument)) return rung;
+  return { ...rung, orderAt: side === 'buy' ? min(price, other) : max(price, other) };
+};
+
 const fits = (order: OwnOrder, rung: Rung): boolean =>
-  order.side === rung.side && order.price === rung.price && order.quantity - order.filled <= rung.quantity;
+  order.side === rung.side &&
+  (order.price === rung.price || order.price === rung.orderAt) &&
+  order.quantity - order.filled <= rung.quantity;
 
 /** With room for one order: the rung next to the market. The one that rests stays until the other is twice as near. */
 const nearest = (

@@ -42,21 +42,22 @@ export const tooSmallNotes = (view: StrategyView, value: Amount): StrategyIntent
   });
 
 /**
- * What an order may still use of the account: the total less what orders other than own ones on `except` tie up.
+ * What an order may still use of the account: the total less what orders other than own ones on `except` tie up; every
+ * order when that is absent. An order that replaces an own one may use what that one ties up, a further one may not.
  * Buys tie up quote with the taker's fee on top, as the venue reserves it (protocol section 6.7); sells tie up base.
  * Zero before the first account update.
  */
 export const spendable = (
   view: StrategyView,
   asset: string,
-  except: { symbol: string; side: Side },
+  except: { symbol: string; side: Side } | null = null,
 ): bigint => {
   const balance = view.balance(asset);
   if (balance === undefined) return 0n;
   const left =
     balance.total -
     tiedUpBy(view.openOrders(), view, asset, except) -
-    tiedUpBy(view.otherOrders(), view, asset, except);
+    tiedUpBy(view.otherOrders(), view, asset, null);
   return left > 0n ? left : 0n;
 };
 
@@ -64,11 +65,11 @@ const tiedUpBy = (
   orders: readonly OwnOrder[],
   view: StrategyView,
   asset: string,
-  except: { symbol: string; side: Side },
+  except: { symbol: string; side: Side } | null,
 ): bigint => {
   let tied = 0n;
   for (const order of orders) {
-    if (order.symbol === except.symbol && order.side === except.side) continue;
+    if (order.symbol === except?.symbol && order.side === except.side) continue;
     const instrument = view.instrument(order.symbol);
     if ((order.side === 'buy' ? instrument.quote : instrument.base) === asset) tied += tiedUp(view, order);
   }
@@ -82,7 +83,7 @@ const tiedUp = (view: StrategyView, order: OwnOrder): bigint => {
   return value + partsPerMillion(value, view.fees(order.symbol).takerPpm, 'up');
 };
 
-/** What an order of this side may take from: quote for buys, base for sells. */
+/** What an order of this side may take from when it replaces the own ones of its side: quote for buys, base for sells. */
 export const fundsFor = (view: StrategyView, symbol: string, side: Side): bigint => {
   const { base, quote } = view.instrument(symbol);
   return spendable(view, side === 'sell' ? base : quote, { symbol, side });
@@ -92,9 +93,18 @@ export const fundsFor = (view: StrategyView, symbol: string, side: Side): bigint
 export const worthOf = (funds: bigint, side: Side, price: Price, takerPpm: number): Amount =>
   side === 'sell' ? notional(price, funds as Quantity) : funds - partsPerMillion(funds, takerPpm, 'up');
 
-/** The most quote an order of this side may be worth at `price`, by the account's funds. */
+/**
+ * The most quote an order of this side may be worth at `price`, by the account's funds, when it replaces the own ones of
+ * its side.
+ */
 export const affordable = (view: StrategyView, symbol: string, side: Side, price: Price): Amount =>
   worthOf(fundsFor(view, symbol, side), side, price, view.fees(symbol).takerPpm);
+
+/** As {@link affordable}, for an order beside all that are open. */
+export const affordableBeside = (view: StrategyView, symbol: string, side: Side, price: Price): Amount => {
+  const { base, quote } = view.instrument(symbol);
+  return worthOf(spendable(view, side === 'sell' ? base : quote), side, price, view.fees(symbol).takerPpm);
+};
 
 /** How many more orders may be opened on a symbol. */
 export const roomFor = (view: StrategyView, symbol: string): number =>

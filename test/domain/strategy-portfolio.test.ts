@@ -5,6 +5,7 @@ import { parseDecimal } from '#src/domain/money.js';
 import type { CancelOrder, PlaceOrder } from '#src/domain/order-events.js';
 import { defineStrategy, type Strategy, type StrategyView } from '#src/domain/strategy.js';
 import type { StrategyHostEffect, StrategyHostInput } from '#src/domain/strategy-host.js';
+import { checkParameters } from '#src/domain/strategy-parameters.js';
 import {
   initialPortfolio,
   type PortfolioConfig,
@@ -12,6 +13,7 @@ import {
   portfolioFacts,
   stepPortfolio,
 } from '#src/domain/strategy-portfolio.js';
+import { maker } from '#src/strategies/maker.js';
 import {
   account,
   BTCTRY,
@@ -111,6 +113,19 @@ describe('several strategies at once', () => {
     ]);
     step(...START, bookEvent(book), filledFor('two', 'BTCUSDT', '1'));
     expect(heard).to.deep.equal(['one BTCTRY', 'two two']);
+  });
+
+  it('do not spend what an order of another one ties up, on the same side of the same symbol either', () => {
+    const quotes = (name: string): PortfolioMember => {
+      const checked = checkParameters(maker, {});
+      if (!checked.ok) throw new Error(checked.problems.join());
+      return { ...member(name, {}), definition: maker, parameters: checked.values };
+    };
+    const { told } = begin([quotes('one'), quotes('two')]);
+    told(control(), listed(BTCTRY), account({ TRY: '300', BTC: '0' }));
+    expect(places(told(bookEvent(book))).map(({ strategy, terms }) => [strategy, terms.side])).to.deep.equal([
+      ['one', 'buy'],
+    ]);
   });
 
   it('see a position of their own, the whole account, and the orders of the others', () => {

@@ -85,6 +85,102 @@ describe('grid', () => {
     expect(play.notes.join()).to.contain('below the least order value');
   });
 
+  it('says so when only its lowest rung is too small for the venue', () => {
+    const play = begin({ notional: '12', levels: 4, spacingBps: 1_000 });
+    expect(settle(play, '999', '1001')).to.deep.equal([]);
+    expect(play.notes.join()).to.contain('lowest rung');
+  });
+
+  for (const room of [1, 2])
+    it(`with room for ${room} sells a whole rung although the next one holds a part that nobody takes`, () => {
+      const play = begin({}, { maxOpenOrdersPerSymbol: room });
+      settle(play, '999', '1001');
+      trade(play, '990', '979', '981');
+      // 0.005 at 990 is worth 4.95, and the venue takes nothing below 10.
+      trade(play, '980', '984', '986', '0.005');
+      settle(play, '997', '999');
+      expect(
+        play.orders.some(({ side, price }) => side === 'sell' && price === parseDecimal('1000')),
+      ).to.equal(true);
+    });
+
+  it('asks for no more rungs than the money pays for', () => {
+    const play = begin({}, { balances: { TRY: '105', BTC: '0' } });
+    expect(settle(play, '999', '1001')).to.deep.equal(['buy 0.1 at 990']);
+  });
+
+  it('trades at the market, within every collar, what the market has left behind in a gap', () => {
+    const play = begin();
+    play.allow(false);
+    play.book('900', '902');
+    play.allow(true);
+    // One at a time, at what is offered: far from 990, at which a collar would refuse it for ever.
+    expect(shape(play.book('900', '902'))).to.deep.equal(['buy 0.1 at 902']);
+    play.confirm();
+    expect(shape(play.book('900', '902'))).to.deep.equal([]);
+    trade(play, '902', '900', '902');
+    for (let round = 0; round < 3; round++) trade(play, '902', '900', '902');
+    expect(play.position()).to.equal('0.4');
+    for (const order of play.orders) expect(order.side).to.equal('sell');
+    const risen = begin({ levels: 1 });
+    settle(risen, '989', '991');
+    risen.allow(false);
+    risen.fill(risen.orders[0]!);
+    risen.book('1100', '1102');
+    risen.allow(true);
+    expect(shape(risen.book('1100', '1102'))).to.deep.equal(['sell 0.1 at 1100']);
+  });
+
+  it('goes after the market with what it has left behind, one order at a time', () => {
+    const play = begin({ levels: 1 });
+    settle(play, '980', '982');
+    expect(play.orders.map(({ price }) => price)).to.deep.equal([parseDecimal('982')]);
+    // Still on its way: a second one would be too much.
+    const late = begin({ levels: 1 });
+    expect(shape(late.book('980', '982'))).to.deep.equal(['buy 0.1 at 982']);
+    expect(shape(late.book('983', '985'))).to.deep.equal([]);
+    expect(shape(late.confirm())).to.deep.equal(['cancel buy 982']);
+    expect(shape(late.book('983', '985'))).to.deep.equal([]);
+    expect(shape(late.endCancels())).to.deep.equal(['buy 0.1 at 985']);
+  });
+
+  it('lets the orders of other rungs end before it places its own', () => {
+    const play = begin({ levels: 1 }, { balances: { TRY: '10000', BTC: '5' } });
+    settle(play, '999', '1001');
+    trade(play, '990', '989', '991');
+    expect(play.orders.map(({ price }) => price)).to.deep.equal([parseDecimal('1000')]);
+    const changed = play.restart({
+      parameters: { notional: '100', levels: 1, spacingBps: 100, center: '1100' },
+    });
+    expect(shape(changed)).to.deep.equal([]);
+    expect(shape(play.book('989', '991'))).to.deep.equal(['cancel sell 1000']);
+    // It trades all the same: a second sale beside it would sell what was never bought.
+    play.fill(play.orders[0]!);
+    expect(play.position()).to.equal('0');
+    expect(play.orders.map(({ side }) => side)).to.not.include('sell');
+  });
+
+  it('takes a ladder of many rungs out of the market, a few at a time', () => {
+    const play = begin(
+      { levels: 90, spacingBps: 100, notional: '5000' },
+      { maxOpenOrders: 90, maxOpenOrdersPerSymbol: 90 },
+    );
+    for (let round = 0; round < 200; round++) {
+      play.book('999', '1001');
+      play.confirm();
+    }
+    expect(play.orders).to.have.length(90);
+    play.restart({ parameters: { notional: '5000', levels: 80, spacingBps: 100, center: '900' } });
+    for (let round = 0; round < 20; round++) {
+      play.book('999', '1001');
+      play.after(1_000);
+      play.endCancels();
+    }
+    expect(play.faults).to.deep.equal([]);
+    expect(play.orders.length).to.be.greaterThan(0);
+    for (const { price } of play.orders) expect(price % parseDecimal('9')).to.equal(0n);
+  });
+
   it('refuses prices that end at zero, and a saved centre that is none', () => {
     expect(() => begin({ levels: 100, spacingBps: 100 })).to.throw('end at zero');
     expect(() => grid.create({} as never).load?.('{"BTCTRY":-1}')).to.throw('not a price');
