@@ -1,4 +1,4 @@
-import { notional } from '../domain/money.js';
+import { type Amount, formatDecimal, notional, type Price } from '../domain/money.js';
 import { defineStrategy, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { acrossTouch, besideTouch, cancelOverdue, createBackoff, orderWorth } from './asking.js';
 import { tooSmallNotes } from './sizing.js';
@@ -8,6 +8,8 @@ interface Purchase {
   readonly beganAtMs: number;
   /** The position's base before it, to know what has been bought. */
   readonly from: bigint;
+  /** The position's cost before it, to know what has been spent, in quote; null in what an earlier version saved. */
+  readonly fromCost: Amount | null;
 }
 
 interface Plan {
@@ -74,6 +76,20 @@ export const dca = defineStrategy({
       return plan;
     };
 
+    /** What of a purchase is not spent yet, in quote. It never sells, so that the cost only grows. */
+    const leftOf = (
+      view: StrategyView,
+      symbol: string,
+      { from, fromCost }: Purchase,
+      price: Price,
+    ): Amount => {
+      const spent =
+        fromCost === null
+          ? notional(price, view.position(symbol).quantity - from)
+          : costOf(view, symbol) - fromCost;
+      return parameters.notional - spent;
+    };
+
     const buy = (view: StrategyView, symbol: string, purchase: Purchase): StrategyIntent[] => {
       const patient = view.now.wallMs - purchase.beganAtMs < parameters.patienceMs;
       const overdue = cancelOverdue(view, symbol, patient ? parameters.everyMs : 1_000);
@@ -84,7 +100,7 @@ export const dca = defineStrategy({
         : acrossTouch(view, symbol, 'buy', parameters.slipBps);
       if (price === undefined) return [];
       const held = view.position(symbol).quantity;
-      const left = parameters.notional - notional(price, held - purchase.from);
+      const left = leftOf(view, symbol, purchase, price);
       const allowed = parameters.maxPosition - notional(price, held);
       if (left > allowed || left < view.instrument(symbol).minNotional) {
         planOf(symbol).current = null;
@@ -99,14 +115,35 @@ export const dca = defineStrategy({
       view.symbols.flatMap(symbol => {
         const plan = planOf(symbol);
         const { wallMs } = view.now;
-        if (plan.current === null) {
-          const due = plan.lastAtMs === null || wallMs - plan.lastAtMs >= parameters.everyMs;
-          if (!due || !view.universe.symbols.includes(symbol) || !view.maySubmit(symbol)) return [];
-          plan.lastAtMs = wallMs;
-          plan.current = { beganAtMs: wallMs, from: view.position(symbol).quantity };
+        const due = plan.lastAtMs === null || wallMs - plan.lastAtMs >= parameters.everyMs;
+        const notes: StrategyIntent[] = [];
+        if (due && plan.current !== null && view.openOrders(symbol).length === 0) {
+          // The next one's time has come: to buy what is left of this one as well would make up for what was missed.
+          notes.push(...unfinished(view, symbol, plan.current));
+          plan.current = null;
         }
-        return buy(view, symbol, plan.current);
+        if (plan.current === null) {
+          if (!due || !view.universe.symbols.includes(symbol) || !view.maySubmit(symbol)) return notes;
+          plan.lastAtMs = wallMs;
+          const from = view.position(symbol).quantity;
+          plan.current = { beganAtMs: wallMs, from, fromCost: costOf(view, symbol) };
+        }
+        return [...notes, ...buy(view, symbol, plan.current)];
       });
+
+    const unfinished = (view: StrategyView, symbol: string, purchase: Purchase): StrategyIntent[] => {
+      const { averagePrice } = view.position(symbol);
+      const left = leftOf(view, symbol, purchase, averagePrice ?? 0n);
+      const began = new Date(purchase.beganAtMs).toISOString();
+      return left < view.instrument(symbol).minNotional
+        ? []
+        : [
+            {
+              type: 'note',
+              text: `${symbol}: the purchase of ${began} was not finished, ${formatDecimal(left)} of it was not spent`,
+            },
+          ];
+    };
 
     return {
       onStart: view => tooSmallNotes(view, parameters.notional),
@@ -120,7 +157,14 @@ export const dca = defineStrategy({
           [...plans].map(([symbol, { lastAtMs, current }]) => ({
             symbol,
             lastAtMs,
-            current: current === null ? null : { ...current, from: String(current.from) },
+            current:
+              current === null
+                ? null
+                : {
+                    beganAtMs: current.beganAtMs,
+                    from: String(current.from),
+                    ...(current.fromCost === null ? {} : { fromCost: String(current.fromCost) }),
+                  },
           })),
         ),
       load: state => {
@@ -129,6 +173,12 @@ export const dca = defineStrategy({
     };
   },
 });
+
+/** What the position has cost, in quote. */
+const costOf = (view: StrategyView, symbol: string): Amount => {
+  const { quantity, averagePrice } = view.position(symbol);
+  return notional(averagePrice ?? 0n, quantity);
+};
 
 /** @throws Error when the text is not what `save` wrote */
 const readPlans = (state: string): { readonly symbol: string; readonly plan: Plan }[] => {
@@ -144,8 +194,14 @@ const readPlans = (state: string): { readonly symbol: string; readonly plan: Pla
 
 const readPurchase = (given: unknown): Purchase | null => {
   if (given === null) return null;
-  const { beganAtMs, from } = given as { readonly beganAtMs?: unknown; readonly from?: unknown };
-  if (!Number.isSafeInteger(beganAtMs) || typeof from !== 'string' || !/^-?\d+$/.test(from))
+  const { beganAtMs, from, fromCost = null } = given as Readonly<Record<string, unknown>>;
+  if (!Number.isSafeInteger(beganAtMs) || !isWhole(from) || !(fromCost === null || isWhole(fromCost)))
     throw new Error('a saved purchase has no beginning');
-  return { beganAtMs: beganAtMs as number, from: BigInt(from) };
+  return {
+    beganAtMs: beganAtMs as number,
+    from: BigInt(from),
+    fromCost: fromCost === null ? null : BigInt(fromCost),
+  };
 };
+
+const isWhole = (given: unknown): given is string => typeof given === 'string' && /^-?\d+$/.test(given);

@@ -26,14 +26,14 @@ describe('dca', () => {
       { type: 'cancel', symbol: 'BTCTRY', side: 'buy', price: '99' },
     ]);
     play.endCancels();
-    // 101 and 10 bps; 100 less the half already bought, at that price.
+    // 101 and 10 bps; 100 less what the half already bought has cost.
     expect(play.after(1_000)).to.deep.equal([
       {
         type: 'place',
         symbol: 'BTCTRY',
         side: 'buy',
         price: '101.1',
-        quantity: '0.48911968',
+        quantity: '0.49950544',
         tag: 'dca-late',
       },
     ]);
@@ -77,6 +77,52 @@ describe('dca', () => {
     play.fill(play.orders[0]!);
     expect(play.after(3_600_000)).to.deep.equal([]);
     expect(play.notes.join()).to.contain('at its most');
+  });
+
+  it('spends its amount and no more when the price falls in the middle of a purchase', () => {
+    const play = begin();
+    play.after(1_000);
+    play.confirm();
+    play.fill(play.orders[0]!, '0.5');
+    play.restart();
+    play.book('49', '50');
+    play.after(10_000);
+    play.endCancels();
+    // 49.5 was spent at 99; the rest of 100 buys at 50.05.
+    const [late] = play.after(1_000);
+    expect(late?.type === 'place' && late.quantity).to.equal('1.008991');
+  });
+
+  it('does not finish an old purchase and begin a new one when the time of the new one has come', () => {
+    const play = begin();
+    play.after(1_000);
+    play.confirm();
+    play.allow(false);
+    play.after(20_000);
+    play.endCancels();
+    play.after(20_000_000);
+    play.allow(true);
+    let bought = 0;
+    for (let second = 0; second < 60; second++)
+      for (const shown of play.after(1_000)) {
+        if (shown.type !== 'place') continue;
+        play.confirm();
+        play.fill(play.orders[0]!);
+        bought += 1;
+      }
+    expect(bought).to.equal(1);
+    expect(play.notes.join()).to.contain('not finished');
+  });
+
+  it('goes on with a purchase of an earlier version, which had no cost', () => {
+    const play = begin();
+    play.after(1_000);
+    play.confirm();
+    play.fill(play.orders[0]!, '0.5');
+    play.stop();
+    const saved = (play.saved ?? '').replace(/,"fromCost":"\d+"/, '');
+    expect(saved).to.not.equal(play.saved);
+    expect(() => dca.create({} as never).load?.(saved)).to.not.throw();
   });
 
   it('says when its purchases are too small for the venue', () => {
