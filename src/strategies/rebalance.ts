@@ -11,8 +11,10 @@ import {
   toNumber,
   tryParseDecimal,
 } from '../domain/money.js';
+import { isTerminal } from '../domain/order.js';
 import { defineStrategy, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { acrossTouch, besideTouch, cancelOverdue, createBackoff, orderFor } from './asking.js';
+import { roomFor, tooSmallNotes, worthOf } from './sizing.js';
 
 /** One symbol as it stands. Amounts in quote. */
 interface Holding {
@@ -145,17 +147,20 @@ export const rebalance = defineStrategy({
     ): StrategyIntent[] => {
       if (!backoff.mayAsk(view, symbol)) return [];
       const side = value > target ? 'sell' : 'buy';
-      const wanted = min(abs(value - target), parameters.maxOrder);
-      const worth = side === 'buy' ? min(wanted, spare) : wanted;
+      const worth = min(abs(value - target), parameters.maxOrder);
       const at = parameters.cross
         ? acrossTouch(view, symbol, side, parameters.slipBps)
         : besideTouch(view, symbol, side, 0);
-      if (at === undefined || worth <= 0n) return [];
+      if (at === undefined || (side === 'buy' && spare <= 0n)) return [];
+      const wanted = ratio(worth, price, 'down');
+      // What a purchase may cost at most, with the fee, comes from what is above the reserve.
+      const payable =
+        side === 'buy' ? ratio(worthOf(spare, side, at, view.fees(symbol).takerPpm), at, 'down') : wanted;
       return orderFor(view, {
         symbol,
         side,
         price: at,
-        quantity: ratio(worth, price, 'down'),
+        quantity: min(wanted, payable),
         tag: `weight-${side}`,
       });
     };
@@ -165,14 +170,25 @@ export const rebalance = defineStrategy({
       if (view.openOrders().length > 0 || view.now.monoMs < nextLookMonoMs) return overdue;
       const seen = look(view);
       if (seen === null) return overdue;
-      nextLookMonoMs = view.now.monoMs + parameters.everyMs;
       const band = basisPoints(seen.whole, parameters.bandBps, 'up');
       const off = seen.holdings.filter(({ value, target }) => abs(value - target) > band);
-      // Sales bring the cash that purchases need, and the furthest off comes first; one order at a time keeps the sums true.
-      const [first] = off.sort(byUrgency);
       const reserve = ratioOf(seen.whole, shareFromNumber(parameters.cashReserve));
-      return [...overdue, ...(first === undefined ? [] : trade(view, first, seen.cash - reserve))];
+      // Sales bring the cash that purchases need, and the furthest off comes first; one order at a time keeps the sums true.
+      for (const one of off.sort(byUrgency)) {
+        const placed = trade(view, one, seen.cash - reserve);
+        // What is too small for the venue, or may not be traded now, keeps nothing else from being traded.
+        if (placed.length === 0) continue;
+        nextLookMonoMs = view.now.monoMs + parameters.everyMs;
+        return [...overdue, ...placed];
+      }
+      // What is not permitted yet has not been seen to: it does not wait for the next interval.
+      if (!off.some(({ symbol }) => mustWait(view, symbol)))
+        nextLookMonoMs = view.now.monoMs + parameters.everyMs;
+      return overdue;
     };
+
+    const mustWait = (view: StrategyView, symbol: string): boolean =>
+      !view.maySubmit(symbol) || roomFor(view, symbol) <= 0 || !backoff.mayAsk(view, symbol);
 
     return {
       onStart: view => {
@@ -185,13 +201,14 @@ export const rebalance = defineStrategy({
           ...(quotes.size > 1
             ? [{ type: 'note', text: 'its symbols have different quotes: nothing is done' } as const]
             : []),
+          ...tooSmallNotes(view, parameters.maxOrder),
         ];
       },
       onTimer,
       onOrder: (view, event) => {
         backoff.heard(view, event);
-        // Something has changed: it need not wait for the next look when more is to be done.
-        if (event.type === 'order' && event.order.state.status === 'filled') nextLookMonoMs = 0;
+        // It has traded, or it has not and is to be tried again: either way the weights are looked at anew.
+        if (event.type === 'denied' || isTerminal(event.order.state)) nextLookMonoMs = 0;
         return [];
       },
     };

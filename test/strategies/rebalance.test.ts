@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { notional, parseDecimal } from '#src/domain/money.js';
+import { formatDecimal, notional, parseDecimal } from '#src/domain/money.js';
 import { rebalance } from '#src/strategies/rebalance.js';
 import { type Rehearsal, type RehearsalOptions, rehearse, type Shown } from '#src/testing.js';
 import { runs } from '../runs.js';
@@ -81,6 +81,44 @@ describe('rebalance', () => {
     play.endCancels();
     play.book('100', '102', { symbol: 'BTCTRY' });
     expect(shape(play.after(60_000))[0]).to.match(/^buy .* at 100 /);
+  });
+
+  it('looks again as soon as it may trade, not a whole interval later', () => {
+    const play = begin({ everyMs: 86_400_000 });
+    play.allow(false);
+    expect(play.after(5_000)).to.deep.equal([]);
+    play.allow(true);
+    expect(shape(play.after(1_000))).to.deep.equal(['buy 40 BTCTRY at 99 weight-buy']);
+    play.deny();
+    expect(shape(play.after(2_000))).to.deep.equal(['buy 40 BTCTRY at 99 weight-buy']);
+    play.confirm();
+    play.after(30_000);
+    play.endCancels();
+    expect(shape(play.after(1_000))).to.deep.equal(['buy 40 BTCTRY at 99 weight-buy']);
+  });
+
+  it('does not let one that cannot be traded keep the others from it', () => {
+    // What there is too much of BTC is worth 6, less than the venue takes; ETH is far below its share.
+    const play = begin(
+      { weights: 'BTCTRY=0.4,ETHTRY=0.4', bandBps: 100 },
+      { balances: { TRY: '300', BTC: '2.1', ETH: '0' } },
+    );
+    expect(shape(play.after(1_000))[0]).to.match(/^buy .* ETHTRY/);
+  });
+
+  it('pays slip and fee of a purchase from what is above the reserve', () => {
+    const play = begin(
+      { weights: 'BTCTRY=0.8', cashReserve: 0.2, cross: true, slipBps: 500 },
+      { balances: { TRY: '10000', BTC: '0', ETH: '0' } },
+    );
+    const [bought] = play.after(1_000);
+    if (bought?.type !== 'place') throw new Error('nothing was bought');
+    const worth = notional(parseDecimal(bought.price), parseDecimal(bought.quantity));
+    expect(Number(formatDecimal(worth)) * 1.0024).to.be.at.most(8_000);
+  });
+
+  it('says when its orders are too small for the venue', () => {
+    expect(begin({ maxOrder: '5' }).notes.join()).to.contain('below the least order value');
   });
 
   it('does nothing while a price is not to be believed', () => {
