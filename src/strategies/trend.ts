@@ -195,6 +195,8 @@ export const trend = defineStrategy({
         market.course = { aim: 'in', tag: entry, untilMs: candle.closeAtMs + lengthMs };
         market.peak = null;
         market.stop = null;
+        // Until the next close this is the highest one: a position is not without a stop for a whole candle.
+        trail(market, close, view.instrument(symbol));
       }
       return steer(view, symbol, close);
     };

@@ -87,6 +87,15 @@ describe('trend', () => {
     expect(shown[0]).to.match(/^sell .* stop$/);
   });
 
+  it('has a stop from its entry on, not only from the next candle', () => {
+    const play = begin({ stopAtr: 1 });
+    closes(play, ...FALL, 110);
+    settle(play);
+    // A true range of 6.5 below 110.
+    expect(shape(play.book('104', '105'))).to.deep.equal([]);
+    expect(shape(play.book('103', '104'))[0]).to.match(/^sell .* stop$/);
+  });
+
   it('enters on a close above the channel, and leaves below half of it', () => {
     const play = begin({ signal: 'breakout', stopAtr: 50 });
     closes(play, ...FALL);
