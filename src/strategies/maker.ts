@@ -154,9 +154,12 @@ export const maker = defineStrategy({
       return made;
     };
 
-    const halfSpreadBps = (view: StrategyView, symbol: string): number => {
+    /** Least distance from the fair price itself, whatever the position shifts. */
+    const feesBps = (view: StrategyView, symbol: string): number =>
+      parameters.coverFees ? view.fees(symbol).makerPpm / 100 : 0;
+
+    const halfSpreadBps = (symbol: string, fees: number): number => {
       const moving = marketOf(symbol).volatility.bps * parameters.volatilityMultiple;
-      const fees = parameters.coverFees ? view.fees(symbol).makerPpm / 100 : 0;
       return Math.max(parameters.minHalfSpreadBps, fees, Math.min(moving, parameters.maxHalfSpreadBps));
     };
 
@@ -189,10 +192,14 @@ export const maker = defineStrategy({
       const leaning = deviation(view, symbol, fair * toNumber(tickSize(instrument)));
       const lean = Math.max(-1, Math.min(1, leaning));
       const centre = fair * (1 - (lean * parameters.skewBps) / 10_000);
-      const half = halfSpreadBps(view, symbol) / 10_000;
-      // A quote that would cross takes instead of makes: it stays a tick away from the other side's best.
-      const buyTicks = Math.min(Math.floor(centre * (1 - half) + NOISE), touch.askTicks - 1);
-      const sellTicks = Math.max(Math.ceil(centre * (1 + half) - NOISE), touch.bidTicks + 1);
+      const fees = feesBps(view, symbol);
+      const half = halfSpreadBps(symbol, fees) / 10_000;
+      const [lowest, highest] = [fair * (1 + fees / 10_000), fair * (1 - fees / 10_000)];
+      const below = fees > 0 ? Math.min(centre * (1 - half), highest) : centre * (1 - half);
+      const above = fees > 0 ? Math.max(centre * (1 + half), lowest) : centre * (1 + half);
+      // A quote that would cross takes instead of makes: it stays a tick away from the other side's best, and from ours.
+      const buyTicks = Math.min(Math.floor(below + NOISE), touch.askTicks - 1);
+      const sellTicks = Math.max(Math.ceil(above - NOISE), touch.bidTicks + 1, buyTicks + 1);
       const quotes = {
         buy: leaning >= 1 ? null : quoteAt(view, symbol, 'buy', buyTicks),
         sell: leaning <= -1 ? null : quoteAt(view, symbol, 'sell', sellTicks),

@@ -2,7 +2,7 @@ import { type Side, tickSize } from '../domain/instrument.js';
 import type { Price } from '../domain/money.js';
 import { defineStrategy, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { besideTouch } from './asking.js';
-import { affordable, meetsMinimum, quantityFor, roomFor, tooSmallNotes } from './sizing.js';
+import { affordableBeside, meetsMinimum, quantityFor, roomFor, tooSmallNotes } from './sizing.js';
 
 /**
  * In a market that stands still every beat would bring the same order, which the risk gate takes for a loop gone wrong:
@@ -61,7 +61,8 @@ export const pulse = defineStrategy({
       const wanted: Side = sides.get(symbol) ?? 'buy';
       for (const side of [wanted, OPPOSITE[wanted]]) {
         const price = priceOf(view, symbol, side, parameters.offsetBps, placed % VARIETY);
-        if (price === undefined || affordable(view, symbol, side, price) < parameters.notional) continue;
+        if (price === undefined || affordableBeside(view, symbol, side, price) < parameters.notional)
+          continue;
         const instrument = view.instrument(symbol);
         const quantity = quantityFor(parameters.notional, price, instrument);
         if (!meetsMinimum(price, quantity, instrument)) continue;
@@ -82,9 +83,10 @@ export const pulse = defineStrategy({
         const oldest = resting[0];
         const room = roomFor(view, symbol) > 0;
         const intents = room && view.maySubmit(symbol) ? place(view, symbol) : [];
-        // Where the limits leave no room for one more, the oldest has to go first.
+        // Where the limits leave no room for one more, or those that rest tie up all the money, the oldest has to go first.
         const crowded =
-          resting.length + intents.length > parameters.maxOpen || (!room && view.maySubmit(symbol));
+          resting.length + intents.length > parameters.maxOpen ||
+          (intents.length === 0 && view.maySubmit(symbol));
         if (crowded && oldest !== undefined && resting.length === open.length)
           intents.push({ type: 'cancel', intentId: oldest.intentId });
         return intents;

@@ -84,6 +84,18 @@ describe('maker', () => {
     expect(shape(host.told(bookEvent(book)))).to.deep.equal(['buy 3745500', 'sell 3754500']);
   });
 
+  it('keeps clear of its own fees whatever its position shifts', () => {
+    const host = begin({ given: { coverFees: true, skewBps: 50 } });
+    host.step(account({ TRY: '100000', BTC: '1' }), filledFor('maker', 'BTCTRY', '0.0003333333'));
+    expect(shape(host.told(bookEvent(book)))).to.deep.equal(['buy 3736136', 'sell 3754500']);
+  });
+
+  it('asks for no two quotes at one price', () => {
+    const even = bookOf(BTCTRY, [['3749999', '0.5']], [['3750001', '0.5']]);
+    const host = begin({ given: { minHalfSpreadBps: 0, volatilityMultiple: 0 } });
+    expect(shape(host.told(bookEvent(even)))).to.deep.equal(['buy 3750000', 'sell 3750001']);
+  });
+
   it('leaves its quotes alone while the wanted price is within the tolerance', () => {
     const { host } = quoting();
     host.after(5_000);

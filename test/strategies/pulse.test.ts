@@ -10,6 +10,7 @@ import {
   bookEvent,
   bookOf,
   canceled,
+  cancels,
   control,
   type HostOptions,
   hostOf,
@@ -119,6 +120,16 @@ describe('pulse', () => {
       return places(told).map(place => place.terms.symbol);
     });
     expect(symbols).to.deep.equal(['BTCTRY', 'BTCUSDT', 'BTCTRY', 'BTCUSDT']);
+  });
+
+  it('asks for no order that those which rest have left no money for, and takes the oldest out instead', () => {
+    const host = begin({ given: { maxOpen: 5 } });
+    host.step(account({ TRY: '300', BTC: '0' }));
+    const [bid] = places(host.after(1_000)) as [PlaceOrder];
+    host.step(working(bid));
+    const told = host.after(1_000);
+    expect(places(told)).to.deep.equal([]);
+    expect(cancels(told).map(({ intentId }) => intentId)).to.deep.equal([bid.intentId]);
   });
 
   it('goes on with the other side after a restart', () => {
