@@ -279,7 +279,7 @@ export const initialStrategyHost = (config: StrategyHostConfig): StrategyHostSta
     counts: { placed: 0, canceled: 0, suppressed: 0, denied: 0, faults: 0, unanswered: 0 },
   };
   for (const order of config.restored.openOrders)
-    if (order.strategy === name && !isTerminal(order.state)) track(state, order, startedAt);
+    if (isOrderOf(state, order) && !isTerminal(order.state)) track(state, order, startedAt);
   for (const fill of (config.restored.fills ?? []).filter(tradedBy(name))) bookOwn(state, fill);
   return state;
 };
@@ -524,6 +524,7 @@ const onOrder = (turn: Turn, order: Order, event: StrategyOrderEvent, id: EventI
     // What a strategy remembers of its fills must not be older than they are.
     state.nextSaveMonoMs = turn.now.monoMs;
   }
+  if (!isOrderOf(state, order)) return;
   if (isTerminal(order.state)) {
     if (order.state.status === 'denied') state.counts.denied += 1;
     state.orders.delete(order.intentId);
@@ -634,25 +635,41 @@ const warmUpFacts = (state: StrategyHostState): Readonly<Record<string, unknown>
     : { warmUp: `${left.symbol} ${left.interval}: ${left.seen} of ${left.needed} candles` };
 };
 
+/**
+ * Whether a strategy has an order: under its name, on a symbol that it trades. On any other it knows no instrument; what
+ * such an order of an earlier run executes is in its position all the same.
+ */
+export const isOrderOf = (
+  { name, config }: Pick<StrategyHostState, 'name' | 'config'>,
+  { strategy, terms }: Order,
+): boolean => strategy === name && config.symbols.includes(terms.symbol);
+
+/** An order as strategies see it; null for a market order, which has no price. */
+export const viewOf = (order: Order, askedMonoMs: number): OwnOrder | null => {
+  const { symbol, side, price, quantity } = order.terms;
+  if (price === null) return null;
+  return {
+    intentId: order.intentId,
+    symbol,
+    side,
+    price,
+    quantity,
+    filled: filledQuantity(order.state),
+    status: statusOf(order),
+    askedMonoMs,
+  };
+};
+
 /** Takes an order's newest word into the view of it. */
 const track = (state: StrategyHostState, order: Order, now: Now): void => {
   const before = state.orders.get(order.intentId);
-  // A market order has no price and no strategy can ask for one; a stored one from a newer version is left alone.
-  if (order.terms.price === null) return;
-  const status = statusOf(order);
+  const view = viewOf(order, before?.view.askedMonoMs ?? now.monoMs);
+  // No strategy can ask for a market order; a stored one from a newer version is left alone.
+  if (view === null) return;
   // Back from canceling, or with a refused cancel: the strategy may ask again.
-  const settled = before?.view.status === 'canceling' && status === 'working';
+  const settled = before?.view.status === 'canceling' && view.status === 'working';
   state.orders.set(order.intentId, {
-    view: {
-      intentId: order.intentId,
-      symbol: order.terms.symbol,
-      side: order.terms.side,
-      price: order.terms.price,
-      quantity: order.terms.quantity,
-      filled: filledQuantity(order.state),
-      status,
-      askedMonoMs: before?.view.askedMonoMs ?? now.monoMs,
-    },
+    view,
     validUntilMonoMs: 0,
     cancelAskedMonoMs: settled ? null : (before?.cancelAskedMonoMs ?? null),
   });

@@ -4,11 +4,14 @@
  */
 import { strategyTag } from './client-order-id.js';
 import { type BooksCheckpoint, firstBatch } from './ledger-records.js';
+import { formatDecimal } from './money.js';
+import { isTerminal, type Order } from './order.js';
 import type { EventIds, Now, Stepped } from './step.js';
 import { eventIds } from './step.js';
 import type { OwnOrder, ParameterValues, StrategyDefinition } from './strategy.js';
 import {
   initialStrategyHost,
+  isOrderOf,
   openOrdersOf,
   STATUS_INTERVAL_MS,
   STOPPING,
@@ -18,6 +21,7 @@ import {
   type StrategyHostState,
   statusFacts,
   stepStrategyHost,
+  viewOf,
 } from './strategy-host.js';
 import { TradeIds } from './trade-ids.js';
 import type { UniverseRules } from './universe.js';
@@ -69,6 +73,13 @@ export interface PortfolioConfig
 
 export interface PortfolioState {
   readonly hosts: StrategyHostState[];
+  /**
+   * Open orders of earlier runs that no member has, by intent id: of a strategy that is run no more, or on a symbol that
+   * it trades no more. Nobody here manages them, but they take up room and money.
+   */
+  readonly leftOver: Map<string, OwnOrder>;
+  /** Those among them that an operator has yet to be told of. */
+  untold: readonly Order[];
 }
 
 /** Told which member is about to run, and null when it is done: who runs for ever can be named afterwards. */
@@ -84,7 +95,7 @@ export const initialPortfolio = (
   config: PortfolioConfig,
   watch: PortfolioWatch = unwatched,
 ): PortfolioState => {
-  const state: PortfolioState = { hosts: [] };
+  const state: PortfolioState = { hosts: [], leftOver: new Map(), untold: [] };
   const ids: EventIds = eventIds('strategy', config.incarnation);
   const { members, restored, ...shared } = config;
   const checkpoint = restored.checkpoint ?? null;
@@ -112,7 +123,36 @@ export const initialPortfolio = (
     }
     watch(null);
   }
+  state.untold = restored.openOrders.filter(order => noteLeftOver(state, order, config.startedAt));
   return state;
+};
+
+/** @returns whether it is an open order that no member has */
+const noteLeftOver = ({ hosts, leftOver }: PortfolioState, order: Order, now: Now): boolean => {
+  if (hosts.some(host => isOrderOf(host, order))) return false;
+  const view = isTerminal(order.state) ? null : viewOf(order, now.monoMs);
+  if (view === null) leftOver.delete(order.intentId);
+  else leftOver.set(order.intentId, view);
+  return view !== null;
+};
+
+/** Told once, when the logs are read: on a tick. */
+const nameLeftOver = (state: PortfolioState): StrategyHostEffect[] => {
+  const { untold } = state;
+  state.untold = [];
+  return untold.map(({ clientOrderId, strategy, terms }) => ({
+    type: 'log',
+    level: 'warn',
+    event: 'order-left-over',
+    fields: {
+      clientOrderId,
+      strategy,
+      symbol: terms.symbol,
+      side: terms.side,
+      price: terms.price === null ? 'market' : formatDecimal(terms.price),
+      text: 'it rests, and no strategy of this run manages it: btcbot cancel-all takes it out',
+    },
+  }));
 };
 
 export const stepPortfolio = (
@@ -122,15 +162,18 @@ export const stepPortfolio = (
   watch: PortfolioWatch = unwatched,
 ): Stepped<PortfolioState, StrategyHostEffect> => {
   const { hosts } = state;
+  if (input.type === 'order-updated') noteLeftOver(state, input.order, now);
   if (hosts.length === 1) {
     const only = hosts[0] as StrategyHostState;
     watch(0);
     const { effects } = stepStrategyHost(only, input, now);
     watch(null);
+    if (input.type === 'tick' && state.untold.length > 0) effects.push(...nameLeftOver(state));
     if (input.type === 'tick' && hasJustReported(only, now)) effects.push(stoppedGauge(state));
     return { state, effects };
   }
   const effects: StrategyHostEffect[] = [];
+  if (input.type === 'tick' && state.untold.length > 0) effects.push(...nameLeftOver(state));
   for (const [index, host] of hosts.entries()) {
     if (!concerns(host, input)) continue;
     watch(index);
@@ -162,10 +205,14 @@ const concerns = ({ name, config }: StrategyHostState, input: StrategyHostInput)
   }
 };
 
-const ordersBeside = (state: PortfolioState, index: number): readonly OwnOrder[] =>
-  state.hosts.length === 1
-    ? NOBODYS
-    : state.hosts.flatMap((host, other) => (other === index ? [] : openOrdersOf(host)));
+const ordersBeside = ({ hosts, leftOver }: PortfolioState, index: number): readonly OwnOrder[] => {
+  if (hosts.length === 1 && leftOver.size === 0) return NOBODYS;
+  const orders = hosts.flatMap((host, other) => (other === index ? [] : openOrdersOf(host)));
+  // A view knows the instruments of the symbols that are traded, and no others.
+  for (const order of leftOver.values())
+    if (hosts.some(({ config }) => config.symbols.includes(order.symbol))) orders.push(order);
+  return orders;
+};
 const NOBODYS: readonly OwnOrder[] = [];
 
 const addStatus = (state: PortfolioState, effects: StrategyHostEffect[], now: Now): void => {

@@ -128,6 +128,62 @@ describe('several strategies at once', () => {
     ]);
   });
 
+  /** An order that an earlier run left resting. */
+  const leftBy = (strategy: string, symbol: string) =>
+    working({
+      type: 'place-order',
+      id: 'strategy:0:1',
+      cause: 'timer',
+      intentId: `${strategy}:0-old:1`,
+      strategy,
+      terms: {
+        symbol,
+        side: 'sell',
+        method: 'limit',
+        price: parseDecimal('3760000'),
+        quantity: parseDecimal('0.001'),
+        quoteQuantity: null,
+        stopPrice: null,
+      },
+      validUntilMonoMs: 0,
+      bookVersion: 0,
+    });
+
+  it('count and name the orders that nobody here has, of a strategy that is run no more', () => {
+    const seen: number[] = [];
+    const looks: Strategy = {
+      onBook: view => {
+        seen.push(view.otherOrders('BTCTRY').length);
+        return [];
+      },
+    };
+    const left = leftBy('grid', 'BTCTRY');
+    const { step } = begin([member('one', looks)], { openOrders: [left.order] });
+    const named = (effects: readonly StrategyHostEffect[]) =>
+      effects.flatMap(effect =>
+        effect.type === 'log' && effect.event === 'order-left-over' ? [effect.fields] : [],
+      );
+    const [fields, ...more] = named(step(...START, { type: 'tick' }, { type: 'tick' }));
+    expect([fields?.strategy, fields?.symbol, more.length]).to.deep.equal(['grid', 'BTCTRY', 0]);
+    step(bookEvent(book), left, bookEvent(book));
+    step({ ...left, order: { ...left.order, state: { status: 'canceled', venueOrderId: '1', filled: 0n } } });
+    step(bookEvent(book));
+    expect(seen).to.deep.equal([1, 1, 0]);
+  });
+
+  it('go on beside an order of their own on a symbol that is traded no more', () => {
+    const checked = checkParameters(maker, {});
+    if (!checked.ok) throw new Error(checked.problems.join());
+    const quotes = { ...member('maker', {}), definition: maker, parameters: checked.values };
+    const left = leftBy('maker', 'ETHTRY');
+    const { told, step, state } = begin([quotes], { openOrders: [left.order] });
+    step(control(), listed(BTCTRY), account({ TRY: '100000', BTC: '1' }));
+    expect(places(told(bookEvent(book)))).to.have.length(2);
+    step(left, filledFor('maker', 'ETHTRY', '-0.001'), bookEvent(book), { type: 'tick' });
+    expect(state.hosts[0]?.counts.faults).to.equal(0);
+    expect(state.hosts[0]?.host.view.position('ETHTRY').quantity).to.equal(parseDecimal('-0.001'));
+  });
+
   it('see a position of their own, the whole account, and the orders of the others', () => {
     let views: [string, bigint, bigint, number][] = [];
     const look = (name: string): Strategy => ({
