@@ -1,4 +1,5 @@
 import { bestAsk, bestBid } from '../domain/book-view.js';
+import type { Side } from '../domain/instrument.js';
 import {
   type Amount,
   abs,
@@ -11,7 +12,7 @@ import {
   toNumber,
   tryParseDecimal,
 } from '../domain/money.js';
-import { isTerminal } from '../domain/order.js';
+import { filledQuantity, isTerminal, type Order } from '../domain/order.js';
 import { defineStrategy, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
 import { acrossTouch, besideTouch, cancelOverdue, createBackoff, orderFor } from './asking.js';
 import { roomFor, tooSmallNotes, worthOf } from './sizing.js';
@@ -23,6 +24,20 @@ interface Holding {
   readonly value: Amount;
   readonly target: Amount;
 }
+
+/** A balance that is to show what an order has executed before anything is decided by it. */
+interface Awaited {
+  readonly asset: string;
+  /** Null where it is not known what there was before. */
+  readonly total: bigint | null;
+  readonly side: Side;
+  readonly untilMonoMs: number;
+}
+
+/** Balances are read after a fill and in every pass; something else may have changed them, so nothing is awaited longer. */
+const AWAITED_MOST_MS = 30_000;
+/** For an order of an earlier run. */
+const AWAITED_UNKNOWN_MS = 3_000;
 
 /** Share of the whole per symbol, at 10^-16; or what is wrong with the text. */
 type Weights =
@@ -108,6 +123,29 @@ export const rebalance = defineStrategy({
     const shares = read.ok ? read.shares : new Map<string, bigint>();
     const backoff = createBackoff();
     let nextLookMonoMs = 0;
+    /** Base of each symbol when its last order was asked for. */
+    const heldBefore = new Map<string, bigint>();
+    let awaited: Awaited | null = null;
+
+    const isShown = (view: StrategyView, { asset, total, side, untilMonoMs }: Awaited): boolean => {
+      if (view.now.monoMs >= untilMonoMs) return true;
+      const shown = view.balance(asset)?.total ?? 0n;
+      return total !== null && (side === 'buy' ? shown >= total : shown <= total);
+    };
+
+    /** What an order executed is told at once; the balances that the weights are made of show it later. */
+    const awaitBalance = (view: StrategyView, { terms, state }: Order): void => {
+      const filled = filledQuantity(state);
+      if (filled === 0n) return;
+      const { symbol, side } = terms;
+      const before = heldBefore.get(symbol);
+      awaited = {
+        asset: view.instrument(symbol).base,
+        total: before === undefined ? null : side === 'buy' ? before + filled : before - filled,
+        side,
+        untilMonoMs: view.now.monoMs + (before === undefined ? AWAITED_UNKNOWN_MS : AWAITED_MOST_MS),
+      };
+    };
 
     const shareOf = (view: StrategyView, symbol: string): bigint => {
       if (shares.size > 0) return shares.get(symbol) ?? 0n;
@@ -168,6 +206,8 @@ export const rebalance = defineStrategy({
     const onTimer = (view: StrategyView): StrategyIntent[] => {
       const overdue = view.symbols.flatMap(symbol => cancelOverdue(view, symbol, parameters.patienceMs));
       if (view.openOrders().length > 0 || view.now.monoMs < nextLookMonoMs) return overdue;
+      if (awaited !== null && !isShown(view, awaited)) return overdue;
+      awaited = null;
       const seen = look(view);
       if (seen === null) return overdue;
       const band = basisPoints(seen.whole, parameters.bandBps, 'up');
@@ -178,6 +218,7 @@ export const rebalance = defineStrategy({
         const placed = trade(view, one, seen.cash - reserve);
         // What is too small for the venue, or may not be traded now, keeps nothing else from being traded.
         if (placed.length === 0) continue;
+        heldBefore.set(one.symbol, view.balance(view.instrument(one.symbol).base)?.total ?? 0n);
         nextLookMonoMs = view.now.monoMs + parameters.everyMs;
         return [...overdue, ...placed];
       }
@@ -208,6 +249,7 @@ export const rebalance = defineStrategy({
       onOrder: (view, event) => {
         backoff.heard(view, event);
         // It has traded, or it has not and is to be tried again: either way the weights are looked at anew.
+        if (event.type === 'order' && isTerminal(event.order.state)) awaitBalance(view, event.order);
         if (event.type === 'denied' || isTerminal(event.order.state)) nextLookMonoMs = 0;
         return [];
       },

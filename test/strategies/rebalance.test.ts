@@ -1,9 +1,22 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { formatDecimal, notional, parseDecimal } from '#src/domain/money.js';
+import type { PlaceOrder } from '#src/domain/order-events.js';
 import { rebalance } from '#src/strategies/rebalance.js';
 import { type Rehearsal, type RehearsalOptions, rehearse, type Shown } from '#src/testing.js';
 import { runs } from '../runs.js';
+import {
+  account,
+  BTCTRY,
+  bookEvent,
+  bookOf,
+  control,
+  hostOf,
+  listed,
+  places,
+  updated,
+  working,
+} from './fixtures.js';
 
 const PAIRS = [
   { symbol: 'BTCTRY', base: 'BTC', quote: 'TRY' },
@@ -119,6 +132,33 @@ describe('rebalance', () => {
 
   it('says when its orders are too small for the venue', () => {
     expect(begin({ maxOrder: '5' }).notes.join()).to.contain('below the least order value');
+  });
+
+  it('does not trade once more what the balances do not show yet', () => {
+    const host = hostOf(rebalance, { given: { weights: 'BTCTRY=0.4', maxOrder: '10000000' } });
+    const market = bookOf(BTCTRY, [['999', '5']], [['1001', '5']]);
+    host.step(control(), listed(BTCTRY), account({ TRY: '100000', BTC: '0' }), bookEvent(market));
+    const [bought] = places(host.after(1_000)) as [PlaceOrder];
+    const { quantity } = bought.terms;
+    host.step(working(bought));
+    // The venue's balances are read after a fill, and later than execution tells of it.
+    host.step(updated(bought, { status: 'filled', venueOrderId: '1', filled: quantity }));
+    for (let tick = 0; tick < 10; tick++) expect(places(host.after(250))).to.deep.equal([]);
+    host.step(account({ TRY: '60000', BTC: formatDecimal(quantity - 1n) }));
+    expect(places(host.after(1_000)), 'a part of it').to.deep.equal([]);
+    host.step(account({ TRY: '50000', BTC: formatDecimal(quantity) }));
+    expect(places(host.after(1_000)).map(({ terms }) => terms.side)).to.deep.equal(['sell']);
+  });
+
+  it('waits for no balance for ever', () => {
+    const host = hostOf(rebalance, { given: { weights: 'BTCTRY=0.4', maxOrder: '10000000' } });
+    const market = bookOf(BTCTRY, [['999', '5']], [['1001', '5']]);
+    host.step(control(), listed(BTCTRY), account({ TRY: '100000', BTC: '0' }), bookEvent(market));
+    const [bought] = places(host.after(1_000)) as [PlaceOrder];
+    host.step(updated(bought, { status: 'filled', venueOrderId: '1', filled: bought.terms.quantity }));
+    let asked = 0;
+    for (let second = 0; second < 33; second++) asked += places(host.after(1_000)).length;
+    expect(asked).to.equal(1);
   });
 
   it('does nothing while a price is not to be believed', () => {
