@@ -191,7 +191,7 @@ export interface Strategy {
   onTimer?(view: StrategyView): StrategyIntents;
   /** Called once at a stop; only cancels are forwarded. */
   onStop?(view: StrategyView): StrategyIntents;
-  /** State to keep across restarts, as text. Called every 30 s, after an order and a fill, and at a stop. */
+  /** State to keep across restarts, as text. Called every 30 s, after an order, a fill and a candle, and at a stop. */
   save?(): string;
   /** What `save` last returned. Called before `onStart`. Throws when it cannot go on from it: the strategy stops then. */
   load?(state: string): void;

@@ -28,7 +28,12 @@ interface Market {
   /** Highest close since the entry, and the price that ends the trade; null while out. */
   peak: Price | null;
   stop: Price | null;
+  /** Since when the account has not had what it is to sell, monotonic ms; null while it has. */
+  emptySinceMonoMs: number | null;
 }
+
+/** An account that has had nothing to sell for as long is said to have nothing. */
+const EMPTY_MS = 60_000;
 
 /** Long or out, by moving averages or by a breakout, with a stop that trails by volatility. See docs/strategies/trend.md. */
 export const trend = defineStrategy({
@@ -137,6 +142,7 @@ export const trend = defineStrategy({
         course: null,
         peak: null,
         stop: null,
+        emptySinceMonoMs: null,
       };
       markets.set(symbol, made);
       return made;
@@ -240,7 +246,24 @@ export const trend = defineStrategy({
         marketOf(symbol).course = null;
         return [];
       }
-      return orderFor(view, { symbol, side: 'sell', price, quantity: view.position(symbol).quantity, tag });
+      const { quantity } = view.position(symbol);
+      const { base, minNotional } = view.instrument(symbol);
+      const total = (view.balance(base)?.total ?? 0n) as bigint;
+      const market = marketOf(symbol);
+      if (notional(price, total) >= minNotional) {
+        market.emptySinceMonoMs = null;
+        return orderFor(view, { symbol, side: 'sell', price, quantity, tag });
+      }
+      // Balances show a fill later than its order does.
+      market.emptySinceMonoMs ??= view.now.monoMs;
+      return view.now.monoMs - market.emptySinceMonoMs < EMPTY_MS
+        ? []
+        : [
+            {
+              type: 'note',
+              text: `${symbol}: its fills make ${formatDecimal(quantity)} ${base}, but the account has ${formatDecimal(total)}: it cannot sell, and enters nothing before it has`,
+            },
+          ];
     };
 
     const goIn = (view: StrategyView, symbol: string, price: Price, course: Course): StrategyIntent[] => {

@@ -213,6 +213,44 @@ describe("a strategy's candles", () => {
     expect(host.seen).to.deep.equal(['10 10', '11 11', '12 12']);
   });
 
+  it('have what they changed saved at the next tick: a stop that rose with a close must outlive a crash', () => {
+    let closes = '';
+    const definition = defineStrategy({
+      name: 'sample',
+      about: '',
+      parameters: {},
+      candles: () => [{ interval: '1m', warmUp: 0 }],
+      create: () => ({
+        onCandle: (_view, { close }) => {
+          closes += String(close / 10n ** 16n);
+          return [];
+        },
+        save: () => closes,
+      }),
+    });
+    const now = { monoMs: 1, wallMs: T0 };
+    const state = initialStrategyHost({
+      definition,
+      parameters: {},
+      symbols: ['BTCTRY'],
+      incarnation: 1,
+      startedAt: now,
+      intentValidityMs: 1_000,
+      maxOpenOrders: 5,
+      maxOpenOrdersPerSymbol: 2,
+      feesOf: dearestFees,
+      restored: { saved: null, openOrders: [] },
+    });
+    stepStrategyHost(state, listed(BTCTRY), now);
+    stepStrategyHost(state, { type: 'candle-closed', id: 'x', cause: 'file', candle: candle(0, 7) }, now);
+    const saved = (at: typeof now): unknown[] =>
+      stepStrategyHost(state, { type: 'tick' }, at).effects.flatMap(effect =>
+        effect.type === 'append' ? effect.request.records : [],
+      );
+    expect(saved({ monoMs: 51, wallMs: T0 + 50 })).to.have.length(1);
+    expect(saved({ monoMs: 101, wallMs: T0 + 100 })).to.deep.equal([]);
+  });
+
   it('are kept in a bounded list', () => {
     let kept = 0;
     const definition = defineStrategy({

@@ -96,6 +96,17 @@ describe('trend', () => {
     expect(shape(play.book('103', '104'))[0]).to.match(/^sell .* stop$/);
   });
 
+  it('says so when what it bought is not in the account any more', () => {
+    const play = begin({ stopAtr: 1 });
+    closes(play, ...FALL, 110);
+    settle(play);
+    play.balances({ BTC: '0' });
+    expect(shape(play.book('90', '91'))).to.deep.equal([]);
+    expect(play.notes).to.deep.equal([]);
+    expect(shape(play.after(61_000))).to.deep.equal([]);
+    expect(play.notes.join()).to.contain('cannot sell');
+  });
+
   it('enters on a close above the channel, and leaves below half of it', () => {
     const play = begin({ signal: 'breakout', stopAtr: 50 });
     closes(play, ...FALL);
