@@ -407,8 +407,10 @@ const onInstruments = (turn: Turn, listed: InstrumentsListed): void => {
 
 /** Shows closed candles to the strategy, each once and in order. */
 const showCandles = (turn: Turn, candles: readonly Candle[], cause: EventId | null): void => {
-  // What a close has changed, a stop for one, must outlive a crash: the next candle may be a day away.
-  if (candles.length > 0) turn.state.nextSaveMonoMs = turn.now.monoMs;
+  // What a close has changed, a stop for one, must outlive a crash: the next candle may be a day away. A run over nothing
+  // but candles saves at none of them.
+  if (candles.length > 0 && Number.isFinite(turn.state.nextSaveMonoMs))
+    turn.state.nextSaveMonoMs = turn.now.monoMs;
   for (const candle of candles) {
     call(turn, 'onCandle', cause, (strategy, view) => strategy.onCandle?.(view, candle));
     if (!turn.state.warm) watchWarmUp(turn);

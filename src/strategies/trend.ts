@@ -244,7 +244,14 @@ export const trend = defineStrategy({
     const goOut = (view: StrategyView, symbol: string, price: Price, { tag }: Course): StrategyIntent[] => {
       if (!isHolding(view, symbol, price)) {
         marketOf(symbol).course = null;
-        return [];
+        return view.position(symbol).quantity === 0n
+          ? []
+          : [
+              {
+                type: 'note',
+                text: `${symbol}: what it still holds is worth less than the venue's least order value: it is not sold, and no stop watches it`,
+              },
+            ];
       }
       const { quantity } = view.position(symbol);
       const { base, minNotional } = view.instrument(symbol);

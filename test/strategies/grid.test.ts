@@ -186,6 +186,56 @@ describe('grid', () => {
     expect(() => grid.create({} as never).load?.('{"BTCTRY":-1}')).to.throw('not a price');
   });
 
+  it('sells all but a part too small for the venue when the market rises, whatever traded before', () => {
+    const acts = fc.array(
+      fc.record({
+        bid: fc.integer({ min: 940, max: 1_010 }),
+        pick: fc.nat(5),
+        share: fc.integer({ min: 1, max: 20 }),
+        act: fc.constantFrom('fill', 'fill', 'cancels', 'confirm', 'restart'),
+      }),
+      { maxLength: 30 },
+    );
+    fc.assert(
+      fc.property(
+        acts,
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1_000, max: 1_300 }),
+        (history, room, top) => {
+          const play = begin({}, { balances: { TRY: '1000000', BTC: '0' }, maxOpenOrdersPerSymbol: room });
+          for (const { bid, pick, share, act } of history) {
+            play.book(String(bid), String(bid + 2));
+            if (act === 'confirm') play.confirm();
+            if (act === 'cancels') play.endCancels();
+            if (act === 'restart') play.restart();
+            const own = play.orders[pick];
+            if (act === 'fill' && own !== undefined) {
+              const part = ((own.quantity - own.filled) * BigInt(share)) / 20n;
+              const lots = part - (part % 10n ** 8n);
+              if (lots > 0n) play.fill(own, formatDecimal(lots));
+            }
+          }
+          for (let round = 0; round < 40; round++) {
+            play.after(1_000);
+            play.book(String(top), String(top + 2));
+            play.confirm();
+            play.endCancels();
+            for (const order of play.orders)
+              if (
+                order.side === 'sell' &&
+                order.price <= parseDecimal(String(top)) &&
+                order.status === 'working'
+              )
+                play.fill(order);
+          }
+          expect(parseDecimal(play.position()) * 1_000n < 10n * 10n ** 16n, play.position()).to.equal(true);
+          expect(play.faults).to.deep.equal([]);
+        },
+      ),
+      { numRuns: runs(100) },
+    );
+  });
+
   it('never holds more than its rungs, never sells what it has not bought, whatever trades', () => {
     const acts = fc.array(
       fc.record({

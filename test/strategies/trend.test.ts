@@ -96,6 +96,14 @@ describe('trend', () => {
     expect(shape(play.book('103', '104'))[0]).to.match(/^sell .* stop$/);
   });
 
+  it('says so when what it holds has become too little for the venue to take', () => {
+    const play = begin({ stopAtr: 1, notional: '10.5' });
+    closes(play, ...FALL, 110);
+    settle(play);
+    expect(shape(play.book('99', '100'))).to.deep.equal([]);
+    expect(play.notes.join()).to.contain('least order value');
+  });
+
   it('says so when what it bought is not in the account any more', () => {
     const play = begin({ stopAtr: 1 });
     closes(play, ...FALL, 110);
