@@ -31,6 +31,7 @@ export interface CandleSeries {
   readonly builder: CandleBuilder;
   readonly warmUp: number;
   readonly closed: Candle[];
+  /** How many of them the strategy has been shown. */
   seen: number;
   /** Own candles that wait for the history before them; null once it is there or given up. */
   waiting: Candle[] | null;
@@ -142,6 +143,12 @@ export const historyDue = (
   return { asks, candles };
 };
 
+/** A candle has been shown to the strategy. */
+export const noteShown = (desk: CandleDesk, { symbol, interval }: Candle): void => {
+  const series = seriesOf(desk, symbol, interval);
+  if (series !== undefined) series.seen += 1;
+};
+
 /** How far the warm-up is: the series that is furthest behind, as candles seen of candles needed; null when done. */
 export const warmUpLeft = (
   desk: CandleDesk,
@@ -210,6 +217,5 @@ const release = (series: CandleSeries, history: readonly Candle[]): readonly Can
 const keep = (series: CandleSeries, closed: readonly Candle[]): void => {
   const most = Math.max(CANDLES_KEPT, series.warmUp);
   series.closed.push(...closed);
-  series.seen += closed.length;
   if (series.closed.length > 2 * most) series.closed.splice(0, series.closed.length - most);
 };

@@ -64,6 +64,7 @@ import {
   candleDesk,
   forming,
   historyDue,
+  noteShown,
   onClosedCandle,
   onFeed,
   onHistory,
@@ -405,16 +406,26 @@ const onInstruments = (turn: Turn, listed: InstrumentsListed): void => {
   askForHistory(turn);
 };
 
-/** Shows closed candles to the strategy, each once and in order. */
-const showCandles = (turn: Turn, candles: readonly Candle[], cause: EventId | null): void => {
+/**
+ * Shows closed candles to the strategy, each once and in order. What is history ends the warm-up with its last candle and
+ * not before: nothing may be decided by a past that is only being told.
+ */
+const showCandles = (
+  turn: Turn,
+  candles: readonly Candle[],
+  cause: EventId | null,
+  isHistory = false,
+): void => {
   // What a close has changed, a stop for one, must outlive a crash: the next candle may be a day away. A run over nothing
   // but candles saves at none of them.
   if (candles.length > 0 && Number.isFinite(turn.state.nextSaveMonoMs))
     turn.state.nextSaveMonoMs = turn.now.monoMs;
   for (const candle of candles) {
     call(turn, 'onCandle', cause, (strategy, view) => strategy.onCandle?.(view, candle));
-    if (!turn.state.warm) watchWarmUp(turn);
+    noteShown(turn.state.candles, candle);
+    if (!turn.state.warm && !isHistory) watchWarmUp(turn);
   }
+  if (!turn.state.warm && isHistory) watchWarmUp(turn);
 };
 
 const onCandlesRead = (turn: Turn, answer: CandlesRead): void => {
@@ -422,7 +433,7 @@ const onCandlesRead = (turn: Turn, answer: CandlesRead): void => {
   const { candles, problem } = onHistory(turn.state.candles, answer);
   const { symbol, interval } = answer;
   if (problem !== null) log(turn, 'warn', 'candle-history-problem', { symbol, interval, problem });
-  showCandles(turn, candles, answer.id);
+  showCandles(turn, candles, answer.id, true);
 };
 
 const askForHistory = (turn: Turn): void => {
@@ -438,7 +449,7 @@ const askForHistory = (turn: Turn): void => {
       message: { type: 'candles-wanted', id, cause: 'start', symbol, interval, count: series.warmUp },
     });
   }
-  showCandles(turn, candles, null);
+  showCandles(turn, candles, null, true);
 };
 
 const watchWarmUp = (turn: Turn): void => {

@@ -181,6 +181,18 @@ describe("a strategy's candles", () => {
     expect(host.placed().map(message => ('tag' in message ? message.tag : ''))).to.deep.equal(['dip']);
   });
 
+  it('are those of the warm-up to the last one of a history that has them all', () => {
+    const host = begin([BUY]);
+    const [wish] = host.wishes();
+    host.step(answer(wish?.id ?? '', [candle(6, 6), candle(7, 7), candle(8, 8), candle(9, 9)]));
+    expect(host.placed()).to.deep.equal([]);
+    expect(host.facts()).to.include({ state: 'running', suppressed: 4 });
+    host.step(trade(500, 20));
+    host.at(MINUTE + 1_000);
+    host.step({ type: 'tick' });
+    expect(host.placed()).to.have.length(1);
+  });
+
   it('are asked for again while nobody answers, then go on without a past', () => {
     const host = begin();
     host.step(trade(500, 20));

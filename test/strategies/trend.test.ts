@@ -1,9 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { dearestFees } from '#src/domain/fees.js';
 import { notional, parseDecimal } from '#src/domain/money.js';
+import { initialStrategyHost, type StrategyHostInput, stepStrategyHost } from '#src/domain/strategy-host.js';
+import { checkParameters } from '#src/domain/strategy-parameters.js';
 import { trend } from '#src/strategies/trend.js';
 import { type Rehearsal, rehearse, type Shown } from '#src/testing.js';
 import { runs } from '../runs.js';
+import { account, BTCTRY, bookEvent, bookOf, control, filledFor, listed } from './fixtures.js';
 
 /** Small periods: warm after nine candles. */
 const SMALL = { interval: '1m', fast: 2, slow: 3, channel: 3, atrPeriod: 2, stopAtr: 2, notional: '1000' };
@@ -94,6 +98,50 @@ describe('trend', () => {
     // A true range of 6.5 below 110.
     expect(shape(play.book('104', '105'))).to.deep.equal([]);
     expect(shape(play.book('103', '104'))[0]).to.match(/^sell .* stop$/);
+  });
+
+  it('sells nothing at a restart for what the history of its warm-up shows', () => {
+    const checked = checkParameters(trend, { ...SMALL, stopAtr: 50 });
+    if (!checked.ok) throw new Error(checked.problems.join());
+    const atMs = 1_790_121_600_000;
+    const position = filledFor('trend', 'BTCTRY', '1');
+    const state = initialStrategyHost({
+      definition: trend,
+      parameters: checked.values,
+      symbols: ['BTCTRY'],
+      incarnation: 1,
+      startedAt: { monoMs: 1, wallMs: atMs },
+      intentValidityMs: 1_000,
+      maxOpenOrders: 5,
+      maxOpenOrdersPerSymbol: 2,
+      feesOf: dearestFees,
+      candleHistory: true,
+      restored: {
+        saved: '[{"symbol":"BTCTRY","peak":"112","stop":"20","leaving":null}]',
+        openOrders: [],
+        fills: position.fill === null ? [] : [position.fill],
+      },
+    });
+    const step = (monoMs: number, ...inputs: readonly StrategyHostInput[]) =>
+      inputs.flatMap(input => stepStrategyHost(state, input, { monoMs, wallMs: atMs + monoMs }).effects);
+    const asked = step(1, control(), listed(BTCTRY), account({ TRY: '1000', BTC: '1' }), { type: 'tick' });
+    const wish = asked.find(effect => effect.type === 'tell' && effect.to === 'market-data');
+    const prices = [130, 128, 126, 124, 122, 106, 105, 104, 103, 104, 110, 112];
+    const candles = prices.map((price, index) => {
+      const openAtMs = atMs - (prices.length - index) * 60_000;
+      const [open, high, low, close] = [price, price + 1, price - 1, price].map(each =>
+        parseDecimal(String(each)),
+      ) as [bigint, bigint, bigint, bigint];
+      const kind = { symbol: 'BTCTRY', interval: '1m', closed: true, complete: true } as const;
+      return { ...kind, openAtMs, closeAtMs: openAtMs + 60_000, open, high, low, close, volume: 1n };
+    });
+    const read = { type: 'candles-read', id: 'x', symbol: 'BTCTRY', interval: '1m', problem: null } as const;
+    const book = bookOf(BTCTRY, [['112', '9000']], [['113', '9000']]);
+    const cause = wish?.type === 'tell' ? wish.message.id : '';
+    const effects = step(2, { ...read, cause, candles }, bookEvent(book), { type: 'tick' });
+    expect(effects.filter(effect => effect.type === 'tell' && effect.to === 'execution')).to.deep.equal([]);
+    const saved = step(3, { type: 'stopping' }).find(effect => effect.type === 'append');
+    expect(saved, 'the stop is as it was').to.equal(undefined);
   });
 
   it('says so when what it holds has become too little for the venue to take', () => {
