@@ -4,6 +4,7 @@ import {
   type Amount,
   abs,
   basisPoints,
+  formatDecimal,
   min,
   notional,
   ONE,
@@ -243,6 +244,18 @@ export const rebalance = defineStrategy({
             ? [{ type: 'note', text: 'its symbols have different quotes: nothing is done' } as const]
             : []),
           ...tooSmallNotes(view, parameters.maxOrder),
+          ...view.symbols
+            .filter(symbol => {
+              const share = shareOf(view, symbol);
+              return share > 0n && share <= basisPoints(ONE, parameters.bandBps, 'up');
+            })
+            .map(
+              symbol =>
+                ({
+                  type: 'note',
+                  text: `${symbol}: its share of ${formatDecimal(shareOf(view, symbol))} is not larger than the band: none of it is bought to begin with`,
+                }) as const,
+            ),
         ];
       },
       onTimer,

@@ -161,6 +161,12 @@ describe('rebalance', () => {
     expect(asked).to.equal(1);
   });
 
+  it('says so when a share is not larger than the band: it is never bought', () => {
+    const notes = begin({ weights: 'BTCTRY=0.4,ETHTRY=0.02', bandBps: 200 }).notes.join();
+    expect(notes).to.contain('ETHTRY').and.contain('band').and.not.contain('BTCTRY');
+    expect(begin({ bandBps: 200 }).notes).to.deep.equal([]);
+  });
+
   it('does nothing while a price is not to be believed', () => {
     const play = begin();
     play.book('9.9', '10.1', { symbol: 'ETHTRY', trusted: false });
