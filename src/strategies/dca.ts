@@ -115,6 +115,7 @@ export const dca = defineStrategy({
       view.symbols.flatMap(symbol => {
         const plan = planOf(symbol);
         const { wallMs } = view.now;
+        notLater(plan, wallMs);
         const due = plan.lastAtMs === null || wallMs - plan.lastAtMs >= parameters.everyMs;
         const notes: StrategyIntent[] = [];
         if (due && plan.current !== null && view.openOrders(symbol).length === 0) {
@@ -173,6 +174,13 @@ export const dca = defineStrategy({
     };
   },
 });
+
+/** A clock that was ahead has been set back: what it says of the past may not keep the rhythm waiting. */
+const notLater = (plan: Plan, wallMs: number): void => {
+  if (plan.lastAtMs !== null) plan.lastAtMs = Math.min(plan.lastAtMs, wallMs);
+  if (plan.current !== null && plan.current.beganAtMs > wallMs)
+    plan.current = { ...plan.current, beganAtMs: wallMs };
+};
 
 /** What the position has cost, in quote. */
 const costOf = (view: StrategyView, symbol: string): Amount => {

@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { formatDecimal, notional, parseDecimal } from '#src/domain/money.js';
+import type { PlaceOrder } from '#src/domain/order-events.js';
 import { dca } from '#src/strategies/dca.js';
 import { type Rehearsal, type RehearsalOptions, rehearse } from '#src/testing.js';
 import { runs } from '../runs.js';
+import { account, BTCTRY, bookEvent, bookOf, control, hostOf, listed, places } from './fixtures.js';
 
 const begin = (parameters: Record<string, unknown> = {}, options: RehearsalOptions = {}): Rehearsal => {
   const play = rehearse(dca, {
@@ -112,6 +114,26 @@ describe('dca', () => {
       }
     expect(bought).to.equal(1);
     expect(play.notes.join()).to.contain('not finished');
+  });
+
+  it('waits no longer than an interval after a clock that was ahead has been set back', () => {
+    const startedAtMs = 1_790_000_000_000;
+    const ahead = startedAtMs + 10 * 86_400_000;
+    const saved = (current: string): string =>
+      `[{"symbol":"BTCTRY","lastAtMs":${ahead},"current":${current}}]`;
+    const given = { notional: '250', everyMs: 3_600_000, patienceMs: 60_000 };
+    const asked = (state: string, ms: number): PlaceOrder[] => {
+      const host = hostOf(dca, { given, saved: state, startedAtMs });
+      const market = bookOf(BTCTRY, [['3749000', '1']], [['3751000', '1']]);
+      host.step(control(), listed(BTCTRY), account({ TRY: '100000' }), bookEvent(market));
+      const first = host.after(1_000);
+      return places([...first, ...host.after(ms), ...host.after(2_000)]);
+    };
+    expect(asked(saved('null'), 3_000_000), 'not twice for one time').to.deep.equal([]);
+    expect(asked(saved('null'), 3_700_000)).to.have.length(1);
+    // One that had begun is patient for its minute and not for ten days.
+    const begun = saved(`{"beganAtMs":${ahead},"from":"0","fromCost":"0"}`);
+    expect(asked(begun, 62_000).map(({ tag }) => tag)).to.deep.equal(['dca', 'dca-late']);
   });
 
   it('goes on with a purchase of an earlier version, which had no cost', () => {
