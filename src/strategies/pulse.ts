@@ -1,7 +1,7 @@
 import { type Side, tickSize } from '../domain/instrument.js';
 import type { Price } from '../domain/money.js';
 import { defineStrategy, type StrategyIntent, type StrategyView } from '../domain/strategy.js';
-import { besideTouch } from './asking.js';
+import { besideTouch, crossesOwn } from './asking.js';
 import { affordableBeside, meetsMinimum, quantityFor, roomFor, tooSmallNotes } from './sizing.js';
 
 /**
@@ -61,8 +61,8 @@ export const pulse = defineStrategy({
       const wanted: Side = sides.get(symbol) ?? 'buy';
       for (const side of [wanted, OPPOSITE[wanted]]) {
         const price = priceOf(view, symbol, side, parameters.offsetBps, placed % VARIETY);
-        if (price === undefined || affordableBeside(view, symbol, side, price) < parameters.notional)
-          continue;
+        if (price === undefined || crossesOwn(view, { symbol, side, price })) continue;
+        if (affordableBeside(view, symbol, side, price) < parameters.notional) continue;
         const instrument = view.instrument(symbol);
         const quantity = quantityFor(parameters.notional, price, instrument);
         if (!meetsMinimum(price, quantity, instrument)) continue;

@@ -132,6 +132,15 @@ describe('pulse', () => {
     expect(cancels(told).map(({ intentId }) => intentId)).to.deep.equal([bid.intentId]);
   });
 
+  it('asks for no order that would trade with its own', () => {
+    const host = begin({ given: { offsetBps: -3, maxOpen: 2 } });
+    const [bid] = places(host.after(1_000)) as [PlaceOrder];
+    host.step(working(bid));
+    expect(shape(host.after(1_000)).join(), 'a sale at 3749875 would meet the purchase at 3750124').to.match(
+      /^buy/,
+    );
+  });
+
   it('goes on with the other side after a restart', () => {
     const host = begin();
     beat(host);
