@@ -3,7 +3,7 @@
  * comlink lacks: a deadline and an exit race around each call (a call to a dead worker never settles), and a strong
  * reference to the proxy (a collected one drops its calls).
  */
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { type FromWorker, startExitCode, type ToWorker, type WorkerControl } from '../messages/control.js';
@@ -78,6 +78,12 @@ export class WorkerLink {
     this.exited = new Promise(resolve => {
       this.worker.once('exit', code => {
         this.alive = false;
+        // An exit can overtake what the thread said last: its own ports are read out before the event, this one is not.
+        for (;;) {
+          const received = receiveMessageOnPort(this.control);
+          if (received === undefined) break;
+          events.onMessage(received.message as FromWorker);
+        }
         this.control.close();
         this.surface.close();
         const exit: WorkerExit = { code, error, inWork: inputInWork(work) };
