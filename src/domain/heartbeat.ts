@@ -23,6 +23,12 @@ export const beaten = (beats: Heartbeat, monoMs: number): Heartbeat =>
     ? beats
     : { lateAfterMs: beats.lateAfterMs, lostAfterMs: beats.lostAfterMs, lastMonoMs: monoMs };
 
+/** Nobody could be heard for so long: that time counts neither for them nor against them. */
+export const unheardFor = (beats: Heartbeat, ms: number): Heartbeat => ({
+  ...beats,
+  lastMonoMs: beats.lastMonoMs + ms,
+});
+
 export const pulseOf = (beats: Heartbeat, monoMs: number): Pulse => {
   const age = monoMs - beats.lastMonoMs;
   return age > beats.lostAfterMs ? 'lost' : age > beats.lateAfterMs ? 'late' : 'on-time';

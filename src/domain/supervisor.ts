@@ -8,7 +8,7 @@
  * - an order to stop never waits for a fault, and ends in an exit whatever the workers do.
  */
 import { CAUSES, circuitValue, type ReleaseRule, THROTTLED_STORM, THROTTLED_WINDOW_MS } from './breaker.js';
-import { beaten, type Heartbeat, heartbeat, pulseOf } from './heartbeat.js';
+import { beaten, type Heartbeat, heartbeat, pulseOf, unheardFor } from './heartbeat.js';
 import {
   circuitStates,
   clearHold,
@@ -232,6 +232,8 @@ interface Child {
   deadlineMonoMs: number;
   beats: Heartbeat;
   late: boolean;
+  /** It was ended because its time was over; its exit code need not show that. */
+  overdue: boolean;
   budget: RestartBudget;
   restarts: number;
   measuredAtMonoMs: number;
@@ -256,6 +258,9 @@ const POISON_CRASHES = 3;
 /** Inputs remembered per worker. */
 const POISONS_WATCHED = 64;
 
+/** Orders named in one line of the log. */
+const NAMED_MOST = 10;
+
 /** Evidence is written this often. */
 const READINESS_SAVE_MS = 10_000;
 
@@ -278,7 +283,14 @@ export interface SupervisorState {
   readonly children: readonly Child[];
   phase: 'idle' | 'starting' | 'running' | 'stopping' | 'ended';
   /** `signalled`: a signal has asked for it, so that the next one means force. */
-  stop: { reason: string; exitCode: number; deadlineMonoMs: number; signalled: boolean } | null;
+  stop: {
+    reason: string;
+    exitCode: number;
+    deadlineMonoMs: number;
+    signalled: boolean;
+    /** Somebody has been told that resting orders may be left. */
+    leftOrdersTold: boolean;
+  } | null;
   control: ControlState;
   leaseAtMonoMs: number;
   tickAtMonoMs: number | null;
@@ -337,6 +349,7 @@ export const initialSupervisor = (config: SupervisorConfig): SupervisorState => 
       deadlineMonoMs: Number.POSITIVE_INFINITY,
       beats: heartbeat(config.limits.beatLateMs, config.limits.beatLostMs, 0),
       late: false,
+      overdue: false,
       budget: restartBudget(config.limits.crashLimit, config.limits.crashWindowMs),
       restarts: 0,
       measuredAtMonoMs: 0,
@@ -564,7 +577,7 @@ class Turn {
       // We stood still, not the workers: their beats and our own signals are still waiting to be read. Judge nobody and
       // renew nothing before they have been.
       this.log('warn', 'supervisor-paused', { pausedMs: Math.round(pausedMs) });
-      for (const child of this.state.children) child.beats = beaten(child.beats, this.now.monoMs);
+      for (const child of this.state.children) child.beats = unheardFor(child.beats, pausedMs);
       return;
     }
     if (this.now.monoMs - this.state.leaseAtMonoMs >= limits.leaseRenewMs) this.renewLease();
@@ -649,6 +662,7 @@ class Turn {
       child.deadlineMonoMs = Number.POSITIVE_INFINITY;
       if (child.status === 'starting') this.startFailed(child, 'it was not ready in time', 1);
       else {
+        child.overdue = true;
         this.log('error', 'worker-overdue', { worker: child.rule.actor, status: child.status });
         this.terminate(child);
       }
@@ -727,6 +741,10 @@ class Turn {
     if (staysDown(child)) return;
     child.status = 'down';
     this.rotateKey({ type: 'signer-lost', actor: input.actor });
+    this.watchLeftOrders(
+      child,
+      before === 'draining' && !child.overdue && input.code === 0 && input.error === null,
+    );
     if (before === 'draining') {
       this.log('info', 'worker-stopped', { worker: input.actor, code: input.code });
       return;
@@ -759,6 +777,19 @@ class Turn {
         return;
       }
     }
+    // Also for one that stays down: an operator may let it start again.
+    if (child.rule.recoversAccount)
+      this.note(
+        placeHold(
+          this.state.holds,
+          'starting',
+          '',
+          `${input.actor} has ended; the account must be proven again`,
+          'supervisor',
+          this.now.wallMs,
+        ),
+        'supervisor',
+      );
     const spent = spend(child.budget, this.now.monoMs);
     child.budget = spent.budget;
     if (spent.exhausted) {
@@ -768,21 +799,28 @@ class Turn {
       );
       return;
     }
-    if (child.rule.recoversAccount)
-      this.note(
-        placeHold(
-          this.state.holds,
-          'starting',
-          '',
-          `${input.actor} is being restarted; the account must be proven again`,
-          'supervisor',
-          this.now.wallMs,
-        ),
-        'supervisor',
-      );
     child.restarts += 1;
     this.metric('counter', 'btcbot_worker_restarts_total', 1, { actor: input.actor });
     this.recycleDependents(child);
+  }
+
+  /** Execution has ended during a stop: one that drained in its time has itself said what is left. */
+  private watchLeftOrders(child: Child, drained: boolean): void {
+    if (child.rule.actor !== 'execution' || drained) return;
+    const orders = openOrdersIn(child.facts);
+    this.tellLeftOrders({
+      ...(orders.length === 0 ? {} : { orders: orders.length, first: orders.slice(0, NAMED_MOST) }),
+      why: 'execution ended before it could say what it had canceled; named is what it told of last',
+      remedy: 'btcbot cancel-all with KILL_SWITCH=true and SAFE_MODE=false, or cancel at the exchange',
+    });
+  }
+
+  /** A stop that was to cancel what rests may not have: somebody has to. Said once. */
+  private tellLeftOrders(fields: Readonly<Record<string, unknown>>): void {
+    const { stop, config } = this.state;
+    if (stop === null || stop.leftOrdersTold || config.shutdownOpenOrders !== 'cancel') return;
+    stop.leftOrdersTold = true;
+    this.log('warn', 'resting-orders-left', fields);
   }
 
   /** The third crash on one input: the input is to blame, and the next incarnation leaves it out. */
@@ -940,6 +978,7 @@ class Turn {
       exitCode,
       deadlineMonoMs: this.now.monoMs + this.state.config.limits.stopTotalMs,
       signalled: false,
+      leftOrdersTold: false,
     };
     this.state.phase = 'stopping';
     this.safetyChanged = true;
@@ -947,8 +986,8 @@ class Turn {
     // Before anything else: nobody may start something new while the others are being stopped.
     this.tellControl();
     this.log(exitCode === 0 ? 'info' : 'error', 'stopping', { reason, exitCode });
-    if (this.state.config.shutdownOpenOrders === 'cancel' && this.child('execution')?.status !== 'up')
-      this.log('warn', 'resting-orders-left', {
+    if (this.child('execution')?.status !== 'up')
+      this.tellLeftOrders({
         why: 'SHUTDOWN_OPEN_ORDERS is cancel, and execution, which cancels, is not up',
         remedy: 'start again and stop once all workers are ready, or cancel at the exchange',
       });
@@ -1294,6 +1333,7 @@ class Turn {
       child.incarnation += 1;
       child.deadlineMonoMs = this.now.monoMs + child.rule.readyWithinMs;
       child.beats = beaten(child.beats, this.now.monoMs);
+      child.overdue = false;
       child.facts = {};
       this.effects.push({
         type: 'start-worker',

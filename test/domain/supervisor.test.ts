@@ -144,10 +144,51 @@ describe('the supervisor’s stop', () => {
     const early = new World(configOf({ shutdownOpenOrders: 'cancel' }));
     early.feed({ type: 'signal', signal: 'SIGINT' });
     expect(early.logged('resting-orders-left')).to.have.length(1);
+    const starting = new World(configOf({ shutdownOpenOrders: 'cancel' }));
+    starting.manners.set('execution', 'never-ready');
+    starting.settle();
+    starting.feed({ type: 'signal', signal: 'SIGINT' });
+    starting.pass(1_000);
+    expect(starting.deeds).to.include('terminate execution');
+    expect(starting.logged('resting-orders-left')).to.have.length(1);
 
     const running = new World(configOf({ shutdownOpenOrders: 'cancel' })).run();
     running.feed({ type: 'signal', signal: 'SIGINT' });
     expect(running.logged('resting-orders-left')).to.have.length(0);
+  });
+
+  it('says that resting orders may stay when the worker that was to cancel them ends before it has', () => {
+    const stopping = (): World => {
+      const world = new World(configOf({ shutdownOpenOrders: 'cancel' })).run();
+      world.feed({
+        type: 'status-reported',
+        actor: 'execution',
+        facts: { openOrders: [{ clientOrderId: 'bb-1' }] },
+      });
+      return world;
+    };
+    const left = { orders: 1, first: ['bb-1'] };
+    const inDrain = stopping();
+    inDrain.threads.get('execution')!.manner = 'never-drains';
+    inDrain.feed({ type: 'signal', signal: 'SIGTERM' });
+    inDrain.settle();
+    expect(inDrain.deeds).to.include('drain execution');
+    inDrain.crash('execution');
+    expect(inDrain.logged('resting-orders-left')).to.have.length(1);
+    expect(inDrain.logged('resting-orders-left')[0]).to.deep.include(left);
+
+    const overdue = stopping();
+    overdue.threads.get('execution')!.manner = 'never-drains';
+    overdue.feed({ type: 'signal', signal: 'SIGTERM' });
+    overdue.pass(9_000);
+    expect(overdue.deeds).to.include('terminate execution');
+    expect(overdue.logged('resting-orders-left')).to.have.length(1);
+
+    const clean = stopping();
+    clean.feed({ type: 'signal', signal: 'SIGTERM' });
+    clean.pass(1_000);
+    expect(clean.ended()).to.include({ code: 0 });
+    expect(clean.logged('resting-orders-left')).to.have.length(0);
   });
 
   it('tells the figures of the run once more when everybody who counts has ended', () => {
@@ -324,6 +365,23 @@ describe('the supervisor’s answer to faults', () => {
     expect(world.control?.maySubmit).to.equal(true);
   });
 
+  it('does not take its own standing still for a sign of life of a ledger that gives none', () => {
+    const world = new World().run();
+    const thread = world.threads.get('ledger')!;
+    thread.manner = 'mute';
+    world.pass(3_200);
+    expect(keys(world)).to.deep.equal(['ledger:ledger']);
+    // The disk that the ledger waits for has kept the supervisor waiting, too.
+    world.monoMs += 1_000;
+    world.feed({ type: 'tick' });
+    world.pass(200);
+    expect(keys(world)).to.deep.equal(['ledger:ledger']);
+    expect(world.logged('worker-on-time')).to.have.length(0);
+    thread.manner = 'good';
+    world.pass(100);
+    expect(keys(world)).to.deep.equal([]);
+  });
+
   it('latches at the fifth crash in 30 s, keeps everybody else up, and restarts it when an operator releases it', () => {
     const world = new World().run();
     for (let crash = 0; crash < 5; crash++) {
@@ -349,6 +407,27 @@ describe('the supervisor’s answer to faults', () => {
     expect(world.status.workers.strategy?.status).to.equal('up');
     expect(world.control?.maySubmit).to.equal(true);
     expect(world.latched).to.deep.equal([]);
+  });
+
+  it('has the account proven anew also by one that stayed down and was let go again', () => {
+    for (const actor of ['reconciliation', 'ledger', 'paper-exchange'] as const) {
+      const world = new World().run();
+      for (let crash = 0; crash < 5; crash++) {
+        world.pass(1_000);
+        world.clear('reconciliation', 'starting');
+        world.crash(actor);
+        world.settle();
+      }
+      expect(world.status.workers[actor]?.status).to.equal('given-up');
+      const key = `restart-storm:${actor}`;
+      expect(world.ask({ type: 'safe-mode-off', acknowledgement: 'I_UNDERSTAND', key }).ok).to.equal(true);
+      world.settle();
+      expect(world.status.workers.strategy?.status, actor).to.equal('up');
+      expect(keys(world), actor).to.deep.equal(['starting']);
+      expect(world.control?.maySubmit, actor).to.equal(false);
+      world.clear('reconciliation', 'starting');
+      expect(world.control?.maySubmit, actor).to.equal(true);
+    }
   });
 
   it('forgives crashes that are far enough apart', () => {
