@@ -26,7 +26,7 @@ import type { ActorName } from '#src/domain/step.js';
 import type { VenueWrite } from '#src/domain/venue-port.js';
 import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
-import { STOP_WORKER_MS, TICK_MS } from '#src/runtime/limits.js';
+import { STOP_EXECUTION_MS, TICK_MS } from '#src/runtime/limits.js';
 import { performCommon } from '#src/runtime/perform.js';
 import { isLoopbackHost } from '#src/runtime/setting-kinds.js';
 
@@ -333,7 +333,7 @@ hostActor('execution', context => {
     },
     async drain() {
       const now = (): number => context.now().monoMs;
-      const until = now() + STOP_WORKER_MS - JOURNAL_MARGIN_MS;
+      const until = now() + STOP_EXECUTION_MS - JOURNAL_MARGIN_MS;
       if (state !== null) {
         step({ type: 'drain' });
         abortForbidden();

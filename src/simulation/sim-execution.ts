@@ -15,7 +15,7 @@ import type { LedgerSnapshot } from '../domain/ledger-records.js';
 import type { ActorName } from '../domain/step.js';
 import type { CancelOutcome, SubmitOutcome, VenueWrite } from '../domain/venue-port.js';
 import type { FromLedger } from '../messages/ledger.js';
-import { STOP_WORKER_MS, TICK_MS } from '../runtime/limits.js';
+import { STOP_EXECUTION_MS, TICK_MS } from '../runtime/limits.js';
 import { performCommon } from '../runtime/perform.js';
 import type { SimRest } from './sim-rest.js';
 import type { Presence, SimActor } from './worker-tree.js';
@@ -270,7 +270,7 @@ export const simExecution =
         }
         step({ type: 'drain' });
         abortForbidden();
-        drainUntil(context.now().monoMs + STOP_WORKER_MS - JOURNAL_MARGIN_MS, done);
+        drainUntil(context.now().monoMs + STOP_EXECUTION_MS - JOURNAL_MARGIN_MS, done);
       },
     };
   };

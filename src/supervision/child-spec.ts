@@ -3,7 +3,7 @@ import type { ResourceLimits } from 'node:worker_threads';
 import type { ActorName } from '../domain/step.js';
 import type { ChildRule } from '../domain/supervisor.js';
 import { ATTEMPT_LOG_BYTES } from '../runtime/attempt-log.js';
-import { START_WORKER_MS } from '../runtime/limits.js';
+import { START_WORKER_MS, STOP_EXECUTION_MS } from '../runtime/limits.js';
 import type { Settings } from '../runtime/settings.js';
 import { STRATEGY_SCRATCH_BYTES } from '../runtime/strategy-record.js';
 
@@ -90,7 +90,7 @@ const ROWS: readonly Row[] = [
   },
   {
     actor: 'execution',
-    stopWithinMs: 3_000,
+    stopWithinMs: STOP_EXECUTION_MS,
     restartsWith: ['strategy'],
     holdWhileDown: 'worker-down',
     terminable: true,

@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { expect } from 'chai';
+import { monoMs } from '#src/runtime/clock.js';
+import { childSpecs } from '#src/supervision/child-spec.js';
 import { limitTerms, orderIn } from '../domain/orders.js';
 import { type ExecutionThread, startExecutionThread } from './execution-thread.js';
 
@@ -183,4 +185,19 @@ describe('the execution worker', () => {
     const last = thread.records('order-moved').at(-1);
     expect(last?.state).to.include({ status: 'unknown', cause: 'process-ended' });
   });
+
+  it('is done with a stop, and has said what is left, before the supervisor ends it', async () => {
+    const given = childSpecs({ mode: 'live' }).find(({ actor }) => actor === 'execution')?.stopWithinMs ?? 0;
+    thread = await startExecutionThread({ settings: { shutdownOpenOrders: 'cancel' } });
+    const resting = thread.place();
+    await thread.order(resting, 'working');
+    // Neither an order nor a cancel is ever answered from now on.
+    thread.reply = () => {};
+    const hanging = thread.place();
+    await thread.order(hanging, 'in-flight');
+    const from = monoMs();
+    expect(await thread.drain()).to.equal(0);
+    expect(monoMs() - from).to.be.lessThan(given);
+    expect(thread.records('order-moved').at(-1)?.state).to.include({ cause: 'process-ended' });
+  }).timeout(10_000);
 });
