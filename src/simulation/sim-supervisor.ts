@@ -76,7 +76,8 @@ export const startSimProcess = (options: SimProcessOptions): SimProcess => {
   let tickMs = TICK_MS;
   let batch = 0;
   let request = 0;
-  let holdsAsked = false;
+  /** Whether the ledger has said which holds earlier runs left. */
+  let holdsKnown = false;
   let state = initialSupervisor({
     children: specs,
     limits: {
@@ -105,7 +106,9 @@ export const startSimProcess = (options: SimProcessOptions): SimProcess => {
   };
 
   const onLedger = (reply: FromLedger): void => {
-    if (reply.type === 'snapshot-given') feed({ type: 'holds-restored', holds: reply.snapshot.holds });
+    if (reply.type !== 'snapshot-given' || holdsKnown) return;
+    holdsKnown = true;
+    feed({ type: 'holds-restored', holds: reply.snapshot.holds });
   };
 
   const feed = (input: SupervisorInput): void => {
@@ -120,10 +123,8 @@ export const startSimProcess = (options: SimProcessOptions): SimProcess => {
     options.onSupervisorStep(input, state);
     for (const effect of stepped.effects) perform(effect);
     flushRecords();
-    if (input.type === 'worker-ready' && input.actor === 'ledger' && !holdsAsked) {
-      holdsAsked = true;
+    if (input.type === 'worker-ready' && input.actor === 'ledger' && !holdsKnown)
       toLedger({ type: 'snapshot-wanted', request: 1, fills: false });
-    }
   };
 
   const tree = createSimTree(

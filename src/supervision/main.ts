@@ -229,7 +229,9 @@ const supervise = (
   let socket: ControlSocket | null = null;
   let telemetry: MessagePort | null = null;
   let ledger: MessagePort | null = null;
-  let holdsAsked = false;
+  /** Whether the ledger has said which holds earlier runs left. */
+  let holdsKnown = false;
+  let socketAsked = false;
   const waitingLines: ToTelemetry[] = [];
   const outbox = createLedgerOutbox();
 
@@ -242,8 +244,11 @@ const supervise = (
     toTelemetry({ type: 'log', actor: 'supervisor', atMs: now().wallMs, level, event, fields: clean });
   };
   const onLedger = (reply: FromLedger): void => {
-    if (reply.type === 'snapshot-given') feed({ type: 'holds-restored', holds: reply.snapshot.holds });
-    else if (reply.type === 'appended' || reply.type === 'append-failed') {
+    if (reply.type === 'snapshot-given') {
+      if (holdsKnown) return;
+      holdsKnown = true;
+      feed({ type: 'holds-restored', holds: reply.snapshot.holds });
+    } else if (reply.type === 'appended' || reply.type === 'append-failed') {
       if (reply.type === 'append-failed') log('error', 'hold-not-recorded', { reason: reply.reason });
       outbox.answered(reply, monoMs());
       outbox.flush(monoMs());
@@ -269,9 +274,12 @@ const supervise = (
   /** Once the ledger is up this process owns the data: the holds of earlier runs come back, the socket may open. */
   const onLedgerReady = (): void => {
     outbox.flush(monoMs());
-    if (holdsAsked) return;
-    holdsAsked = true;
-    ledger?.postMessage({ type: 'snapshot-wanted', request: 1, fills: false } satisfies ToLedger);
+    // After what waits was handed in, so that nothing comes back that has ended in this run; and again when a ledger has ended
+    // before it answered.
+    if (!holdsKnown)
+      ledger?.postMessage({ type: 'snapshot-wanted', request: 1, fills: false } satisfies ToLedger);
+    if (socketAsked) return;
+    socketAsked = true;
     openControlSocket(controlSocketPath(settings.stateDbPath), (request, command) =>
       feed({ type: 'command', request, command }),
     ).then(

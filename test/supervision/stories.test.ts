@@ -101,6 +101,16 @@ describe('the supervisor over worker threads', function () {
     expect(starting).to.deep.equal(['hold-released', 'hold-placed', 'hold-released']);
   });
 
+  it('asks a ledger again for the holds of earlier runs when its predecessor ended before it answered', async () => {
+    const bot = startBot({ faults: { ledger: { fault: 'ends-when-asked', incarnations: 1 } } });
+    const restored = await bot.heard('hold-restored');
+    expect(restored.key).to.equal('foreign-order:17');
+    bot.signal('SIGTERM');
+    expect((await bot.exited).code).to.equal(0);
+    expect(eventsOf(bot, 'worker-crashed')).to.deep.equal(['ledger']);
+    expect(bot.log.some(line => line.event === 'fake-told' && line.maySubmit === true)).to.equal(false);
+  });
+
   it('counts the earlier connections of a worker against the exchange that saw them, not against its successor', async () => {
     const started = (bot: BotProcess, actor: string) =>
       bot.heard('fake-started', line => line.actor === actor && line.incarnation === 2);

@@ -3,6 +3,7 @@
  * configuration: `{ "<actor>": { "fault": "<name>", "incarnations": <how many times> } }`.
  */
 import { workerData } from 'node:worker_threads';
+import type { Hold } from '#src/domain/safety.js';
 import { type ActorName, nextEventId } from '#src/domain/step.js';
 import { StartRefused } from '#src/messages/control.js';
 import type { ToLedger } from '#src/messages/ledger.js';
@@ -22,7 +23,9 @@ export type Fault =
   | 'never-drains'
   /** Falls over a message that is said again at each connection: of the market, or of an order. */
   | 'chokes-on-trade'
-  | 'chokes-on-order';
+  | 'chokes-on-order'
+  /** Ends when it is asked what it knows. */
+  | 'ends-when-asked';
 
 export type FaultPlan = Readonly<Record<string, { readonly fault: Fault; readonly incarnations: number }>>;
 
@@ -30,6 +33,15 @@ export type FaultPlan = Readonly<Record<string, { readonly fault: Fault; readonl
 const POISON: Readonly<Record<string, { readonly from: ActorName; readonly message: object }>> = {
   'chokes-on-trade': { from: 'market-data', message: { type: 'public-trade', symbol: 'POISON' } },
   'chokes-on-order': { from: 'execution', message: { type: 'order-updated', order: { intentId: 'POISON' } } },
+};
+
+/** What a ledger that ended when it was first asked knows of an earlier run. */
+const LEFT_HOLD: Hold = {
+  key: 'foreign-order:17',
+  cause: 'foreign-order',
+  subject: '17',
+  detail: 'left by an earlier run',
+  placedAtMs: 1,
 };
 
 const { boot } = workerData as { readonly boot: WorkerBoot };
@@ -112,13 +124,15 @@ hostActor(self, context => ({
     if (JSON.stringify(message, plain).includes('POISON')) throw new Error('choked on purpose');
     const asked = message as ToLedger;
     if (self !== 'ledger') return;
-    if (asked.type === 'snapshot-wanted')
+    if (asked.type === 'snapshot-wanted') {
+      if (fault === 'ends-when-asked') process.exit(0);
+      const held = plan?.fault === 'ends-when-asked';
       context.send(from, {
         type: 'snapshot-given',
         request: asked.request,
-        snapshot: { holds: [] },
+        snapshot: { holds: held ? [LEFT_HOLD] : [] },
       } as never);
-    else if (asked.type === 'append')
+    } else if (asked.type === 'append')
       context.log('debug', 'fake-recorded', { types: asked.records.map(record => record.type) });
   },
   onControl(message) {
