@@ -40,7 +40,10 @@ export interface PrivateFeed {
    * Not to be said of refused or unknown submits.
    */
   expectInserted(clientOrderId: string, sentAtMonoMs: number): void;
-  /** The feed does not show what it should: replaces the socket, within the bounds on attempts. */
+  /**
+   * The feed does not show what it should, or a refused login is to be tried again: replaces the socket, within the bounds on
+   * attempts.
+   */
   reconnect(reason: string): void;
   /**
    * Logs in with this key from now on: replaces the socket, so that it is known to work before the old key is revoked.

@@ -28,7 +28,10 @@ export type PrivateSessionInput =
    * confirmed submits, since a refused one is never inserted.
    */
   | { readonly type: 'expect-inserted'; readonly clientOrderId: string; readonly sentAtMonoMs: number }
-  /** Whoever listens has found that the feed does not show what it should: a fresh connection, after the usual wait. */
+  /**
+   * A fresh connection is wanted, after the usual wait: the feed does not show what it should, or what its login was refused
+   * for may have been mended. Refusals count anew from then on.
+   */
   | { readonly type: 'reconnect'; readonly reason: string }
   | { readonly type: 'tick' };
 
@@ -132,6 +135,10 @@ export const stepPrivateSession = (
       break;
     case 'reconnect':
       if (isUp(session)) drop(session, effects, now, input.reason);
+      else if (session.phase.phase === 'refused') {
+        session.refusals = 0;
+        lose(session, effects, now, input.reason);
+      }
       break;
     case 'tick':
       onTick(session, effects, now);

@@ -8,6 +8,9 @@ import type { HoldCause } from './safety.js';
 export const THROTTLED_STORM = 3;
 export const THROTTLED_WINDOW_MS = 60_000;
 
+/** So many attempts to connect one socket again within a minute are a storm; the venue blocks an address at 15. */
+export const STORM_ATTEMPTS = 4;
+
 /** How much one hold forbids, from strictest to freest. */
 export const HOLD_LEVELS = ['observe-only', 'cancel-only', 'paused'] as const;
 export type HoldLevel = (typeof HOLD_LEVELS)[number];
@@ -81,8 +84,7 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
   },
   'ws-reconnect': {
     detector: 'market-data, reconciliation',
-    threshold:
-      '4 connection attempts in 60 s after a loss (the venue blocks at 15), or no private feed for BTCTURK_WS_IDLE_RECONNECT_MS',
+    threshold: `${STORM_ATTEMPTS} connection attempts in 60 s after a loss (the venue blocks at 15), or no private feed for BTCTURK_WS_IDLE_RECONNECT_MS`,
     level: 'cancel-only',
     perSymbol: false,
     restingOrders: 'pulled',

@@ -1,6 +1,7 @@
 /** What the market-data brain tells the others: books, states, holds, and once a second its figures. */
 import { TRUST_MIN, trustScore } from './book-trust.js';
 import type { BookView } from './book-view.js';
+import { STORM_ATTEMPTS } from './breaker.js';
 import { fromTicks, type Instrument } from './instrument.js';
 import {
   type Feed,
@@ -10,7 +11,6 @@ import {
   type MarketDataState,
   REPORTED_SYMBOLS_MAX,
   SLICES,
-  STORM_ATTEMPTS,
 } from './market-data-state.js';
 import type { FeedState, MarketEvent } from './market-events.js';
 import { formatDecimal } from './money.js';

@@ -81,8 +81,6 @@ export const RECOVERED_AFTER_MS = 30_000;
 export const LONELY_REST_MS = 30_000;
 /** A channel that should repeat itself, and has been silent this long, is joined again. */
 export const TICKER_SILENCE_MS = 10_000;
-/** Attempts within a minute that are a storm. */
-export const STORM_ATTEMPTS = 4;
 /** An unchanged book is published again at most this often, to show that it is still fresh. */
 export const REFRESH_MS = 500;
 /** Trade ids remembered for each symbol: more than the 50 a join replays. */

@@ -3,6 +3,7 @@
  * hint that makes somebody look. The feed itself may be down, refused, or mute although its socket lives (protocol
  * section 9.11).
  */
+import { STORM_ATTEMPTS } from './breaker.js';
 import { takeFill } from './fill-booking.js';
 import { noteForeignOrder } from './foreign-orders.js';
 import { takeOrderHint } from './order-watch.js';
@@ -25,8 +26,6 @@ import type { PrivateEvent, PrivateFeedState } from './venue-port.js';
 /** How late a 423 may be, and how often its silence may cost a connection. */
 const FEED_MUTE_MS = 15_000;
 const FEED_REPLACE_MS = 300_000;
-/** Reconnects within a minute that make a storm; the venue blocks at 15 (protocol section 9.4). */
-const RECONNECT_STORM = 8;
 /** Refused logins in a row, without a live feed between them, that mean the key and not a moment. */
 const LOGIN_REFUSALS = 3;
 const BALANCES_HINT_MS = 250;
@@ -149,7 +148,7 @@ export const watchFeed = (state: ReconciliationState, now: Now, effects: Reconci
   }
   const downMs = state.feedDownMonoMs === null ? 0 : now.monoMs - state.feedDownMonoMs;
   const reconnects = reconnectsOf(state, now);
-  if (reconnects >= RECONNECT_STORM)
+  if (reconnects >= STORM_ATTEMPTS)
     placeHold(
       state,
       effects,

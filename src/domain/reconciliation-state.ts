@@ -311,6 +311,7 @@ export interface ReconciliationState extends ReadGroups, HistoryWish {
   /** Holds we have asked for, by key. */
   readonly held: Set<string>;
   authHoldSeen: boolean;
+  loginHoldSeen: boolean;
   invariantHoldSeen: boolean;
 
   nextBatch: number;
@@ -430,6 +431,7 @@ export const initialReconciliation = (
     feedDownMonoMs: now.monoMs,
     held: new Set(),
     authHoldSeen: false,
+    loginHoldSeen: false,
     invariantHoldSeen: false,
     nextBatch: firstBatch(config.incarnation),
     unacknowledged: new Map(),

@@ -104,6 +104,7 @@ export const stepReconciliation = (
     case 'control':
       state.control = input.control;
       resumeAfterAuth(state, now, effects);
+      resumeLogins(state, effects);
       adoptAfterRelease(state, now, effects);
       break;
     case 'private-event':
@@ -347,6 +348,21 @@ const resumeAfterAuth = (state: ReconciliationState, now: Now, effects: Reconcil
     log(effects, 'info', 'signed-reads-resumed', {});
     wantPass(state, 'auth-released', 0, now);
   }
+};
+
+/** The private feed logs in anew, and its refusals count anew, once the operator has released what they held. */
+const resumeLogins = (state: ReconciliationState, effects: ReconciliationEffect[]): void => {
+  const key = holdKey('auth', 'private-feed');
+  if (state.control?.holds.some(hold => hold.key === key) === true) {
+    state.loginHoldSeen = true;
+    return;
+  }
+  if (!state.loginHoldSeen) return;
+  state.loginHoldSeen = false;
+  state.held.delete(key);
+  if (state.feed === 'live') return;
+  state.feedRefusals = 0;
+  effects.push({ type: 'reconnect-private', reason: 'the hold on its login was released' });
 };
 
 /** Only an operator releases this hold: what it was placed for is accepted. */

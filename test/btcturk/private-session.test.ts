@@ -198,6 +198,26 @@ describe('private session', () => {
     expect(it.state).to.equal('refused');
   });
 
+  it('logs in anew when asked to, also after the eighth refusal, and waits as after a loss', () => {
+    for (const refusals of [1, REFUSALS_MAX]) {
+      const it = run();
+      for (let refusal = 1; refusal <= refusals; refusal++) {
+        while (it.state !== 'connecting') it.wait(50);
+        it.step({ type: 'opened' });
+        it.frame(VERSION);
+        it.frame(REFUSED);
+      }
+      expect(it.state).to.equal('refused');
+      expect(it.step({ type: 'reconnect', reason: 'the key was rotated' })).to.deep.equal([
+        { type: 'state', state: 'disconnected', detail: 'the key was rotated' },
+      ]);
+      const since = it.monoMs;
+      it.goLive();
+      expect(it.state).to.equal('live');
+      expect(it.monoMs - since).to.be.at.most(60_100);
+    }
+  });
+
   it('asks for a look at the account when it cannot read a frame', () => {
     const it = run();
     it.goLive();

@@ -1,13 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { CAUSES } from '#src/domain/breaker.js';
+import { CAUSES, STORM_ATTEMPTS } from '#src/domain/breaker.js';
 import {
   REJECTIONS_IN_ROW,
   REJECTIONS_PER_MINUTE,
   UNAUTHORIZED_IN_ROW,
 } from '#src/domain/execution-detectors.js';
-import { STORM_ATTEMPTS } from '#src/domain/market-data-state.js';
 import { DENIAL_CODES } from '#src/domain/order-events.js';
 import { HOLD_CAUSES } from '#src/domain/safety.js';
 import { GENERATED_FILES } from '#src/operations/generated-files.js';

@@ -1,4 +1,9 @@
 import { expect } from 'chai';
+import {
+  initialPrivateSession,
+  type PrivateSessionInput,
+  stepPrivateSession,
+} from '#src/btcturk/private-session.js';
 import type { Valuation } from '#src/domain/ledger-records.js';
 import { ONE, parseDecimal } from '#src/domain/money.js';
 import type { OrderTerms } from '#src/domain/order.js';
@@ -357,7 +362,7 @@ describe('the private feed', () => {
       bench.run(2_000);
     }
     expect(bench.metrics.get('ws_reconnect_rate')).to.equal(8);
-    expect(bench.holds.get('ws-reconnect:private-feed')).to.contain('reconnected 8 times in a minute');
+    expect(bench.holds.get('ws-reconnect:private-feed')).to.contain('reconnected 4 times in a minute');
     bench.run(61_000);
     expect([...bench.holds.keys()]).to.deep.equal([]);
     expect(bench.metrics.get('ws_reconnect_rate')).to.equal(0);
@@ -371,6 +376,64 @@ describe('the private feed', () => {
       bench.give({ type: 'private-state', feed: 'refused', reason: 'Unauthorized - Invalid Public key' });
     }
     expect(bench.holds.get('auth:private-feed')).to.contain('Invalid Public key');
+  });
+
+  it('logs in anew once the operator has released what its refusals held, and is held on again if it still may not', () => {
+    const bench = running();
+    const refuse = (): void => {
+      bench.give({ type: 'private-state', feed: 'connecting', reason: '' });
+      bench.give({ type: 'private-state', feed: 'refused', reason: 'Unauthorized - Invalid Public key' });
+    };
+    for (let refusal = 0; refusal < 3; refusal++) refuse();
+    const key = 'auth:private-feed';
+    bench.control([{ key, cause: 'auth', subject: 'private-feed', detail: '', placedAtMs: 0 }]);
+    expect(bench.reconnects).to.deep.equal([]);
+    bench.holds.delete(key);
+    bench.control([]);
+    expect(bench.reconnects).to.have.length(1);
+    refuse();
+    refuse();
+    expect(bench.holds.has(key)).to.equal(false);
+    refuse();
+    expect(bench.holds.has(key)).to.equal(true);
+  });
+
+  it('is in a storm when it is lost as often as its session may connect', () => {
+    const stormsOf = (seed: number): boolean => {
+      const bench = running();
+      let session = initialPrivateSession({ seed }, bench.monoMs);
+      let hangsUp = false;
+      const feed = (input: PrivateSessionInput): void => {
+        const stepped = stepPrivateSession(session, input, bench.now());
+        session = stepped.state;
+        for (const effect of stepped.effects) {
+          if (effect.type === 'state')
+            bench.give({ type: 'private-state', feed: effect.state, reason: effect.detail });
+          if (effect.type !== 'connect') continue;
+          feed({ type: 'opened' });
+          feed({ type: 'frame', frame: { type: 'version' } });
+          feed({ type: 'frame', frame: { type: 'login-result', ok: true, message: '', userId: '7' } });
+          if (hangsUp) feed({ type: 'closed', detail: 'closed with code 1006' });
+        }
+      };
+      const pass = (ms: number): void => {
+        for (let passed = 0; passed < ms; passed += 50) {
+          bench.run(50);
+          feed({ type: 'tick' });
+        }
+      };
+      pass(50);
+      // Useful for long enough that what was before is forgiven.
+      for (let half = 0; half < 3; half++) {
+        feed({ type: 'frame', frame: { type: 'event', event: { type: 'balance-hint' } } });
+        pass(31_000);
+      }
+      hangsUp = true;
+      feed({ type: 'closed', detail: 'closed with code 1006' });
+      pass(60_000);
+      return bench.everHeld.get('ws-reconnect:private-feed')?.includes('times in a minute') ?? false;
+    };
+    expect(Array.from({ length: 8 }, (_, seed) => stormsOf(seed)).some(Boolean)).to.equal(true);
   });
 });
 
