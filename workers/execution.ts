@@ -210,7 +210,7 @@ hostActor('execution', context => {
   };
 
   const tick = (): void => {
-    step({ type: 'tick' });
+    step({ type: 'tick', leaseUntilMonoMs: context.control().leaseUntilMonoMs });
     abortForbidden();
     // Nobody waits longer than a tick for news, however many writes are under way.
     tellUntold();

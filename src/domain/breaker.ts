@@ -94,7 +94,7 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
     survivesRestart: false,
   },
   'stale-data': {
-    detector: 'market-data, execution',
+    detector: 'market-data',
     threshold: 'no valid update of the symbol for MAX_MARKET_DATA_AGE_MS',
     level: 'cancel-only',
     perSymbol: true,
@@ -116,7 +116,7 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
     survivesRestart: false,
   },
   'reconcile-lag': {
-    detector: 'reconciliation, execution',
+    detector: 'reconciliation',
     threshold: 'no completed pass for RECONCILE_MAX_LAG_MS',
     level: 'cancel-only',
     perSymbol: false,
@@ -166,7 +166,8 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
     level: 'observe-only',
     perSymbol: false,
     restingOrders: 'left',
-    action: 'no signed request leaves',
+    action:
+      'no write leaves; reads that are refused stop, and a refused login is tried again ever further apart',
     releasedBy: 'operator',
     trialMs: 0,
     survivesRestart: true,
@@ -216,7 +217,7 @@ export const CAUSES: Readonly<Record<HoldCause, CauseRule>> = {
     survivesRestart: false,
   },
   ledger: {
-    detector: 'ledger, supervisor',
+    detector: 'ledger, execution, reconciliation, supervisor',
     threshold: 'a commit that failed, or a ledger that does not answer',
     level: 'observe-only',
     perSymbol: false,

@@ -58,6 +58,26 @@ export const watchUnknown = (turn: Turn, symbol: string): void => {
   else clearHold(turn, 'unknown-outcome', symbol, 'every outcome is known');
 };
 
+/**
+ * The fence keeps writes back by itself once the lease has run out. This makes it known: to people at once, since nothing of
+ * it goes through the supervisor's thread, and as a hold when the supervisor hears again.
+ */
+export const watchLease = (turn: Turn, untilMonoMs: number): void => {
+  const { state, now } = turn;
+  const lost = untilMonoMs > 0 && now.monoMs >= untilMonoMs;
+  if (lost !== state.leaseLost) {
+    state.leaseLost = lost;
+    turn.effects.push({
+      type: 'log',
+      level: lost ? 'error' : 'info',
+      event: lost ? 'lease-lost' : 'lease-back',
+      fields: {},
+    });
+    if (!lost) clearHold(turn, 'lease', '', 'the supervisor renews the write lease again');
+  }
+  if (lost) askForHold(turn, 'lease', '', 'the supervisor has not renewed the write lease in time');
+};
+
 /** A fact that cannot be: it was applied as far as money is concerned, and the operator has to look. */
 export const reportImpossible = (
   turn: Turn,

@@ -133,6 +133,8 @@ export interface ExecutionState {
   /** The ledger has ended, and no other is there yet. */
   ledgerLost: boolean;
   ledgerFailed: boolean;
+  /** The write lease has run out, and no new one has come. */
+  leaseLost: boolean;
   readonly approvals: RecentApprovals;
   /** By symbol: where the market was when orders were approved. */
   readonly trails: Map<string, PriceTrail>;
@@ -205,7 +207,8 @@ export type ExecutionInput =
   | { readonly type: 'drain' }
   /** The stop's time is over: what is in flight is left unknown in the journal. */
   | { readonly type: 'drain-deadline' }
-  | { readonly type: 'tick' };
+  /** `leaseUntilMonoMs`: how long the write lease lasts; 0 before the first, absent where there is none. */
+  | { readonly type: 'tick'; readonly leaseUntilMonoMs?: number };
 
 /** What became of a write, as an input. */
 export const writeOutcome = (
@@ -314,6 +317,7 @@ export const initialExecution = (
     resendAt: Number.POSITIVE_INFINITY,
     ledgerLost: false,
     ledgerFailed: false,
+    leaseLost: false,
     approvals: recentApprovals(approvalsOf(config.limits, snapshot.recentOrders, now)),
     trails: trailsOf(config.limits, snapshot.recentOrders, now),
     rejections: [],

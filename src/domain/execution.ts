@@ -27,6 +27,7 @@ import {
   keepPauses,
   rateLimited,
   showThrottling,
+  watchLease,
   watchLoss,
   watchPauses,
   watchUnknown,
@@ -220,6 +221,7 @@ const hear = (turn: Turn, input: ExecutionInput): void => {
       tellResting(turn);
       return;
     case 'tick':
+      if (input.leaseUntilMonoMs !== undefined) watchLease(turn, input.leaseUntilMonoMs);
       tick(turn);
       return;
   }

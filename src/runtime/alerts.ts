@@ -49,6 +49,10 @@ export const ALERTS = {
     severity: 'warn',
     when: 'no command reaches the bot, which runs: only signals do (SIGTERM, SIGUSR2)',
   },
+  'lease-lost': {
+    severity: 'critical',
+    when: 'the supervisor stands still: nothing is written, and no command heard, until it moves again',
+  },
   'ledger-trouble': { severity: 'critical', when: 'a commit failed, or a record contradicts the ledger' },
 } as const satisfies Readonly<Record<string, AlertSpec>>;
 
@@ -223,6 +227,12 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
       say(
         'control-socket-failed',
         `no btcbot command reaches the bot: ${shown(fields.reason)}; kill -USR2 holds its writes, and a restart tries again`,
+      );
+      break;
+    case 'lease-lost':
+      say(
+        'lease-lost',
+        'the supervisor does not renew the write lease: nothing is written, and no btcbot command heard, until it does',
       );
       break;
     case 'ledger-commit-failed':

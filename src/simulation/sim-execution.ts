@@ -200,7 +200,7 @@ export const simExecution =
     const drainUntil = (untilMonoMs: number, done: () => void): void => {
       if (state !== null && !isDrained(state) && context.now().monoMs < untilMonoMs) {
         context.after(TICK_MS, 'execution drains', () => {
-          step({ type: 'tick' });
+          step({ type: 'tick', leaseUntilMonoMs: context.control().leaseUntilMonoMs });
           abortForbidden();
           drainUntil(untilMonoMs, done);
         });
@@ -260,7 +260,7 @@ export const simExecution =
           context.send('ledger', { type: 'epoch-wanted', request: 2 } as never);
           return;
         }
-        step({ type: 'tick' });
+        step({ type: 'tick', leaseUntilMonoMs: context.control().leaseUntilMonoMs });
         abortForbidden();
       },
       drain: done => {

@@ -1062,6 +1062,45 @@ describe('execution', () => {
       expect(bench.holdNames()).to.deep.equal([]);
     });
 
+    it('hold when the lease runs out, tell people past the supervisor, and let go when it is back', () => {
+      const bench = ready();
+      const tick = (leaseUntilMonoMs: number): void => {
+        bench.monoMs += 50;
+        bench.step({ type: 'tick', leaseUntilMonoMs });
+      };
+      const told = (): readonly string[] =>
+        bench.effects.flatMap(effect =>
+          effect.type === 'log' && effect.event.startsWith('lease-') ? [effect.event] : [],
+        );
+      // None was granted yet.
+      tick(0);
+      tick(bench.monoMs + 1_000);
+      expect(bench.holdNames()).to.deep.equal([]);
+      const until = bench.monoMs;
+      tick(until);
+      tick(until);
+      expect(bench.holdNames()).to.deep.equal(['+lease']);
+      expect(told()).to.deep.equal(['lease-lost']);
+      for (let ticks = 0; ticks < 30; ticks++) tick(until);
+      // Nobody has shown it yet.
+      expect(bench.holdNames()).to.deep.equal(['+lease', '+lease']);
+      bench.step({
+        type: 'control',
+        control: controlState({
+          epoch: 2,
+          state: 'observe-only',
+          maySubmit: false,
+          mayCancel: false,
+          holds: [{ key: 'lease', cause: 'lease', subject: '', detail: '', placedAtMs: 0 }],
+        }),
+      });
+      bench.forget();
+      tick(bench.monoMs + 1_000);
+      tick(bench.monoMs + 1_000);
+      expect(bench.holdNames()).to.deep.equal(['-lease']);
+      expect(told()).to.deep.equal(['lease-back']);
+    });
+
     it('hold on what cannot be: a fill beyond its order, a second venue order', () => {
       const bench = ready();
       const id = bench.working('V1');

@@ -94,6 +94,7 @@ describe('alerts', () => {
       [line('control-socket-failed', { reason: 'EADDRINUSE' })],
       ['control-socket-failed'],
     ],
+    ['a supervisor that stands still', [line('lease-lost'), line('lease-back')], ['lease-lost']],
     ['a commit that failed', [line('ledger-commit-failed', { reason: 'full' })], ['ledger-trouble']],
     [
       'nothing of the everyday',

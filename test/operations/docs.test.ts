@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { CAUSES, STORM_ATTEMPTS } from '#src/domain/breaker.js';
@@ -49,6 +49,42 @@ describe('the documents made from the code', () => {
     expect(() => renderDocument('<!-- generated: prices -->\n<!-- end of prices -->')).to.throw(
       'there is no table prices',
     );
+  });
+
+  it('name as detectors of a cause those whose code asks for its hold, all of them', () => {
+    const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+    const domain = readdirSync(join(ROOT, 'src/domain')).map(name => `src/domain/${name}`);
+    const code: Readonly<Record<string, string>> = {
+      execution: domain
+        .filter(file => /\/execution/.test(file))
+        .map(read)
+        .join('\n'),
+      reconciliation: domain
+        .map(read)
+        .filter(text => text.includes("'./reconciliation-state.js'"))
+        .join('\n'),
+      'market-data': domain
+        .filter(file => /\/market-data/.test(file))
+        .map(read)
+        .join('\n'),
+      ledger: read('workers/ledger.ts'),
+      supervisor: read('src/domain/supervisor.ts') + read('src/supervision/child-spec.ts'),
+    };
+    for (const [actor, text] of Object.entries(code)) {
+      const asks = [
+        ...[...text.matchAll(/\b(?:askForHold|placeHold|hold)\(([^;]*?)\)/g)].map(([, given = '']) => given),
+        ...[...text.matchAll(/'hold-wanted',[^}]*/g)].map(([given]) => given),
+        ...[...text.matchAll(/toSupervisor\(\{[^}]*/g)].map(([given]) => given),
+        ...[...text.matchAll(/holdWhileDown: '[a-z-]+'/g)].map(([given]) => given),
+      ].join('\n');
+      for (const cause of HOLD_CAUSES) {
+        const { detector } = CAUSES[cause];
+        if (cause === 'operator' || detector === 'every actor') continue;
+        expect(asks.includes(`'${cause}'`), `${actor} asks for ${cause}`).to.equal(
+          detector.split(', ').includes(actor),
+        );
+      }
+    }
   });
 
   it('quote the thresholds that the detectors have', () => {

@@ -51,6 +51,8 @@ describe('the execution worker', () => {
       reason: 'fenced: lease-expired',
     });
     expect(thread.writes.all).to.deep.equal([]);
+    const hold = await thread.supervisor.first(message => message.type === 'hold-wanted');
+    expect(hold).to.include({ holdCause: 'lease', subject: '' });
   });
 
   it('hears a control state that came after the ledger’s word, before the bytes', async () => {
