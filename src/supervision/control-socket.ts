@@ -7,6 +7,17 @@ import { MAX_LINE_BYTES, parseRequest, socketPathProblem, toLine } from '../runt
 /** Longest request line; requests are small. */
 const MAX_REQUEST_BYTES = 64 * 1024;
 const MAX_CONNECTIONS = 16;
+/**
+ * What gives the bot more freedom, or a new key. A process that stood still finds such orders in its socket whose askers have
+ * long been told that nobody answers, and may have ordered the opposite since: they are carried out only while the asker waits.
+ */
+const ONLY_WHILE_ASKED: ReadonlySet<OperatorCommand['type']> = new Set([
+  'safe-mode-off',
+  'drill-kill',
+  'rotate-key',
+]);
+/** An end that came right behind a request is read a turn of the loop after it. */
+const TURNS_TO_HANG_UP = 3;
 
 export interface ControlSocket {
   /** Sends the answer to a request, if its asker is still there. */
@@ -37,7 +48,14 @@ export const openControlSocket = (
     const request = nextRequest++;
     const { id, ...command } = parsed;
     askers.set(request, { socket, id });
-    onCommand(request, command);
+    if (ONLY_WHILE_ASKED.has(command.type)) whileAsked(socket, () => onCommand(request, command));
+    else onCommand(request, command);
+  };
+
+  const whileAsked = (socket: Socket, act: () => void, turns = TURNS_TO_HANG_UP): void => {
+    if (socket.destroyed || socket.readableEnded) return;
+    if (turns === 0) act();
+    else setImmediate(() => whileAsked(socket, act, turns - 1));
   };
 
   const server: Server = createServer(socket => {

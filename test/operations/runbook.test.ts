@@ -62,6 +62,10 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
     'test/cli/cancel-all.test.ts',
     'refuses over a latched safe mode, which a running bot would refuse too',
   ],
+  'late-release-is-dropped': [
+    'test/supervision/control-socket.test.ts',
+    'releases nothing for an asker who gave up while the process stood still, and holds all the same',
+  ],
   'unwritten-latch-is-told': [
     SUPERVISION,
     'says when no disk takes the latch of a safe mode, and writes it once one does',

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -52,6 +53,22 @@ describe('the control socket', () => {
     ]);
     expect(answers.map(answer => answer.message)).to.deep.equal(['status', 'safe-mode-on', 'safe-mode-off']);
     expect(asked).to.deep.include({ type: 'safe-mode-off', acknowledgement: 'x', key: 'operator' });
+  });
+
+  it('releases nothing for an asker who gave up while the process stood still, and holds all the same', async () => {
+    await open();
+    const asks = (...commands: readonly object[]): string =>
+      `const s = require('node:net').connect(${JSON.stringify(path())});
+       s.on('connect', () => { s.write(${JSON.stringify(commands.map(command => `${JSON.stringify({ id: 1, ...command })}\n`).join(''))});
+       setTimeout(() => { s.destroy(); process.exit(0); }, 100); });`;
+    const off = { type: 'safe-mode-off', acknowledgement: 'I_UNDERSTAND' };
+    // This thread, which is the bot's main thread here, does nothing else until the asker has gone.
+    spawnSync(process.execPath, ['-e', asks(off, { type: 'rotate-key' }, { type: 'drill-kill' })]);
+    spawnSync(process.execPath, ['-e', asks({ type: 'safe-mode-on', reason: 'late' })]);
+    spawnSync(process.execPath, ['-e', asks({ type: 'cancel-all', reason: 'late' })]);
+    while (asked.length < 2) await new Promise(resolve => setTimeout(resolve, 10));
+    await new Promise(resolve => setTimeout(resolve, 100));
+    expect(asked.map(({ type }) => type).sort()).to.deep.equal(['cancel-all', 'safe-mode-on']);
   });
 
   it('is for its owner alone', async () => {
