@@ -34,6 +34,8 @@ import { createWorkGuard, mayBeMoney, type WorkSource } from './work-slot.js';
 
 /** So many lines and observations are handed on without waiting for the tick. */
 const OBSERVED_MAX = 256;
+/** So many lines are kept while there is no telemetry; the oldest go. */
+const UNHEARD_MAX = 1_000;
 const URGENT: ReadonlySet<LogLevel> = new Set(['error', 'fatal']);
 
 /** What actor `From` may say to actor `To`. */
@@ -182,10 +184,19 @@ export const hostActor = <Self extends ActorName>(
   const flushObserved = (): void => {
     if (observed.length === 0) return;
     const port = peers.get('telemetry')?.port;
+    if (port === undefined) {
+      keepLines();
+      return;
+    }
     const messages = observed;
     observed = [];
     for (const message of messages)
-      port?.postMessage(message.type === 'log' ? { ...message, fields: shown(message.fields) } : message);
+      port.postMessage(message.type === 'log' ? { ...message, fields: shown(message.fields) } : message);
+  };
+  /** Telemetry is being replaced. Its successor makes alerts of lines, whenever they come; figures only grow old. */
+  const keepLines = (): void => {
+    if (observed.length >= 2 * UNHEARD_MAX)
+      observed = observed.filter(({ type }) => type === 'log').slice(-UNHEARD_MAX);
   };
 
   const log: ActorContext<Self>['log'] = (level, event, fields = {}) =>

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { holdKey } from '#src/domain/safety.js';
 import type { ActorName } from '#src/domain/step.js';
 import type { FromWorker, ToWorker } from '#src/messages/control.js';
+import type { ToTelemetry } from '#src/messages/telemetry.js';
 import { createWorkGuard, createWorkSlot, inputInWork } from '#src/runtime/work-slot.js';
 import { eventsOf } from '../btcturk/collected.js';
 import { controlState } from '../domain/execution-bench.js';
@@ -101,6 +102,36 @@ describe('what actors say to each other', function () {
     await all;
     channel.port1.close();
     expect(heard).to.deep.equal(['cancel-1', 'cancel-2', 'successor']);
+  });
+
+  it('waits for telemetry while that is being replaced, lines rather than figures, the newest of them', async () => {
+    const { control } = startTalker('execution', 'telemetry');
+    control.postMessage({ type: 'peer-lost', peer: 'telemetry' } satisfies ToWorker);
+    const many = 3_000;
+    for (let epoch = 1; epoch <= many; epoch++) control.postMessage(controlState({ epoch }));
+    // Longer than lines wait for company.
+    await new Promise(resolve => setTimeout(resolve, 500));
+    const channel = new MessageChannel();
+    const lines: ToTelemetry[] = [];
+    const last = new Promise<void>(resolve => {
+      channel.port1.on('message', (message: ToTelemetry) => {
+        if (message.type !== 'log') return;
+        lines.push(message);
+        if (message.fields.epoch === many) resolve();
+      });
+    });
+    const connected: ToWorker = {
+      type: 'peer-connected',
+      peer: 'telemetry',
+      incarnation: 2,
+      port: channel.port2,
+    };
+    control.postMessage(connected, [channel.port2]);
+    await last;
+    channel.port1.close();
+    expect(lines.length).to.be.within(1_000, 2_000);
+    const epochs = lines.map(line => (line.type === 'log' ? line.fields.epoch : null));
+    expect(epochs).to.deep.equal(epochs.map((_, index) => many - epochs.length + 1 + index));
   });
 
   it('is never left out without a hold where it may be money, also after the hold was released', async () => {

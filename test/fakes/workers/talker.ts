@@ -1,6 +1,6 @@
 /**
  * A worker that shows how messages travel: as market-data it talks to its strategy at once, as strategy or execution it
- * says what it heard, and execution reads nothing of a new peer before its gate is open.
+ * says what it heard, and execution reads nothing of a new peer before its gate is open, and logs what it is told.
  */
 import { workerData } from 'node:worker_threads';
 import type { MarketEvent } from '#src/domain/market-events.js';
@@ -31,6 +31,10 @@ else if (boot.actor === 'execution')
       context.toSupervisor({ type: 'status-reported', facts: { from, id: message.id } });
     },
     onControl(message) {
+      if (message.type === 'control-state') {
+        context.metric({ type: 'metric', kind: 'gauge', name: 'btcbot_safe_mode', value: message.epoch });
+        context.log('warn', 'told', { epoch: message.epoch });
+      }
       if (message.type === 'peer-connected' && gate !== undefined) Atomics.wait(new Int32Array(gate), 0, 0);
     },
   }));
