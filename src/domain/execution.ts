@@ -435,6 +435,8 @@ const onControl = (turn: Turn, control: ControlState): void => {
 
 const onPeer = (turn: Turn, peer: ActorName): void => {
   const { state } = turn;
+  // One that was replaced knows no figure that is told only when it changes.
+  if (peer === 'telemetry') state.gaugesShown.open = -1;
   if (peer !== 'reconciliation' && peer !== 'strategy') return;
   if (peer === 'reconciliation') state.recovered = false;
   for (const tracked of state.open.values()) {

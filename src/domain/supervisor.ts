@@ -704,8 +704,11 @@ class Turn {
     if (incarnation > 1) {
       for (const change of clearHoldsOf(this.state.holds, actor, this.now.monoMs)) this.note(change, actor);
       this.restored(child);
-      // A fresh telemetry knows no circuit yet.
-      if (actor === 'telemetry') this.metricsOfCircuit();
+      // A fresh telemetry knows no circuit yet, and nobody who is gone.
+      if (actor === 'telemetry') {
+        this.metricsOfCircuit();
+        for (const other of this.state.children) if (other.status === 'dropped') this.showDropped(other);
+      }
     }
   }
 
@@ -894,8 +897,12 @@ class Turn {
   private drop(child: Child, why: string): void {
     const { actor } = child.rule;
     this.log('warn', 'worker-dropped', { worker: actor, why });
-    this.metric('gauge', 'btcbot_worker_dropped', 1, { actor });
     child.status = 'dropped';
+    this.showDropped(child);
+  }
+
+  private showDropped({ rule: { actor } }: Child): void {
+    this.metric('gauge', 'btcbot_worker_dropped', 1, { actor });
   }
 
   private holdFor(child: Child, detail: string): void {

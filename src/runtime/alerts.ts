@@ -69,6 +69,8 @@ export interface Alert {
 /** What has to be remembered between lines. */
 export interface AlertMemory {
   mode: string;
+  /** The trading state as it was last told; empty while it is not known. */
+  state: string;
   /** Null while it is not known: a telemetry that was restarted has not heard of it. */
   maySubmit: boolean | null;
   openOrders: number | null;
@@ -81,6 +83,7 @@ export interface AlertMemory {
 /** @param running the mode of a bot that is running already; absent at its start, which tells of itself */
 export const newAlertMemory = (running?: string): AlertMemory => ({
   mode: running ?? '',
+  state: '',
   maySubmit: running === undefined ? false : null,
   openOrders: null,
   killOrdered: false,
@@ -119,11 +122,14 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
       text: cleanText(text, MAX_ALERT_CHARS),
     });
   };
+  const sayKilled = (): void =>
+    say('kill-result', `safe mode is in force: nothing is written any more; ${resting(memory)}`);
   const order = (): string =>
     `${shown(fields.side)} ${shown(fields.quantity)} ${shown(fields.symbol)} at ${shown(fields.price)} (${shown(fields.clientOrderId)})`;
   switch (line.event) {
     case 'banner':
       memory.mode = shown(fields.mode, 20);
+      memory.state = shown(fields.state, 20);
       say('started', `btcbot has started: ${memory.mode}, ${shown(fields.state)}; ${list(fields.reasons)}`);
       break;
     case 'stopping':
@@ -142,8 +148,8 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
             : `${memory.mode}: no new orders any more, state ${shown(fields.to)}: ${list(fields.reasons)}`,
         );
       memory.maySubmit = may;
-      if (memory.killOrdered && fields.to === 'observe-only')
-        say('kill-result', `safe mode is in force: nothing is written any more; ${resting(memory)}`);
+      memory.state = shown(fields.to, 20);
+      if (memory.killOrdered && memory.state === 'observe-only') sayKilled();
       memory.killOrdered = false;
       break;
     }
@@ -155,8 +161,10 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
       const cause = HOLD_CAUSES.find(name => name === fields.cause);
       if (cause === undefined || cause === 'starting') break;
       if (cause === 'operator') {
-        memory.killOrdered = true;
         say('hold-placed', `hold ${shown(fields.key)}: ${shown(fields.detail)}`);
+        // Where nothing was written before, no change of state follows.
+        if (memory.state === 'observe-only') sayKilled();
+        else memory.killOrdered = true;
         break;
       }
       const rule = CAUSES[cause];

@@ -1062,6 +1062,19 @@ describe('execution', () => {
       expect(bench.holdNames()).to.deep.equal([]);
     });
 
+    it('show the open and the unknown orders again to a telemetry that was replaced', () => {
+      const bench = ready();
+      bench.working('V1');
+      bench.pass(1_000);
+      bench.forget();
+      bench.pass(1_000);
+      expect(bench.metrics('btcbot_open_orders')).to.deep.equal([]);
+      bench.step({ type: 'peer-connected', peer: 'telemetry' });
+      bench.pass(50);
+      expect(bench.metrics('btcbot_open_orders')).to.deep.equal([1]);
+      expect(bench.metrics('btcbot_unknown_orders')).to.deep.equal([0]);
+    });
+
     it('hold when the lease runs out, tell people past the supervisor, and let go when it is back', () => {
       const bench = ready();
       const tick = (leaseUntilMonoMs: number): void => {

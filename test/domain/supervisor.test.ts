@@ -311,6 +311,17 @@ describe('the supervisor’s answer to faults', () => {
       isDropped(world);
     });
 
+    it('is named as dropped to a telemetry that was replaced, too', () => {
+      const world = withTwin().run();
+      world.crash('twin');
+      world.effects.length = 0;
+      world.crash('telemetry');
+      world.settle();
+      expect(
+        world.effects.filter(effect => effect.type === 'metric' && effect.name === 'btcbot_worker_dropped'),
+      ).to.have.length(1);
+    });
+
     it('acts on nothing that it says', () => {
       const world = withTwin().run();
       world.want('twin', 'invariant');

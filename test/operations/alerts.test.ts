@@ -50,6 +50,18 @@ describe('alerts', () => {
       ['hold-placed', 'kill-result'],
     ],
     [
+      'a safe mode that was ordered while nothing was written anyway',
+      [
+        line('banner', { mode: 'live', state: 'observe-only', reasons: [] }),
+        line('hold-placed', { key: 'operator', cause: 'operator', detail: 'SIGUSR2' }),
+        line('trading-state-changed', { to: 'cancel-only', maySubmit: false }),
+        line('trading-state-changed', { to: 'observe-only', maySubmit: false }),
+        line('hold-placed', { key: 'operator', cause: 'operator', detail: 'SIGUSR2' }),
+        line('trading-state-changed', { to: 'live', maySubmit: true }),
+      ],
+      ['started', 'hold-placed', 'kill-result', 'hold-placed', 'kill-result', 'armed'],
+    ],
+    [
       'a hold of an earlier run and its release',
       [line('hold-restored', { key: 'auth' }), line('hold-released', { key: 'auth', cause: 'auth' })],
       ['hold-placed', 'hold-released'],
