@@ -221,7 +221,7 @@ export const hostActor = <Self extends ActorName>(
       log('error', 'input-skipped', { input: name, text: text.slice(0, SHOWN_MOST) });
     }
     // Also after an operator's release: nothing that may be money is left out without a hold.
-    if (!mayBeMoney(source) || controlState?.holds.some(({ key }) => key === poisonHold)) return;
+    if (!mayBeMoney(self, source) || controlState?.holds.some(({ key }) => key === poisonHold)) return;
     const id = nextEventId(ids);
     toSupervisor({
       type: 'hold-wanted',

@@ -3,7 +3,7 @@
  * the supervisor reads there which input it was. Written before each input is handled and cleared after it.
  */
 import { fingerprintOf } from '../domain/fingerprint.js';
-import { ACTOR_NAMES } from '../domain/step.js';
+import { ACTOR_NAMES, type ActorName } from '../domain/step.js';
 
 /** Where an input comes from: a peer, the venue's frames, an answer to a read. */
 export const WORK_SOURCES = [...ACTOR_NAMES, 'public-frame', 'private-frame', 'read'] as const;
@@ -30,9 +30,15 @@ export const inputInWork = (slot: SharedArrayBuffer): string | null => {
     : nameOf(source, [Atomics.load(words, HASH), Atomics.load(words, HASH + 1)]);
 };
 
-/** Whose word a source's inputs are: market data can be had again, anything else may be money. */
-export const mayBeMoney = (source: WorkSource): boolean =>
-  source !== 'market-data' && source !== 'public-frame' && source !== 'telemetry';
+/** Those to whom nobody says anything about money: the log and its figures, wishes for market data, a run beside the real one. */
+const NEVER_TOLD_OF_MONEY: ReadonlySet<ActorName> = new Set(['telemetry', 'market-data', 'twin']);
+
+/** Whether what `receiver` leaves out may be money: not where it never is, and market data can be had again. */
+export const mayBeMoney = (receiver: ActorName, source: WorkSource): boolean =>
+  !NEVER_TOLD_OF_MONEY.has(receiver) &&
+  source !== 'market-data' &&
+  source !== 'public-frame' &&
+  source !== 'telemetry';
 
 export interface WorkGuard {
   /**

@@ -104,6 +104,24 @@ describe('what actors say to each other', function () {
     expect(heard).to.deep.equal(['cancel-1', 'cancel-2', 'successor']);
   });
 
+  it('may be left out without a hold where it is a line of the log, whoever said it', async () => {
+    const line = { type: 'log', actor: 'execution', atMs: 1, level: 'info', event: 'x', fields: {} };
+    let name = '';
+    const slot = createWorkSlot();
+    createWorkGuard(slot, [], () => {}).handle('execution', line, () => {
+      name = inputInWork(slot) ?? '';
+    });
+    const { control, port } = startTalker('telemetry', 'execution', [name]);
+    const told = eventsOf<FromWorker>();
+    control.on('message', (message: FromWorker) => told.add(message));
+    control.postMessage(controlState());
+    port.postMessage(line);
+    port.postMessage({ ...line, event: 'y' });
+    await told.find(message => message.type === 'status-reported' && message.facts.event === 'y');
+    expect(told.items.filter(({ type }) => type === 'hold-wanted')).to.deep.equal([]);
+    expect(told.items.filter(({ type }) => type === 'status-reported')).to.have.length(1);
+  });
+
   it('waits for telemetry while that is being replaced, lines rather than figures, the newest of them', async () => {
     const { control } = startTalker('execution', 'telemetry');
     control.postMessage({ type: 'peer-lost', peer: 'telemetry' } satisfies ToWorker);

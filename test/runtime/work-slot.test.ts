@@ -73,7 +73,12 @@ describe('what a worker is working on', () => {
   });
 
   it('may be money unless it is of the market or of the log', () => {
-    expect(WORK_SOURCES.filter(source => !mayBeMoney(source))).to.have.members([
+    for (const receiver of ['telemetry', 'market-data', 'twin'] as const)
+      expect(
+        WORK_SOURCES.filter(source => mayBeMoney(receiver, source)),
+        receiver,
+      ).to.deep.equal([]);
+    expect(WORK_SOURCES.filter(source => !mayBeMoney('execution', source))).to.have.members([
       'market-data',
       'public-frame',
       'telemetry',

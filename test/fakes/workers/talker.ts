@@ -4,6 +4,7 @@
  */
 import { workerData } from 'node:worker_threads';
 import type { MarketEvent } from '#src/domain/market-events.js';
+import type { LogLine } from '#src/messages/telemetry.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import type { WorkerBoot } from '#src/runtime/settings.js';
 
@@ -36,6 +37,13 @@ else if (boot.actor === 'execution')
         context.log('warn', 'told', { epoch: message.epoch });
       }
       if (message.type === 'peer-connected' && gate !== undefined) Atomics.wait(new Int32Array(gate), 0, 0);
+    },
+  }));
+else if (boot.actor === 'telemetry')
+  hostActor('telemetry', context => ({
+    ...nothing,
+    onMessage(_from, message: LogLine) {
+      context.toSupervisor({ type: 'status-reported', facts: { event: message.event } });
     },
   }));
 else
