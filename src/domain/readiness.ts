@@ -69,7 +69,11 @@ export const newReadiness = (build: string, configHash: string, nowMs: number): 
   incident: '',
 });
 
-/** Goes on from an earlier run's record where it speaks of the same build and configuration and is recent. */
+/**
+ * Goes on from an earlier run's record where it speaks of the same build and configuration and is recent. What was healthy
+ * longer ago than evidence lasts is left behind, else a few seconds a day would keep it for ever: when it was is not known, so
+ * all that time counts as healthy then.
+ */
 export const continueReadiness = (
   record: ReadinessRecord | null,
   build: string,
@@ -82,7 +86,15 @@ export const continueReadiness = (
     record.configHash === configHash &&
     record.untilMs <= nowMs &&
     nowMs - record.untilMs <= READINESS_MAX_AGE_MS;
-  return goesOn ? { ...record, untilMs: nowMs, healthyAtEnd: false } : newReadiness(build, configHash, nowMs);
+  if (!goesOn) return newReadiness(build, configHash, nowMs);
+  const oldMs = Math.max(0, nowMs - READINESS_MAX_AGE_MS - record.sinceMs);
+  return {
+    ...record,
+    healthyMs: Math.max(0, record.healthyMs - oldMs),
+    sinceMs: record.sinceMs + oldMs,
+    untilMs: nowMs,
+    healthyAtEnd: false,
+  };
 };
 
 /** Takes one moment in. */

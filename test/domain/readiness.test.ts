@@ -88,6 +88,38 @@ describe('evidence of a healthy dry run', () => {
     expect(count(times(control(), 60), 6_000).healthyMs).to.equal(0);
   });
 
+  it('does not live on a few healthy seconds a day', () => {
+    const DAY_MS = 86_400_000;
+    const wanted = { build: 'b', configHash: 'c', minMinutes: 30 };
+    const drillAt = (atMs: number): DrillRecord => ({
+      build: 'b',
+      atMs,
+      passed: true,
+      verifiedZeroMs: 900,
+      left: [],
+    });
+    /** A dry run of so many seconds that begins then. */
+    const dryRun = (record: ReadinessRecord | null, atMs: number, seconds: number): ReadinessRecord => {
+      let run = continueReadiness(record, 'b', 'c', atMs);
+      for (let second = 1; second <= seconds; second++)
+        run = countReadiness(run, control(), atMs + second * 1_000);
+      return run;
+    };
+    const refusals = (record: ReadinessRecord): readonly string[] =>
+      readinessRefusals(record, drillAt(record.untilMs), { ...wanted, nowMs: record.untilMs + 60_000 });
+    let record = dryRun(null, START, 1_801);
+    expect(refusals(record)).to.deep.equal([]);
+    // The same day what was gathered goes on counting.
+    record = dryRun(record, START + DAY_MS / 2, 10);
+    expect(refusals(record)).to.deep.equal([]);
+    for (let day = 1; day <= 3; day++) record = dryRun(record, START + day * DAY_MS, 10);
+    expect(refusals(record).join()).to.contain('healthy for 0.');
+    // A long dry run that is started again keeps its last day.
+    const long = dryRun(dryRun(null, START, (3 * DAY_MS) / 1_000), START + 3 * DAY_MS + 1_000, 10);
+    expect(refusals(long)).to.deep.equal([]);
+    expect(long.healthyMs).to.be.at.most(DAY_MS + 10_000);
+  });
+
   it('is never more than the time that has passed', () => {
     const state = fc.constantFrom(control(), control([hold('stale-data')]), control([hold('invariant')]));
     fc.assert(
