@@ -1,6 +1,7 @@
 /** The operator's way into a running bot: a Unix socket beside the database, for its owner only, never a TCP port. */
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { dirname, join } from 'node:path';
 import type { CommandAnswer, OperatorCommand } from '../domain/supervisor.js';
 import { MAX_LINE_BYTES, parseRequest, socketPathProblem, toLine } from '../runtime/control-protocol.js';
 
@@ -18,6 +19,19 @@ const ONLY_WHILE_ASKED: ReadonlySet<OperatorCommand['type']> = new Set([
 ]);
 /** An end that came right behind a request is read a turn of the loop after it. */
 const TURNS_TO_HANG_UP = 3;
+
+let made = 0;
+
+/**
+ * Where a socket is made before it takes its place. Whoever closes a server removes what lies under the name it was made
+ * with, and a bot that is ending may find its successor's socket there already. Where the system has no room for the name,
+ * the place itself.
+ */
+const makingPlaceOf = (path: string): string => {
+  made += 1;
+  const own = join(dirname(path), `.${process.pid}-${made}`);
+  return socketPathProblem(own) === null ? own : path;
+};
 
 export interface ControlSocket {
   /** Sends the answer to a request, if its asker is still there. */
@@ -82,6 +96,7 @@ export const openControlSocket = (
     });
   });
 
+  let inode: number | null = null;
   const control: ControlSocket = {
     answer(request, answer) {
       const asker = askers.get(request);
@@ -96,22 +111,30 @@ export const openControlSocket = (
       server.close();
       for (const socket of sockets) socket.destroy();
       try {
-        rmSync(path, { force: true });
+        if (lstatSync(path).ino === inode) rmSync(path, { force: true });
       } catch {
         // On a disk that has turned read-only the name stays; the next start takes its place. A stop goes on.
       }
     },
   };
   return new Promise((resolve, reject) => {
-    rmSync(path, { force: true });
+    const making = makingPlaceOf(path);
+    rmSync(making, { force: true });
     server.once('error', reject);
     const before = process.umask(0o177);
-    server.listen(path, () => {
+    server.listen(making, () => {
       process.umask(before);
-      chmodSync(path, 0o600);
       server.off('error', reject);
       server.on('error', () => {});
-      resolve(control);
+      try {
+        chmodSync(making, 0o600);
+        if (making !== path) renameSync(making, path);
+        inode = lstatSync(path).ino;
+        resolve(control);
+      } catch (error) {
+        server.close();
+        reject(error as Error);
+      }
     });
   });
 };

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,6 +83,18 @@ describe('the control socket', () => {
     first.close();
     control?.close();
     expect(existsSync(path())).to.equal(false);
+  });
+
+  it('leaves the socket of its successor alone, which may be there before it has ended itself', async () => {
+    const first = await open();
+    await open();
+    first.close();
+    await new Promise(resolve => setTimeout(resolve, 50));
+    expect((await askBot(path(), { type: 'status' })).ok).to.equal(true);
+    expect(readdirSync(folder)).to.deep.equal(['b.sock']);
+    control?.close();
+    await new Promise(resolve => setTimeout(resolve, 50));
+    expect(readdirSync(folder)).to.deep.equal([]);
   });
 
   it('closes also when its name cannot be removed', async () => {
