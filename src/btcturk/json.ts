@@ -111,8 +111,8 @@ const isKept = (number: string): boolean => {
   return Number.isSafeInteger(value) && String(value) === number;
 };
 
-/** Names under which the venue gives ids. */
-const ID_NAME = /^(?:id|tid|[a-z]+Id)$/i;
+/** Names under which the venue gives ids. Case counts: `bid` is a price, and a low one may be printed with an exponent. */
+const ID_NAME = /^(?:t?id|(?:[A-Za-z]*I|TI?)[dD])$/;
 
 const keepNumberText = (key: string, value: unknown, context?: ReviverContext): unknown => {
   if (typeof value !== 'number') return value;

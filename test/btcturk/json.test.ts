@@ -93,6 +93,13 @@ describe('lossless JSON', () => {
       expect(parseJson(text).ok).to.equal(false);
     });
 
+  it('writes out the exponent of a price whose name ends like that of an id', () => {
+    for (const name of ['bid', 'Bid', 'paid'])
+      expect(value(`{"${name}":1.234E-05}`), name).to.deep.equal({ [name]: '0.00001234' });
+    for (const name of ['id', 'Id', 'ID', 'tid', 'orderId', 'OrderId', 'userID', 'PId'])
+      expect(value(`{"${name}":1.234E+05}`), name).to.deep.equal({ [name]: '1.234E+05' });
+  });
+
   it('writes out exponents exactly', () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), number => {

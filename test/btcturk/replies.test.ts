@@ -171,6 +171,17 @@ describe('read answers', () => {
     expect(ask({ type: 'ticker', symbol: 'NOPEUSDT' }, raw('[]'))).to.equal(null);
   });
 
+  it('reads the ticker of a pair whose prices are printed with an exponent', () => {
+    const row = `{"pair":"SHIBUSDT","timestamp":1790133599871,"last":1.2345E-05,"bid":1.234E-05,"ask":1.235E-05,"volume":1E+9}`;
+    const ticker = ask({ type: 'ticker', symbol: 'SHIBUSDT' }, raw(`[${row}]`));
+    expect([ticker?.bid, ticker?.ask, ticker?.last].map(price => formatDecimal(price ?? 0n))).to.deep.equal([
+      '0.00001234',
+      '0.00001235',
+      '0.000012345',
+    ]);
+    expect(ask({ type: 'day-tickers' }, raw(`[${row}]`)).tickers).to.have.length(1);
+  });
+
   it('reads an order book whose code is text and whose time ends in .0', () => {
     const book = ask(
       { type: 'order-book', symbol: 'BTCUSDT', depth: 5 },
