@@ -183,6 +183,8 @@ export const readAnswer = <C extends BtcturkRead>(
     const read = readPayload(reply, BARE.has(call.type));
     if (!read.ok && call.type === 'order' && isOrderNotFound(read.failure))
       return { ok: true, value: { order: null } as AnswerOf<C>, tookMs };
+    if (!read.ok && call.type === 'open-orders' && isPairGone(read.failure))
+      return { ok: true, value: { orders: [], pairGone: true } as unknown as AnswerOf<C>, tookMs };
     if (!read.ok) return { ok: false, failure: read.failure, tookMs };
     payloads.push(read.payload);
   }
@@ -286,6 +288,13 @@ const unreadable = (detail: string): ReadFailure => ({ type: 'unavailable', caus
 /** The venue's word that an id does not exist: the text alone counts, under any 4xx (sections 5.7 and 14 row 18). */
 const isOrderNotFound = (failure: ReadFailure): boolean =>
   failure.type === 'refused' && failure.message === 'Order not found';
+
+/**
+ * The venue's word that it has no such pair (section 4.4), as for one that was delisted: nothing rests there, and the other
+ * pairs must not wait for its list. What became of an order of ours, a read of the order says.
+ */
+const isPairGone = (failure: ReadFailure): boolean =>
+  failure.type === 'refused' && /^Pair \S+ does not exists\.$/.test(failure.message);
 
 /** A payload that is not what its endpoint answers. */
 class UnreadableError extends Error {

@@ -165,6 +165,11 @@ const look = async (
       unread.push(`the open orders of ${symbol} cannot be read: ${failureText(result.failure)}`);
       continue;
     }
+    if (result.value.pairGone) {
+      // Nobody here asks what became of each order: that none is left is not shown.
+      unread.push(`the open orders of ${symbol} cannot be read: the exchange says that it has no such pair`);
+      continue;
+    }
     for (const order of result.value.orders) {
       const origin = originOf(order.clientOrderId, { instance, epoch: Number.MAX_SAFE_INTEGER });
       if (origin === 'older-epoch') ours.push(order);

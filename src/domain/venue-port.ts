@@ -90,7 +90,8 @@ export interface VenueAnswers {
   instruments: { readonly instruments: readonly Instrument[]; readonly problems?: readonly string[] };
   ticker: { readonly symbol: string; readonly bid: Price; readonly ask: Price; readonly last: Price } | null;
   balances: { readonly balances: readonly Balance[]; readonly atMs: number };
-  'open-orders': { readonly orders: readonly OrderReport[] };
+  /** `pairGone`: there is no list, since the venue says that it has no such pair. */
+  'open-orders': { readonly orders: readonly OrderReport[]; readonly pairGone?: true };
   'all-orders': { readonly orders: readonly OrderReport[] };
   order: { readonly order: OrderReport | null };
   trades: { readonly fills: readonly Fill[] };

@@ -297,6 +297,19 @@ describe('read answers', () => {
       expect(orders[1]).to.deep.include({ clientOrderId: 'mm-1', status: 'untouched', createdAtMs: 0 });
     });
 
+    it('takes the venue’s word that a pair is gone for a list of none, and no other refusal', () => {
+      const refused = (message: string): HttpReply => reply(400, { success: false, message, code: 1037 });
+      const gone = refused('Pair LUNATRY does not exists.');
+      expect(ask({ type: 'open-orders', symbol: 'LUNATRY' }, gone)).to.deep.equal({
+        orders: [],
+        pairGone: true,
+      });
+      for (const other of [refused('INVALID_REQUEST_ERROR'), reply(404, ''), reply(403, '<html></html>')])
+        expect(failure({ type: 'open-orders', symbol: 'LUNATRY' }, other)).to.include({ type: 'refused' });
+      const all = { type: 'all-orders', symbol: 'LUNATRY', fromMs: 0, toMs: null, limit: 10 } as const;
+      expect(failure(all, gone), 'an order is not proven absent by it').to.include({ type: 'refused' });
+    });
+
     it('reads one order', () => {
       const { order } = ask(
         { type: 'order', venueOrderId: '31840022901' },

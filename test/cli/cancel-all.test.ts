@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { createRestClient, type RestClient } from '#src/btcturk/rest-client.js';
+import { ownOpenOrders } from '#src/cli/direct-cancel.js';
 import { makeClientOrderId } from '#src/domain/client-order-id.js';
 import type { Instrument } from '#src/domain/instrument.js';
 import { parseDecimal } from '#src/domain/money.js';
@@ -12,6 +13,8 @@ import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { openLedger } from '#src/ledger/store.js';
 import { buildId } from '#src/runtime/build-id.js';
 import { latchPath, writeLatch } from '#src/runtime/latch-file.js';
+import { CREDENTIALS, endpointsAt } from '../btcturk/fixtures.js';
+import { response, startRawServer } from '../btcturk/raw-server.js';
 import { limitTerms, orderIn } from '../domain/orders.js';
 import { cleanUp, REAL_BOT, startBot } from '../supervision/bot-process.js';
 import { accountAt, LIVE_FLAGS } from '../support/live-venue.js';
@@ -24,6 +27,18 @@ interface Report {
   readonly verifiedZeroMs: number | null;
   readonly left: readonly string[];
 }
+
+describe('our open orders, asked for without a bot', () => {
+  it('are not said to be none where the exchange says that it has no such pair', async () => {
+    const gone = '{"success":false,"message":"Pair LUNATRY does not exists.","code":1037}';
+    const server = await startRawServer((_request, socket) => socket.write(response(400, gone)));
+    const client = createRestClient({ endpoints: endpointsAt(server.url), credentials: CREDENTIALS });
+    const told = await ownOpenOrders(client, ['LUNATRY'], 'i').catch((error: unknown) => error);
+    await client.close();
+    await server.close();
+    expect(String(told)).to.contain('the open orders of LUNATRY cannot be read');
+  });
+});
 
 describe('cancel-all when no bot runs', () => {
   let exchange: RunningExchange;
