@@ -41,12 +41,13 @@ export interface PrivateFeed {
    */
   expectInserted(clientOrderId: string, sentAtMonoMs: number): void;
   /**
-   * The feed does not show what it should, or a refused login is to be tried again: replaces the socket, within the bounds on
-   * attempts.
+   * The feed does not show what it should, or what it was refused for has been mended: replaces the socket, within the bounds
+   * on attempts.
    */
   reconnect(reason: string): void;
   /**
-   * Logs in with this key from now on: replaces the socket, so that it is known to work before the old key is revoked.
+   * Logs in with this key from now on: replaces the socket, so that it is known to work before the old key is revoked, and
+   * makes one where the old key was refused.
    * @throws SigningKeyError when it cannot sign; the key in use stays.
    */
   useKey(credentials: ApiCredentials): void;

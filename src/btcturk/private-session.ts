@@ -5,6 +5,7 @@
  */
 import {
   attemptAfterLoss,
+  earliestAllowed,
   initialReconnect,
   noteAttempt,
   noteUseful,
@@ -29,8 +30,8 @@ export type PrivateSessionInput =
    */
   | { readonly type: 'expect-inserted'; readonly clientOrderId: string; readonly sentAtMonoMs: number }
   /**
-   * A fresh connection is wanted, after the usual wait: the feed does not show what it should, or what its login was refused
-   * for may have been mended. Refusals count anew from then on.
+   * A fresh connection is wanted, after the usual wait: the feed does not show what it should, or what the login was refused
+   * for has been mended.
    */
   | { readonly type: 'reconnect'; readonly reason: string }
   | { readonly type: 'tick' };
@@ -55,7 +56,7 @@ export const INSERTED_DEADLINE_MS = 5_000;
 /** Waits after a refused login: doubling from the first, so that unauthorised attempts never come in a row. */
 const REFUSED_FIRST_MS = 60_000;
 const REFUSED_BOUND_MAX_MS = 3_600_000;
-/** After this many refusals in a row only a new session tries again; about 50 block the address (section 3.2). */
+/** After this many refusals in a row nothing is tried until somebody has mended it; about 50 block the address (section 3.2). */
 export const REFUSALS_MAX = 8;
 /** Labels remembered, because a 451 may come before the reply to its submit (section 6.6). */
 const SEEN_MAX = 512;
@@ -135,10 +136,7 @@ export const stepPrivateSession = (
       break;
     case 'reconnect':
       if (isUp(session)) drop(session, effects, now, input.reason);
-      else if (session.phase.phase === 'refused') {
-        session.refusals = 0;
-        lose(session, effects, now, input.reason);
-      }
+      else if (session.phase.phase === 'refused') tryAgain(session, effects, now, input.reason);
       break;
     case 'tick':
       onTick(session, effects, now);
@@ -234,6 +232,18 @@ const refuse = (
   const retryAtMonoMs =
     session.refusals >= REFUSALS_MAX ? null : now.monoMs + waitMs * (1 + uniform(session.reconnect) / 2);
   enter(session, effects, { phase: 'refused', retryAtMonoMs }, message === '' ? 'login refused' : message);
+};
+
+/** The refusals were of another key, or of a fault that somebody has mended: they count no more, the attempts do. */
+const tryAgain = (
+  session: PrivateSession,
+  effects: PrivateSessionEffect[],
+  now: Now,
+  reason: string,
+): void => {
+  session.refusals = 0;
+  const retryAtMonoMs = earliestAllowed(session.reconnect, PRIVATE_RECONNECT, now.monoMs);
+  enter(session, effects, { phase: 'disconnected', retryAtMonoMs }, reason);
 };
 
 const onEvent = (session: PrivateSession, event: PrivateEvent): void => {

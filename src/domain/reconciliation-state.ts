@@ -97,7 +97,7 @@ export type ReconciliationEffect =
   | ReadEffect
   /** The private feed should show this order's insertion soon, or it is mute (protocol section 9.11). */
   | { readonly type: 'expect-inserted'; readonly clientOrderId: ClientOrderId; readonly sentAtMonoMs: number }
-  /** The private feed does not show what it should: a fresh connection is wanted. */
+  /** The private feed does not show what it should, or may be let in again: a fresh connection is wanted. */
   | { readonly type: 'reconnect-private'; readonly reason: string }
   | Tell<'execution' | 'strategy', AccountReport>
   | FillsWanted
@@ -310,8 +310,8 @@ export interface ReconciliationState extends ReadGroups, HistoryWish {
   feedDownMonoMs: number | null;
   /** Holds we have asked for, by key. */
   readonly held: Set<string>;
-  authHoldSeen: boolean;
-  loginHoldSeen: boolean;
+  /** Subjects of the hold `auth` that the control state shows. */
+  readonly authHoldsSeen: Set<string>;
   invariantHoldSeen: boolean;
 
   nextBatch: number;
@@ -430,8 +430,7 @@ export const initialReconciliation = (
     feedRefusals: 0,
     feedDownMonoMs: now.monoMs,
     held: new Set(),
-    authHoldSeen: false,
-    loginHoldSeen: false,
+    authHoldsSeen: new Set(),
     invariantHoldSeen: false,
     nextBatch: firstBatch(config.incarnation),
     unacknowledged: new Map(),

@@ -104,7 +104,6 @@ export const stepReconciliation = (
     case 'control':
       state.control = input.control;
       resumeAfterAuth(state, now, effects);
-      resumeLogins(state, effects);
       adoptAfterRelease(state, now, effects);
       break;
     case 'private-event':
@@ -337,32 +336,31 @@ const groupAnswered = (
   }
 };
 
-/** Signed reads go on once the operator has released what held them. */
+/** Signed reads, and a refused login, go on once the operator has released what held them. */
 const resumeAfterAuth = (state: ReconciliationState, now: Now, effects: ReconciliationEffect[]): void => {
-  const held = state.control?.holds.some(hold => hold.cause === 'auth' && hold.subject === 'reads') ?? false;
-  if (held) state.authHoldSeen = true;
-  else if (state.authHoldSeen) {
-    state.authHoldSeen = false;
-    state.held.delete(holdKey('auth', 'reads'));
+  if (isReleased(state, 'reads')) {
     resumeSignedReads(state.schedule);
     log(effects, 'info', 'signed-reads-resumed', {});
     wantPass(state, 'auth-released', 0, now);
   }
+  if (isReleased(state, 'private-feed') && state.feed !== 'live') {
+    state.feedRefusals = 0;
+    // An attempt that is under way goes on.
+    if (state.feed === 'refused')
+      effects.push({ type: 'reconnect-private', reason: 'the hold on its login was released' });
+  }
 };
 
-/** The private feed logs in anew, and its refusals count anew, once the operator has released what they held. */
-const resumeLogins = (state: ReconciliationState, effects: ReconciliationEffect[]): void => {
-  const key = holdKey('auth', 'private-feed');
-  if (state.control?.holds.some(hold => hold.key === key) === true) {
-    state.loginHoldSeen = true;
-    return;
+/** Whether the hold `auth` on this subject was there and is no more; told once. It may be asked for again then. */
+const isReleased = (state: ReconciliationState, subject: string): boolean => {
+  const isHeld =
+    state.control?.holds.some(hold => hold.cause === 'auth' && hold.subject === subject) ?? false;
+  if (isHeld) state.authHoldsSeen.add(subject);
+  else if (state.authHoldsSeen.delete(subject)) {
+    state.held.delete(holdKey('auth', subject));
+    return true;
   }
-  if (!state.loginHoldSeen) return;
-  state.loginHoldSeen = false;
-  state.held.delete(key);
-  if (state.feed === 'live') return;
-  state.feedRefusals = 0;
-  effects.push({ type: 'reconnect-private', reason: 'the hold on its login was released' });
+  return false;
 };
 
 /** Only an operator releases this hold: what it was placed for is accepted. */

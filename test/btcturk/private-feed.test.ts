@@ -97,6 +97,29 @@ describe('private feed over a socket', () => {
     expect(server.clients.size).to.be.at.most(1);
   });
 
+  it('logs in with a new key although the old one was refused', async () => {
+    const wsUrl = await start((socket, frame) => {
+      const { publicKey } = (frame as [number, { readonly publicKey: string }])[1];
+      socket.send(
+        publicKey === 'the-new-key'
+          ? '[114,{"type":114,"id":700123,"ok":true,"message":null}]'
+          : '[114,{"type":114,"ok":false,"id":0,"message":"Unauthorized - Invalid Public key"}]',
+      );
+    });
+    const states = eventsOf<string>();
+    feed = openPrivateFeed({
+      wsUrl,
+      credentials: CREDENTIALS,
+      seed: 1,
+      onEvent: () => {},
+      onState: states.add,
+    });
+    await states.find(state => state === 'refused');
+    feed.useKey({ ...CREDENTIALS, apiKey: 'the-new-key' });
+    await states.find(state => state === 'live');
+    expect(feed.userId()).to.equal('700123');
+  });
+
   it('comes back after the venue drops it without a word', async () => {
     let logins = 0;
     const wsUrl = await start(socket => {

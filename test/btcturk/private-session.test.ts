@@ -218,6 +218,44 @@ describe('private session', () => {
     }
   });
 
+  it('tries a refused login again, from the first wait on, once somebody has mended what was refused', () => {
+    const it = run();
+    const beRefused = (): void => {
+      const giveUpAt = it.monoMs + 4 * 3_600_000;
+      while (it.state !== 'connecting' && it.monoMs < giveUpAt) it.wait(50);
+      expect(it.state).to.equal('connecting');
+      it.step({ type: 'opened' });
+      it.frame(VERSION);
+      it.frame(REFUSED);
+    };
+    for (let refusal = 1; refusal <= REFUSALS_MAX; refusal++) beRefused();
+    it.step({ type: 'reconnect', reason: 'the key was rotated' });
+    const since = it.monoMs;
+    beRefused();
+    expect(it.monoMs - since, 'at once').to.be.at.most(100);
+    const mended = it.monoMs;
+    it.goLive();
+    expect(it.monoMs - mended, 'the first wait again').to.be.within(60_000, 91_000);
+    expect(it.state).to.equal('live');
+  });
+
+  it('makes no more attempts than ever, however often what was refused is said to be mended', () => {
+    const it = run();
+    const attempts: number[] = [];
+    while (it.monoMs < 300_000) {
+      if (it.wait(50).some(({ type }) => type === 'connect')) {
+        attempts.push(it.monoMs);
+        it.step({ type: 'opened' });
+        it.frame(VERSION);
+        it.frame(REFUSED);
+      }
+      it.step({ type: 'reconnect', reason: 'again' });
+    }
+    expect(attempts.length).to.be.greaterThan(10);
+    for (const at of attempts)
+      expect(attempts.filter(other => other >= at && other < at + 60_000).length).to.be.at.most(4);
+  });
+
   it('asks for a look at the account when it cannot read a frame', () => {
     const it = run();
     it.goLive();

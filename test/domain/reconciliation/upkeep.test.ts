@@ -378,6 +378,43 @@ describe('the private feed', () => {
     expect(bench.holds.get('auth:private-feed')).to.contain('Invalid Public key');
   });
 
+  describe('whose login is refused', () => {
+    const HELD = {
+      key: 'auth:private-feed',
+      cause: 'auth',
+      subject: 'private-feed',
+      detail: '',
+      placedAtMs: 0,
+    } as const;
+    const beRefused = (bench: Bench): void => {
+      for (let refusal = 0; refusal < 3; refusal++) {
+        bench.give({ type: 'private-state', feed: 'connecting', reason: '' });
+        bench.give({ type: 'private-state', feed: 'refused', reason: 'Unauthorized - Invalid Public key' });
+      }
+    };
+
+    it('tries again when the operator releases the hold, and holds again when it is refused again', () => {
+      const bench = running();
+      beRefused(bench);
+      bench.control([HELD]);
+      expect(bench.reconnects).to.deep.equal([]);
+      bench.holds.delete('auth:private-feed');
+      bench.control([]);
+      expect(bench.reconnects).to.have.length(1);
+      beRefused(bench);
+      expect(bench.holds.has('auth:private-feed')).to.equal(true);
+    });
+
+    it('is left alone by the release when it has been let in meanwhile', () => {
+      const bench = running();
+      beRefused(bench);
+      bench.control([HELD]);
+      bench.give({ type: 'private-state', feed: 'live', reason: 'logged in' });
+      bench.control([]);
+      expect(bench.reconnects).to.deep.equal([]);
+    });
+  });
+
   it('logs in anew once the operator has released what its refusals held, and is held on again if it still may not', () => {
     const bench = running();
     const refuse = (): void => {
