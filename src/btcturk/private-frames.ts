@@ -58,6 +58,7 @@ const frameOf = (model: number, payload: unknown): PrivateFrame => {
       const match = VenueMatchEvent.safeParse(payload);
       if (!match.success) return malformed(model);
       const { id, clientId, amount } = match.data;
+      if (isNobodys(id)) return malformed(model);
       return {
         type: 'event',
         event: {
@@ -73,6 +74,7 @@ const frameOf = (model: number, payload: unknown): PrivateFrame => {
       const order = VenueOrderEvent.safeParse(payload);
       if (!order.success) return malformed(model);
       const { id, newOrderClientId } = order.data;
+      if (isNobodys(id)) return malformed(model);
       return {
         type: 'event',
         event: {
@@ -82,10 +84,24 @@ const frameOf = (model: number, payload: unknown): PrivateFrame => {
         },
       };
     }
+    case 453: {
+      // Documented, and never seen for orders of a key: that it says something of an order is a reason to read it.
+      const order = VenueOrderEvent.safeParse(payload);
+      if (!order.success) return malformed(model);
+      const { id, newOrderClientId } = order.data;
+      if (isNobodys(id)) return malformed(model);
+      return {
+        type: 'event',
+        event: { type: 'match-hint', venueOrderId: id, clientOrderId: newOrderClientId, quantity: 0n },
+      };
+    }
     default:
       return { type: 'ignored', model };
   }
 };
+
+/** An id of zero has been seen under a label (protocol section 9.11): no order can be asked for or canceled by it. */
+const isNobodys = (id: string): boolean => /^0+$/.test(id);
 
 /** What is missing is in the frame, which may name the account: only the model is told. */
 const malformed = (model: number): PrivateFrame => ({

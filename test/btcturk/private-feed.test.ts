@@ -43,6 +43,7 @@ describe('private feed over a socket', () => {
       );
       socket.send('[201,{"type":201,"userId":700123,"payload":"62,19,7"}]');
       socket.send('[777,{"new":"model"}]');
+      socket.send('[453,{"type":453,"id":31840022117,"price":"4.22","newOrderClientId":"mm-1"}]');
       socket.send(
         '[452,{"type":452,"pairId":62,"symbol":"DOTUSDT","id":31840022117,"method":0,"userId":700123,"orderType":1,"price":"4.21","amount":"25.5","numLeft":"0","denomLeft":"0","newOrderClientId":"mm-1"}]',
       );
@@ -65,6 +66,7 @@ describe('private feed over a socket', () => {
       'match-hint',
       'fill',
       'balance-hint',
+      'match-hint',
       'order-removed',
     ]);
     const fill = events.items[2];
@@ -118,6 +120,26 @@ describe('private feed over a socket', () => {
     feed.useKey({ ...CREDENTIALS, apiKey: 'the-new-key' });
     await states.find(state => state === 'live');
     expect(feed.userId()).to.equal('700123');
+  });
+
+  it('names no order by an id of zero, as frames of a website session do, and has the account looked at', async () => {
+    const wsUrl = await start(socket => {
+      socket.send('[114,{"type":114,"id":700123,"ok":true,"message":null}]');
+      for (const model of [441, 451, 452])
+        socket.send(
+          `[${model},{"type":${model},"symbol":"DOTUSDT","id":0,"userId":0,"amount":"25.5","clientId":"mm-1","newOrderClientId":"mm-1"}]`,
+        );
+    });
+    const events = eventsOf<PrivateEvent>();
+    feed = openPrivateFeed({
+      wsUrl,
+      credentials: CREDENTIALS,
+      seed: 1,
+      onEvent: events.add,
+      onState: () => {},
+    });
+    await events.find(() => events.items.length === 3);
+    expect(events.items).to.deep.equal(Array.from({ length: 3 }, () => ({ type: 'balance-hint' })));
   });
 
   it('comes back after the venue drops it without a word', async () => {
