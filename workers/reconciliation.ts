@@ -6,6 +6,7 @@
 import { createKeySeat } from '#src/btcturk/key-seat.js';
 import { openPrivateFeed, type PrivateFeed } from '#src/btcturk/private-feed.js';
 import { createRestClient, type RestClient } from '#src/btcturk/rest-client.js';
+import { prepareSigningKey } from '#src/btcturk/sign.js';
 import type { ExecutionReport } from '#src/domain/account-events.js';
 import type { LedgerSnapshot } from '#src/domain/ledger-records.js';
 import {
@@ -23,7 +24,7 @@ import { isOurAccount } from '#src/domain/three-way-proof.js';
 import type { FromLedger } from '#src/messages/ledger.js';
 import { hostActor } from '#src/runtime/actor-host.js';
 import { performCommon } from '#src/runtime/perform.js';
-import type { WorkerBoot } from '#src/runtime/settings.js';
+import { socketPairOf, type WorkerBoot } from '#src/runtime/settings.js';
 
 /** Messages that arrive before the ledger has answered are kept up to this many. */
 const MAX_EARLY = 10_000;
@@ -221,6 +222,7 @@ hostActor('reconciliation', context => {
     async start() {
       const { accountEndpoints, credentials } = boot;
       try {
+        if (credentials !== null) prepareSigningKey(socketPairOf(credentials));
         rest = createRestClient({ endpoints: accountEndpoints, credentials, ...context.restraint });
         signed = credentials !== null;
       } catch (error) {

@@ -5,11 +5,11 @@
  */
 import type { Balance } from '../domain/venue-port.js';
 import type { FromWorker, KeyAdopted, KeyDropped, KeyOffered } from '../messages/control.js';
-import type { ApiCredentials, Endpoints } from '../runtime/settings.js';
+import { type ApiCredentials, type Endpoints, socketPairOf } from '../runtime/settings.js';
 import { failureText } from './listed-instruments.js';
 import { openPrivateFeed } from './private-feed.js';
 import { createRestClient, type RestClient, type RestClientOptions } from './rest-client.js';
-import { SigningKeyError } from './sign.js';
+import { prepareSigningKey, SigningKeyError } from './sign.js';
 
 /** What is known of the account whose key is in use. */
 export interface KnownAccount {
@@ -46,6 +46,7 @@ const refusalOf = async (
 ): Promise<string | null> => {
   let client: RestClient;
   try {
+    prepareSigningKey(socketPairOf(credentials));
     client = createRestClient({ endpoints, credentials, ...restraint });
   } catch (error) {
     if (error instanceof SigningKeyError) return error.message;
@@ -77,11 +78,15 @@ const foreignness = async (
   const login = await logIn(endpoints, credentials, client.clock()?.offsetMs ?? 0);
   if (login.state === 'refused') return `the new key may not log in to the private feed: ${login.detail}`;
   const known = account.userId();
-  if (known !== null && login.userId !== null)
-    return known === login.userId
-      ? null
-      : 'it is a key of another account: the venue logs it in as another user than the key in use. ' +
-          'Make the new key in the account that this bot trades on';
+  if (known !== null && login.userId !== null) {
+    if (known !== login.userId)
+      return (
+        'it is a key of another account: the venue logs it in as another user than the key in use. ' +
+        'Make the new key in the account that this bot trades on'
+      );
+    // Where another pair logs in, its user says nothing of the one that signs.
+    if (credentials.socket === undefined) return null;
+  }
   for (let look = 1; look <= LOOKS; look++) {
     if (look > 1) await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN_MS));
     const balances = await client.read({ type: 'balances' });
@@ -89,9 +94,14 @@ const foreignness = async (
   }
   return (
     'it is not shown to be a key of this account: the venue does not say whose it is ' +
-    `(${login.userId === null ? login.detail : 'the key in use has not been logged in'}), and the balances it reads are not ` +
+    `(${notSaying(credentials, login)}), and the balances it reads are not ` +
     'those of the ledger. Try again when the private feed is live'
   );
+};
+
+const notSaying = ({ socket }: ApiCredentials, login: LoginAnswer): string => {
+  if (login.userId === null) return login.detail;
+  return socket === undefined ? 'the key in use has not been logged in' : 'another pair logs in for it';
 };
 
 interface LoginAnswer {

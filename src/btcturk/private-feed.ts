@@ -3,7 +3,7 @@ import type { Now } from '../domain/step.js';
 import type { PrivateEvent, PrivateFeedState } from '../domain/venue-port.js';
 import { now as clockNow } from '../runtime/clock.js';
 import { TICK_MS } from '../runtime/limits.js';
-import type { ApiCredentials } from '../runtime/settings.js';
+import { type ApiCredentials, socketPairOf } from '../runtime/settings.js';
 import { readPrivateFrame } from './private-frames.js';
 import {
   initialPrivateSession,
@@ -63,7 +63,7 @@ export interface PrivateFeed {
  */
 export const openPrivateFeed = (options: PrivateFeedOptions): PrivateFeed => {
   const now = options.now ?? clockNow;
-  let key = prepareSigningKey(options.credentials);
+  let key = prepareSigningKey(socketPairOf(options.credentials));
   let session = initialPrivateSession(
     { seed: options.seed, forgottenAttempts: options.forgottenAttempts ?? 0 },
     now().monoMs,
@@ -118,7 +118,7 @@ export const openPrivateFeed = (options: PrivateFeedOptions): PrivateFeed => {
       step({ type: 'expect-inserted', clientOrderId, sentAtMonoMs }),
     reconnect: reason => step({ type: 'reconnect', reason }),
     useKey: credentials => {
-      key = prepareSigningKey(credentials);
+      key = prepareSigningKey(socketPairOf(credentials));
       step({ type: 'reconnect', reason: 'the key was rotated' });
     },
     userId: () => session.userId,

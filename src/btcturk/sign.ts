@@ -3,7 +3,7 @@
  * login signs key and nonce while its timestamp travels unsigned.
  */
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
-import type { ApiCredentials } from '../runtime/settings.js';
+import type { KeyPair } from '../runtime/settings.js';
 
 /** Credentials with the secret decoded once: a prepared key signs in 4 µs, a Buffer in 27 to 41 µs (design section 6). */
 export interface SigningKey {
@@ -22,7 +22,7 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
  * Prepares a key for signing.
  * @throws SigningKeyError when the key is empty or the secret is not base64.
  */
-export const prepareSigningKey = (credentials: ApiCredentials): SigningKey => {
+export const prepareSigningKey = (credentials: KeyPair): SigningKey => {
   if (credentials.apiKey === '' || /[^\x21-\x7e]/.test(credentials.apiKey))
     throw new SigningKeyError('the API key is empty or has characters that no header may carry');
   if (credentials.apiSecret === '' || !BASE64.test(credentials.apiSecret))

@@ -115,7 +115,13 @@ export const takeFeedState = (
   if (feed === 'refused') {
     state.feedRefusals += 1;
     if (state.feedRefusals >= LOGIN_REFUSALS)
-      placeHold(state, effects, 'auth', 'private-feed', `the venue refuses the login: ${reason}`);
+      placeHold(
+        state,
+        effects,
+        'auth',
+        'private-feed',
+        `the venue refuses the login: ${reason} (a key for the socket is made apart: BTCTURK_WS_API_KEY)`,
+      );
   }
   if (feed === was) return;
   if (feed === 'connecting') {

@@ -144,6 +144,8 @@ export interface Account {
   readonly apiSecret: string;
   /** Every public key that is accepted, with what it signs with: the first is its own, more may be added and revoked. */
   readonly keys: Map<string, KeyObject>;
+  /** Those of `keys` that were made for the socket, where the two kinds are told apart. */
+  readonly socketKeys: Set<string>;
   readonly userId: number;
   readonly feeLevel: number;
   readonly holdings: Map<string, Holding>;
@@ -171,6 +173,7 @@ export const openAccount = (event: Extract<AccountEvent, { type: 'account-opened
   apiKey: event.apiKey,
   apiSecret: event.apiSecret,
   keys: new Map([[event.apiKey, signingKey(event.apiSecret)]]),
+  socketKeys: new Set(),
   userId: event.userId,
   feeLevel: event.feeLevel,
   holdings: new Map(),

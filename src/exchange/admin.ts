@@ -79,12 +79,14 @@ export const carryOut = (venue: VenueState, command: AdminCommand): string | und
         if ([...venue.accounts.values()].some(other => other.keys.has(command.newKey)))
           return `the key ${command.newKey} exists`;
         account.keys.set(command.newKey, signingKey(command.newSecret));
+        if (command.madeFor === 'socket') account.socketKeys.add(command.newKey);
         return undefined;
       });
     case 'revoke-key':
-      return withAccount(venue, command.apiKey, account =>
-        account.keys.delete(command.key) ? undefined : `the account has no key ${command.key}`,
-      );
+      return withAccount(venue, command.apiKey, account => {
+        account.socketKeys.delete(command.key);
+        return account.keys.delete(command.key) ? undefined : `the account has no key ${command.key}`;
+      });
     case 'relist': {
       const market = venue.markets.get(command.listing.symbol);
       if (market === undefined) return unknownPair(command.listing.symbol);
@@ -141,7 +143,8 @@ export const handleAdmin = (venue: VenueState, request: HttpRequest): HttpReply 
       const newSecret = textField(fields, 'newSecret');
       if (account === undefined || newKey === undefined || newSecret === undefined)
         return done('a key needs {"newKey": "…", "newSecret": "<base64>"}');
-      return done(carryOut(venue, { type: 'add-key', apiKey: account.apiKey, newKey, newSecret }));
+      const madeFor = textField(fields, 'madeFor') === 'socket' ? 'socket' : 'requests';
+      return done(carryOut(venue, { type: 'add-key', apiKey: account.apiKey, newKey, newSecret, madeFor }));
     }
     case 'DELETE /admin/keys':
       return account === undefined

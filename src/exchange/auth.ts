@@ -17,36 +17,48 @@ export const signatureOf = (key: KeyObject, publicKey: string, stamp: string): s
 /** What an account needs to be recognised: each of its public keys with what it signs with. */
 export interface KeyHolder {
   readonly keys: ReadonlyMap<string, KeyObject>;
+  /** Those of `keys` that were made for the socket. */
+  readonly socketKeys: ReadonlySet<string>;
 }
 
 export type AuthVerdict<Account> =
   | { readonly ok: true; readonly account: Account }
   | { readonly ok: false; readonly message: string };
 
-/** Whose key this is. An account may have several; the one it was opened with may have been revoked. */
+/**
+ * Whose key this is. An account may have several; the one it was opened with may have been revoked.
+ * @param madeFor what it must have been made for; null where the two kinds are not told apart
+ */
 const holderOf = <Account extends KeyHolder>(
   accounts: ReadonlyMap<string, Account>,
   publicKey: string,
+  madeFor: 'requests' | 'socket' | null,
 ): { readonly account: Account; readonly key: KeyObject } | undefined => {
   for (const account of accounts.values()) {
     const key = account.keys.get(publicKey);
-    if (key !== undefined) return { account, key };
+    if (key === undefined) continue;
+    const fits = madeFor === null || account.socketKeys.has(publicKey) === (madeFor === 'socket');
+    return fits ? { account, key } : undefined;
   }
   return undefined;
 };
 
-/** Checks the four headers of a private request, given with lower-case names. */
+/**
+ * Checks the four headers of a private request, given with lower-case names.
+ * @param separate whether keys of requests and of the socket are told apart (protocol section 3.2)
+ */
 export const checkRequest = <Account extends KeyHolder>(
   headers: Readonly<Record<string, string | undefined>>,
   accounts: ReadonlyMap<string, Account>,
   serverMs: number,
+  separate = false,
 ): AuthVerdict<Account> => {
   const publicKey = headers['x-pck'];
   const stamp = headers['x-stamp'];
   const signature = headers['x-signature'];
   if (publicKey === undefined || stamp === undefined || signature === undefined)
     return { ok: false, message: 'Unauthorized - Headers are missing' };
-  const found = holderOf(accounts, publicKey);
+  const found = holderOf(accounts, publicKey, separate ? 'requests' : null);
   if (found === undefined) return { ok: false, message: 'Unauthorized - Invalid Public key' };
   const stampMs = /^\d{1,15}$/.test(stamp) ? Number(stamp) : Number.NaN;
   if (!(Math.abs(stampMs - serverMs) <= STAMP_TOLERANCE_MS))
@@ -61,6 +73,7 @@ export const checkLogin = <Account extends KeyHolder>(
   payload: Readonly<Record<string, unknown>>,
   accounts: ReadonlyMap<string, Account>,
   serverMs: number,
+  separate = false,
 ): AuthVerdict<Account> => {
   const { publicKey, signature } = payload;
   const nonce = wholeNumber(payload.nonce);
@@ -69,7 +82,7 @@ export const checkLogin = <Account extends KeyHolder>(
     return { ok: false, message: 'Unauthorized - Invalid Request' };
   if (timestamp === undefined) return { ok: false, message: 'Unauthorized - Invalid Nonce' };
   if (nonce < NONCE_MIN || nonce > NONCE_MAX) return { ok: false, message: 'Unauthorized - Invalid Request' };
-  const found = holderOf(accounts, publicKey);
+  const found = holderOf(accounts, publicKey, separate ? 'socket' : null);
   if (found === undefined) return { ok: false, message: 'Unauthorized - Invalid Public key' };
   if (Math.abs(timestamp - serverMs) > nonce) return { ok: false, message: 'Unauthorized - Invalid Nonce' };
   if (!equal(signature, signatureOf(found.key, publicKey, String(payload.nonce))))

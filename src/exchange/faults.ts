@@ -240,6 +240,11 @@ export const FAULTS = {
     about: 'an order that would trade with its own account is refused',
     value: null,
   },
+  'separate-keys': {
+    kind: 'switch',
+    about: 'a key made for the socket signs no request, and no other key logs in',
+    value: null,
+  },
   'second-login-refused': { kind: 'switch', about: 'a second login on a socket is refused', value: null },
   'stop-trigger': {
     kind: 'switch',

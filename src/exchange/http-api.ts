@@ -177,7 +177,8 @@ const answerOf = (
   }
   const refusals = venue.refusals.get(request.ip) ?? 0;
   if (refusals > MOST_REFUSALS) return gatewayPage(403);
-  const verdict = checkRequest(request.headers, venue.accounts, serverMs(venue));
+  const separate = faultOn(venue.faults, 'separate-keys') !== undefined;
+  const verdict = checkRequest(request.headers, venue.accounts, serverMs(venue), separate);
   if (!verdict.ok) {
     venue.refusals.set(request.ip, refusals + 1);
     return unauthorized(verdict.message, faultOn(venue.faults, 'success-on-401') !== undefined);

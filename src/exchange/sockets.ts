@@ -121,10 +121,11 @@ const judgeLogin = (
   if (fault !== undefined) return { ok: false, message: fault.value ?? '' };
   if (session.account !== null && faultOn(venue.faults, 'second-login-refused') !== undefined)
     return { ok: false, message: 'Unauthorized - Invalid Request' };
+  const separate = faultOn(venue.faults, 'separate-keys') !== undefined;
   const trusted =
     venue.config.authentication === 'skip' ? venue.accounts.get(String(payload.publicKey)) : undefined;
   return trusted === undefined
-    ? checkLogin(payload, venue.accounts, serverMs(venue))
+    ? checkLogin(payload, venue.accounts, serverMs(venue), separate)
     : { ok: true, account: trusted };
 };
 

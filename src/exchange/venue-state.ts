@@ -126,6 +126,8 @@ export type AdminCommand =
       readonly newKey: string;
       /** Base64. */
       readonly newSecret: string;
+      /** Absent: for requests. */
+      readonly madeFor?: 'requests' | 'socket';
     }
   /** From now on nothing signed with this key is taken. */
   | { readonly type: 'revoke-key'; readonly apiKey: string; readonly key: string }

@@ -27,7 +27,14 @@ import {
   type SettingSpec,
   type SettingValues,
 } from './setting-table.js';
-import type { ApiCredentials, Endpoints, RiskSettings, Settings, StrategySetting } from './settings.js';
+import type {
+  ApiCredentials,
+  Endpoints,
+  KeyPair,
+  RiskSettings,
+  Settings,
+  StrategySetting,
+} from './settings.js';
 import { readPortfolio, readUniverse } from './strategy-settings.js';
 
 /** One thing that is wrong: where, what, and what to do. */
@@ -85,6 +92,10 @@ const DOTENV_NAMES: readonly SettingName[] = [
   'BTCTURK_API_SECRET',
   'BTCTURK_API_KEY_FILE',
   'BTCTURK_API_SECRET_FILE',
+  'BTCTURK_WS_API_KEY',
+  'BTCTURK_WS_API_SECRET',
+  'BTCTURK_WS_API_KEY_FILE',
+  'BTCTURK_WS_API_SECRET_FILE',
   'BTCTURK_API_SCOPES',
   'BTCTURK_SECRET_ROTATED_AT',
   'BTCTURK_SECRET_MAX_AGE_DAYS',
@@ -242,17 +253,41 @@ const parseAll = (found: ReadonlyMap<SettingName, Found>, problems: ConfigProble
   return values as unknown as SettingValues;
 };
 
-/** The key and the secret, each from its value or its file; null when neither is given. */
+type KeyName = 'BTCTURK_API_KEY' | 'BTCTURK_WS_API_KEY';
+type SecretName = 'BTCTURK_API_SECRET' | 'BTCTURK_WS_API_SECRET';
+
+/** What signs requests, and what logs in to the private feed where that is another pair; null when neither is given. */
 const readCredentials = (
   inputs: ConfigInputs,
   found: ReadonlyMap<SettingName, Found>,
   values: SettingValues,
   problems: ConfigProblem[],
 ): ApiCredentials | null => {
-  const read = (
-    name: 'BTCTURK_API_KEY' | 'BTCTURK_API_SECRET',
-    fileName: 'BTCTURK_API_KEY_FILE' | 'BTCTURK_API_SECRET_FILE',
-  ): string | null => {
+  const before = problems.length;
+  const pair = readPair(inputs, found, values, problems, 'BTCTURK_API_KEY', 'BTCTURK_API_SECRET');
+  const socket = readPair(inputs, found, values, problems, 'BTCTURK_WS_API_KEY', 'BTCTURK_WS_API_SECRET');
+  if (problems.length > before || socket === null) return pair;
+  if (pair !== null) return { ...pair, socket };
+  problems.push({
+    where: 'environment',
+    name: 'BTCTURK_API_KEY',
+    problem: 'is missing although the key of the private feed is given',
+    remedy: 'give BTCTURK_API_KEY and BTCTURK_API_SECRET too, or remove the others',
+  });
+  return null;
+};
+
+/** The key and the secret, each from its value or its file; null when neither is given. */
+const readPair = (
+  inputs: ConfigInputs,
+  found: ReadonlyMap<SettingName, Found>,
+  values: SettingValues,
+  problems: ConfigProblem[],
+  keyName: KeyName,
+  secretName: SecretName,
+): KeyPair | null => {
+  const read = (name: KeyName | SecretName): string | null => {
+    const fileName = `${name}_FILE` as const;
     const path = values[fileName];
     if (path === null) return values[name];
     const where = found.get(fileName)?.where ?? 'environment';
@@ -285,11 +320,11 @@ const readCredentials = (
     return null;
   };
   const before = problems.length;
-  const apiKey = read('BTCTURK_API_KEY', 'BTCTURK_API_KEY_FILE');
-  const apiSecret = read('BTCTURK_API_SECRET', 'BTCTURK_API_SECRET_FILE');
+  const apiKey = read(keyName);
+  const apiSecret = read(secretName);
   if (problems.length > before) return null;
   if ((apiKey === null) !== (apiSecret === null)) {
-    const missing = apiKey === null ? 'BTCTURK_API_KEY' : 'BTCTURK_API_SECRET';
+    const missing = apiKey === null ? keyName : secretName;
     problems.push({
       where: 'environment',
       name: missing,
@@ -301,8 +336,8 @@ const readCredentials = (
   if (apiKey === null || apiSecret === null) return null;
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(apiSecret) || Buffer.from(apiSecret, 'base64').length === 0) {
     problems.push({
-      where: found.get('BTCTURK_API_SECRET')?.where ?? 'environment',
-      name: 'BTCTURK_API_SECRET',
+      where: found.get(secretName)?.where ?? 'environment',
+      name: secretName,
       problem: 'its value is not base64',
       remedy: 'copy the private key exactly as the venue shows it',
     });

@@ -2,10 +2,15 @@
  * The one provider of secrets: the environment first, then mounted files, then an optional dotenv file. Values are
  * taken out of the environment before any worker starts, and everything written passes through {@link redactor}.
  */
-import type { ApiCredentials } from './settings.js';
+import { type ApiCredentials, socketPairOf } from './settings.js';
 
 /** The names that must not stay in the environment of the process. */
-export const SECRET_VARIABLES = ['BTCTURK_API_KEY', 'BTCTURK_API_SECRET'] as const;
+export const SECRET_VARIABLES = [
+  'BTCTURK_API_KEY',
+  'BTCTURK_API_SECRET',
+  'BTCTURK_WS_API_KEY',
+  'BTCTURK_WS_API_SECRET',
+] as const;
 
 /** The dotenv file looked for in the working directory; only the account's own names are taken from it. */
 export const DOTENV_FILE = '.env.live';
@@ -132,7 +137,13 @@ export const redactor = (secrets: readonly string[]): Redactor => {
 
 /** The redactor for the secrets of an account; several, when its key was rotated. */
 export const redactorOf = (...keys: readonly (ApiCredentials | null)[]): Redactor =>
-  redactor(keys.flatMap(key => (key === null ? [] : [key.apiSecret, key.apiKey])));
+  redactor(
+    keys.flatMap(key => {
+      if (key === null) return [];
+      const socket = socketPairOf(key);
+      return [key.apiSecret, key.apiKey, socket.apiSecret, socket.apiKey];
+    }),
+  );
 
 /** How deep facts are followed; below that they are left out rather than let through. */
 const MAX_DEPTH = 12;

@@ -110,6 +110,30 @@ export const SETTINGS = {
   ),
   BTCTURK_API_KEY_FILE: setting(plainText('a path'), null, 'File that holds the key', 'place'),
   BTCTURK_API_SECRET_FILE: setting(plainText('a path'), null, 'File that holds the secret', 'place'),
+  BTCTURK_WS_API_KEY: setting(
+    plainText('the API key'),
+    null,
+    'Public key that logs in to the private feed, where the venue made one of its own for it; unset: BTCTURK_API_KEY; also BTCTURK_WS_API_KEY_FILE',
+    'secret',
+  ),
+  BTCTURK_WS_API_SECRET: setting(
+    plainText('the API secret in base64'),
+    null,
+    'Private key that belongs to it; also BTCTURK_WS_API_SECRET_FILE',
+    'secret',
+  ),
+  BTCTURK_WS_API_KEY_FILE: setting(
+    plainText('a path'),
+    null,
+    'File that holds the key of the private feed',
+    'place',
+  ),
+  BTCTURK_WS_API_SECRET_FILE: setting(
+    plainText('a path'),
+    null,
+    'File that holds the secret of the private feed',
+    'place',
+  ),
   BTCTURK_API_SCOPES: setting(
     wordList,
     null,

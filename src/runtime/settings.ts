@@ -113,12 +113,21 @@ export interface Settings {
   readonly configHash: string;
 }
 
-/** Key and secret, handed only to the workers that sign. */
-export interface ApiCredentials {
+/** A public and a private key that belong together. */
+export interface KeyPair {
   readonly apiKey: string;
   /** Base64, as the venue gives it. */
   readonly apiSecret: string;
 }
+
+/** What requests are signed with, handed only to the workers that sign. */
+export interface ApiCredentials extends KeyPair {
+  /** What logs in to the private socket, where the venue made a pair of its own for it (protocol section 3.2). */
+  readonly socket?: KeyPair;
+}
+
+/** The pair that logs in to the private socket. */
+export const socketPairOf = (credentials: ApiCredentials): KeyPair => credentials.socket ?? credentials;
 
 /** What a worker is born with (`workerData`). */
 export interface WorkerBoot {

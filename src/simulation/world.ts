@@ -20,7 +20,7 @@ import { randomStream } from '../exchange/random.js';
 import type { RecordedEntry } from '../exchange/recording.js';
 import { DEFAULT_LATENCY } from '../exchange/venue-state.js';
 import { loadSettings, renderProblem } from '../runtime/config.js';
-import type { ApiCredentials, Endpoints, Settings, WorkerBoot } from '../runtime/settings.js';
+import type { Endpoints, KeyPair, Settings, WorkerBoot } from '../runtime/settings.js';
 import { type CommitFates, createKeptLedger, DONE, type KeptLedger } from './kept-ledger.js';
 import { DEFAULT_LATENCIES, type WorldLatencies } from './latencies.js';
 import { type ExecutionWitness, simExecution } from './sim-execution.js';
@@ -117,7 +117,7 @@ export interface World {
 /** 2026-09-23 03:20 UTC. */
 const START_WALL_MS = 1_790_133_600_000;
 /** The key pair of protocol section 3's first test vector. */
-const CREDENTIALS: ApiCredentials = {
+const CREDENTIALS: KeyPair = {
   apiKey: '11111111-2222-3333-4444-555555555555',
   apiSecret: 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=',
 };

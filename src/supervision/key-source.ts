@@ -1,6 +1,6 @@
 /** Where a running bot finds another key: the files it was given at start, read anew through the one provider. */
 import { type LoadedConfig, renderProblem } from '../runtime/config.js';
-import type { ApiCredentials } from '../runtime/settings.js';
+import { type ApiCredentials, type KeyPair, socketPairOf } from '../runtime/settings.js';
 
 export interface KeySource {
   /** Reads settings and secrets again, from the environment without its secrets, the files and the dotenv file. */
@@ -15,6 +15,9 @@ export type FoundKey =
 
 const no = (reason: string): FoundKey => ({ ok: false, reason });
 
+const isSame = (one: KeyPair, other: KeyPair): boolean =>
+  one.apiKey === other.apiKey && one.apiSecret === other.apiSecret;
+
 /** The new key, or why there is none that may be used. */
 export const readNewKey = (source: KeySource, inUse: ApiCredentials | null): FoundKey => {
   if (source.inEnvironment)
@@ -26,7 +29,7 @@ export const readNewKey = (source: KeySource, inUse: ApiCredentials | null): Fou
   const { credentials, requirements } = loaded;
   const policy = requirements.find(({ name }) => name === 'API key');
   if (credentials === null) return no(`the files hold no key any more: ${policy?.detail ?? ''}`);
-  if (credentials.apiKey === inUse?.apiKey && credentials.apiSecret === inUse.apiSecret)
+  if (inUse !== null && isSame(credentials, inUse) && isSame(socketPairOf(credentials), socketPairOf(inUse)))
     return no('the files still hold the key in use: replace them first');
   if (policy?.met === false) return no(policy.detail);
   return { ok: true, credentials };

@@ -4,6 +4,7 @@ import { parseDecimal } from '#src/domain/money.js';
 import type { Balance } from '#src/domain/venue-port.js';
 import type { RunningExchange } from '#src/exchange/server.js';
 import type { FromWorker } from '#src/messages/control.js';
+import type { ApiCredentials } from '#src/runtime/settings.js';
 import { fault, heal, openVenue } from '../support/live-venue.js';
 
 const keyOf = (name: string) => ({
@@ -41,7 +42,7 @@ describe('a key that is offered to a worker that knows the account', function ()
   });
   after(() => venue.close());
 
-  const verdictOn = (key: typeof USED, account: KnownAccount, wsUrl = venue.wsUrl): Promise<FromWorker> =>
+  const verdictOn = (key: ApiCredentials, account: KnownAccount, wsUrl = venue.wsUrl): Promise<FromWorker> =>
     new Promise(resolve => {
       createKeySeat({
         endpoints: { baseUrl: venue.url, graphUrl: venue.url, wsUrl },
@@ -57,7 +58,7 @@ describe('a key that is offered to a worker that knows the account', function ()
 
   const rows: readonly (readonly [
     title: string,
-    key: typeof USED,
+    key: ApiCredentials,
     user: () => string | null,
     feed: 'up' | 'down',
     refusedFor: string | null,
@@ -69,6 +70,34 @@ describe('a key that is offered to a worker that knows the account', function ()
     ['other balances, where no login has named a user', FOREIGN, () => null, 'up', 'not those of the ledger'],
     ['the ledger’s balances, where the feed is down', SECOND, () => userOf(USED.apiKey), 'down', null],
     ['other balances, where the feed is down', FOREIGN, () => userOf(USED.apiKey), 'down', 'not shown to be'],
+    [
+      'a key beside the pair that logs in',
+      { ...SECOND, socket: USED },
+      () => userOf(USED.apiKey),
+      'up',
+      null,
+    ],
+    [
+      'a key of another user, although the pair that logs in is ours',
+      { ...FOREIGN, socket: USED },
+      () => userOf(USED.apiKey),
+      'up',
+      'not those of the ledger',
+    ],
+    [
+      'a pair that logs in as another user',
+      { ...SECOND, socket: FOREIGN },
+      () => userOf(USED.apiKey),
+      'up',
+      'a key of another account',
+    ],
+    [
+      'a pair for the login whose secret is none',
+      { ...SECOND, socket: { apiKey: USED.apiKey, apiSecret: 'abcde' } },
+      () => userOf(USED.apiKey),
+      'up',
+      'not base64',
+    ],
   ];
   for (const [title, key, user, feed, refusedFor] of rows)
     it(`${refusedFor === null ? 'is accepted' : 'is refused'}: ${title}`, async () => {

@@ -498,6 +498,28 @@ const PROOFS: Readonly<Record<FaultName, (self: Harness) => void>> = {
     expect(submit(self, { price: '77005' })?.json.message).to.equal('FAILED_LIMIT_ORDER');
     expect(submit(self, { price: '77004' })?.status).to.equal(200);
   },
+  'separate-keys': self => {
+    const made = {
+      newKey: 'made-for-the-socket',
+      newSecret: Buffer.from('another secret').toString('base64'),
+    };
+    self.admin({ type: 'add-key', apiKey: self.account().apiKey, ...made, madeFor: 'socket' });
+    const loginOf = (...key: readonly string[]): unknown => {
+      const socket = self.connect();
+      self.login(socket, ...key);
+      return self.frames(socket, 114)[0]?.payload.ok;
+    };
+    const answers = (): readonly unknown[] => [
+      self.call('GET', '/api/v1/users/balances')?.status,
+      self.call('GET', '/api/v1/users/balances', undefined, { apiKey: made.newKey, secret: made.newSecret })
+        ?.status,
+      loginOf(),
+      loginOf(made.newKey, made.newSecret),
+    ];
+    expect(answers()).to.deep.equal([200, 200, true, true]);
+    self.fault('separate-keys');
+    expect(answers()).to.deep.equal([200, 401, false, true]);
+  },
   'second-login-refused': self => {
     self.fault('second-login-refused');
     const socket = loggedIn(self);

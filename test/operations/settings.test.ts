@@ -43,6 +43,8 @@ const SCRAPED =
 const KEY_FILES =
   'that is good is taken up by every signer, and trading goes on after the old one is revoked';
 
+const SOCKET_PAIR = 'may have a pair of their own for the private feed, from wherever the other comes';
+
 /** What the whole bot did in a stretch of virtual time. */
 interface Seen {
   /** Orders that left, ms from the start. */
@@ -347,6 +349,10 @@ const SHOWN_ELSEWHERE: Partial<Record<SettingName, readonly [file: string, title
   ],
   BTCTURK_API_KEY_FILE: ['test/operations/key-rotation.test.ts', KEY_FILES],
   BTCTURK_API_SECRET_FILE: ['test/operations/key-rotation.test.ts', KEY_FILES],
+  BTCTURK_WS_API_KEY: [CONFIG, SOCKET_PAIR],
+  BTCTURK_WS_API_SECRET: [CONFIG, SOCKET_PAIR],
+  BTCTURK_WS_API_KEY_FILE: [CONFIG, SOCKET_PAIR],
+  BTCTURK_WS_API_SECRET_FILE: [CONFIG, SOCKET_PAIR],
   BTCTURK_API_SCOPES: [MODE, 'with a key that may withdraw'],
   BTCTURK_SECRET_ROTATED_AT: [MODE, 'accept a key on its last day'],
   BTCTURK_SECRET_MAX_AGE_DAYS: [MODE, 'follow the greatest age that was set for the key'],

@@ -56,6 +56,10 @@ const TABLE: Readonly<
       | 'BTCTURK_API_SECRET'
       | 'BTCTURK_API_KEY_FILE'
       | 'BTCTURK_API_SECRET_FILE'
+      | 'BTCTURK_WS_API_KEY'
+      | 'BTCTURK_WS_API_SECRET'
+      | 'BTCTURK_WS_API_KEY_FILE'
+      | 'BTCTURK_WS_API_SECRET_FILE'
     >,
     {
       readonly good: readonly [text: string, value: unknown];
@@ -343,9 +347,7 @@ describe('settings', () => {
   it('have a row in this table, one and all', () => {
     const secretsAndFlags = SETTING_NAMES.filter(name => {
       const { role } = SETTINGS[name] as { readonly role?: string };
-      return (
-        role === 'mode' || role === 'secret' || (name.startsWith('BTCTURK_API_') && name.endsWith('_FILE'))
-      );
+      return role === 'mode' || role === 'secret' || /^BTCTURK_(WS_)?API_.*_FILE$/.test(name);
     });
     expect([...Object.keys(TABLE), ...secretsAndFlags].sort()).to.deep.equal([...SETTING_NAMES].sort());
   });
@@ -562,6 +564,23 @@ describe('secrets', () => {
     expect(credentialsOf({ files })?.apiKey).to.equal(`${KEY}-dotenv`);
   });
 
+  it('may have a pair of their own for the private feed, from wherever the other comes', () => {
+    const socket = { apiKey: `${KEY}-socket`, apiSecret: 'c29ja2V0LXNlY3JldA==' };
+    const own = { BTCTURK_API_KEY: KEY, BTCTURK_API_SECRET: SECRET };
+    const values = { BTCTURK_WS_API_KEY: socket.apiKey, BTCTURK_WS_API_SECRET: socket.apiSecret };
+    const paths = { BTCTURK_WS_API_KEY_FILE: '/run/ws-key', BTCTURK_WS_API_SECRET_FILE: '/run/ws-secret' };
+    const expected = { apiKey: KEY, apiSecret: SECRET, socket };
+    expect(credentialsOf({ env: { ...own, ...values } })).to.deep.equal(expected);
+    expect(
+      credentialsOf({
+        env: { ...own, ...paths },
+        files: { '/run/ws-key': `${socket.apiKey}\n`, '/run/ws-secret': socket.apiSecret },
+      }),
+    ).to.deep.equal(expected);
+    const dotenv = Object.entries({ ...own, ...values }).map(([name, text]) => `${name}=${text}`);
+    expect(credentialsOf({ files: { [`${CWD}/.env.live`]: dotenv.join('\n') } })).to.deep.equal(expected);
+  });
+
   it('are all that the dotenv file can change', () => {
     const settings = settingsOf({ files: { [`${CWD}/.env.live`]: 'SAFE_MODE=false\nSYMBOLS=ETHTRY\n' } });
     expect(settings.flags.safeMode).to.equal(true);
@@ -582,6 +601,16 @@ describe('secrets', () => {
       'half a pair',
       { env: { BTCTURK_API_KEY: KEY } },
       'BTCTURK_API_SECRET is missing although the other half',
+    ],
+    [
+      'half a pair of the private feed',
+      { env: { BTCTURK_API_KEY: KEY, BTCTURK_API_SECRET: SECRET, BTCTURK_WS_API_KEY: KEY } },
+      'BTCTURK_WS_API_SECRET is missing although the other half',
+    ],
+    [
+      'a pair of the private feed alone',
+      { env: { BTCTURK_WS_API_KEY: KEY, BTCTURK_WS_API_SECRET: SECRET } },
+      'BTCTURK_API_KEY is missing although the key of the private feed is given',
     ],
     [
       'a value and a file',

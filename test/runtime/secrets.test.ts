@@ -128,6 +128,8 @@ describe('secrets in the environment', () => {
     const env = {
       BTCTURK_API_KEY: KEY,
       BTCTURK_API_SECRET: SECRET,
+      BTCTURK_WS_API_KEY: KEY,
+      BTCTURK_WS_API_SECRET: SECRET,
       BTCTURK_API_SCOPES: 'read',
       PATH: '/bin',
     };
