@@ -2,6 +2,7 @@
  * Whole books of a feed in the venue's own words, so that every part of a recording can begin with them: levels are
  * kept as the texts they came as, and nothing is rounded.
  */
+import { isNext } from '../domain/order-book.js';
 import { isRecord } from './json.js';
 
 export interface BookTexts {
@@ -30,10 +31,11 @@ export const createBookTexts = (): BookTexts => {
         else books.delete(event);
       } else if (frame[0] === 432) {
         const book = books.get(event);
-        if (book === undefined || changeSet <= book.changeSet) return;
+        if (book === undefined) return;
+        const next = isNext(changeSet, book.changeSet);
+        if (!next && changeSet <= book.changeSet) return;
         // A broken chain: nothing is known until the next whole book.
-        if (changeSet !== book.changeSet + 1 || !change(book.bids, bids) || !change(book.asks, asks))
-          books.delete(event);
+        if (!next || !change(book.bids, bids) || !change(book.asks, asks)) books.delete(event);
         else book.changeSet = changeSet;
       }
     },

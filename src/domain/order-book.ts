@@ -146,7 +146,7 @@ export const breakBook = (book: OrderBook, fault: BookFault): BookFault => {
 };
 
 /** `CS` may be a signed 32-bit counter (protocol section 9.8), so it may wrap. */
-const isNext = (changeSet: number, last: number): boolean =>
+export const isNext = (changeSet: number, last: number): boolean =>
   changeSet === last + 1 || (last === 0x7fffffff && changeSet === -0x80000000);
 
 const fill = (target: BookSide, levels: ArrayLike<number>): BookFault | null => {

@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import { z } from 'zod';
 import type { OrderMethod } from '../domain/instrument.js';
 import { parseDecimal } from '../domain/money.js';
+import { isNext } from '../domain/order-book.js';
 import {
   attemptAfterLoss,
   initialReconnect,
@@ -223,6 +224,8 @@ const followFeed = (
       for (const symbol of symbols) {
         join(symbol, 'obdiff', true);
         join(symbol, 'trade', true);
+        // It repeats itself (protocol section 9.3), so that a market in which nothing happens is not taken for silence.
+        join(symbol, 'ticker', true);
       }
     });
     socket.on('message', message => {
@@ -233,8 +236,8 @@ const followFeed = (
       if (activity.type === 'book' && changeSet !== null) {
         const last = changeSets.get(symbol);
         if (!activity.whole && last === undefined) return;
-        if (!activity.whole && last !== undefined && changeSet <= last) return;
-        if (!activity.whole && last !== undefined && changeSet > last + 1) {
+        if (!activity.whole && last !== undefined && !isNext(changeSet, last)) {
+          if (changeSet <= last) return;
           changeSets.delete(symbol);
           log('warn', 'mirror-gap', { symbol, last, changeSet });
           feed(symbol, { type: 'lost' });

@@ -52,6 +52,8 @@ export const readFrameActivity = (frame: unknown): FrameActivity | undefined => 
 };
 
 const levels = (value: unknown, whole: boolean): readonly RecordedLevel[] => {
+  // As for the bot's own books: a null side is an empty one.
+  if (value === null) return [];
   if (!Array.isArray(value)) throw new FrameError('a book has AO and BO lists');
   return value.map(item => {
     const level = record(item, 'a level');

@@ -180,6 +180,15 @@ describe('recording', () => {
     expect(books.frames()).to.deep.equal([]);
   });
 
+  it('begins a part with the newest book also where the venue’s 32-bit count has started again', () => {
+    const books = createBookTexts();
+    const [before, after] = [windowOf(initialSides(), 5), windowOf(initialSides(), 4)];
+    books.note(JSON.parse(fullFrame(SYMBOL, 2_147_483_647, before)));
+    books.note(JSON.parse(differenceFrame(SYMBOL, -2_147_483_648, before, after)));
+    expect(books.frames()).to.have.length(1);
+    expect(books.frames()[0]).to.contain('"CS":-2147483648');
+  });
+
   it('does not write into a recording', async () => {
     await inDirectory(async directory => {
       await recordMarket(directory);

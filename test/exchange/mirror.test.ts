@@ -4,10 +4,12 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
+import { WebSocketServer } from 'ws';
 import { parseDecimal } from '#src/domain/money.js';
 import { parseFault } from '#src/exchange/faults.js';
-import { MirrorError } from '#src/exchange/mirror.js';
+import { MirrorError, type MirrorSource, startMirror } from '#src/exchange/mirror.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
+import type { MarketActivity } from '#src/exchange/venue-state.js';
 import { request } from './client.js';
 import { amounts, KEY, SECRET } from './harness.js';
 
@@ -129,6 +131,88 @@ describe('a mirrored market', function () {
     expect(refused.text).to.contain('FAILED_MARKET_ORDER');
     await until(() => best(mirror, 'bids') === best(source, 'bids') && best(mirror, 'bids') > 0n);
     expect(mirror.account().trades.length).to.equal(trades);
+  });
+});
+
+describe('a source that a mirror follows', () => {
+  const BOOK = '"channel":"obdiff","event":"DOTUSDT"';
+  const level = (amount: string): string => `[{"CP":1,"P":"4.2","A":"${amount}"}]`;
+  let server: WebSocketServer;
+  let mirror: MirrorSource;
+
+  /** What the mirror makes of these frames, sent as answers to its joins of `obdiff`; and what it joined. */
+  const follow = async (
+    answers: readonly (readonly string[])[],
+    activities: number,
+  ): Promise<{ readonly seen: readonly MarketActivity[]; readonly joined: readonly unknown[] }> => {
+    server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await once(server, 'listening');
+    const joined: unknown[] = [];
+    const left = [...answers];
+    server.on('connection', socket =>
+      socket.on('message', message => {
+        const [, { channel, join }] = JSON.parse(message.toString()) as [
+          number,
+          { readonly channel: string; readonly join: boolean },
+        ];
+        joined.push(`${join ? 'join' : 'leave'} ${channel}`);
+        if (channel === 'obdiff' && join) for (const frame of left.shift() ?? []) socket.send(frame);
+      }),
+    );
+    const { port } = server.address() as AddressInfo;
+    const seen: MarketActivity[] = [];
+    mirror = await startMirror(
+      { wsUrl: `ws://127.0.0.1:${port}`, baseUrl: 'http://127.0.0.1:1' },
+      ['DOTUSDT'],
+      () => {},
+    );
+    mirror.follow(
+      (_symbol, activity) => seen.push(activity),
+      () => {},
+    );
+    await until(() => seen.length >= activities);
+    return { seen, joined };
+  };
+  afterEach(() => {
+    mirror.stop();
+    server.close();
+  });
+
+  const totals = (seen: readonly MarketActivity[]): readonly unknown[] =>
+    seen.map(activity => (activity.type === 'book' ? activity.bids[0]?.total : activity.type));
+
+  it('may count its changes in 32 bits: the book goes on past the greatest number', async () => {
+    const { seen } = await follow(
+      [
+        [
+          `[431,{"CS":2147483646,"AO":[],"BO":${level('1')},${BOOK}}]`,
+          `[432,{"CS":2147483647,"AO":[],"BO":${level('2')},${BOOK}}]`,
+          `[432,{"CS":-2147483648,"AO":[],"BO":${level('3')},${BOOK}}]`,
+          `[432,{"CS":-2147483647,"AO":[],"BO":${level('4')},${BOOK}}]`,
+        ],
+      ],
+      4,
+    );
+    expect(totals(seen)).to.deep.equal(['1', '2', '3', '4'].map(parseDecimal));
+  });
+
+  it('may write a side without levels as null, as for the books of the bot', async () => {
+    const { seen } = await follow(
+      [
+        [
+          `[431,{"CS":7,"AO":null,"BO":${level('1')},${BOOK}}]`,
+          `[432,{"CS":8,"AO":null,"BO":${level('2')},${BOOK}}]`,
+        ],
+      ],
+      2,
+    );
+    expect(totals(seen)).to.deep.equal(['1', '2'].map(parseDecimal));
+  });
+
+  it('is joined for its ticker, too: a quiet market is no dead connection', async () => {
+    const { joined } = await follow([[`[431,{"CS":7,"AO":[],"BO":[],${BOOK}}]`]], 1);
+    await until(() => joined.length >= 3);
+    expect(joined).to.have.members(['join obdiff', 'join trade', 'join ticker']);
   });
 });
 
