@@ -39,7 +39,12 @@ hostActor('market-data', context => {
           client,
           boot.settings.symbols,
           () => context.now().monoMs,
+          boot.incarnation === 1 ? 'refused' : 'left-out',
         );
+        const missing = boot.settings.symbols.filter(
+          wanted => !instruments.some(({ symbol }) => symbol === wanted),
+        );
+        if (missing.length > 0) context.log('error', 'instruments-not-listed', { symbols: missing });
         feed = createPublicFeed({
           wsUrl: boot.publicEndpoints.wsUrl,
           now: context.now,

@@ -23,18 +23,21 @@ const RETRIES: ListingRetries = { triesMax: 3, pauseMs: 1_000, untilMs: 6_000 };
 
 /**
  * The instruments of `symbols`, in their order.
- * @throws ListingError
+ * @param unlisted what becomes of a symbol that the venue does not list, or not readably: at a first start it is a mistake;
+ *   later it was listed, and the others must not wait for it
+ * @throws ListingError also when none is left
  */
 export const readListedInstruments = async (
   client: Pick<RestClient, 'read'>,
   symbols: readonly string[],
   monoMs: () => number,
+  unlisted: 'refused' | 'left-out' = 'refused',
   retries: ListingRetries = RETRIES,
 ): Promise<readonly Instrument[]> => {
   const beganMonoMs = monoMs();
   for (let tries = 1; ; tries++) {
     const result = await client.read({ type: 'instruments', symbols });
-    if (result.ok) return pick(symbols, result.value.instruments, result.value.problems ?? []);
+    if (result.ok) return pick(symbols, result.value.instruments, result.value.problems ?? [], unlisted);
     if (tries >= retries.triesMax || monoMs() - beganMonoMs + retries.pauseMs > retries.untilMs)
       throw new ListingError(
         `the venue's instruments cannot be read: ${failureText(result.failure)}. Check the address and the network`,
@@ -47,10 +50,12 @@ const pick = (
   symbols: readonly string[],
   listed: readonly Instrument[],
   problems: readonly string[],
+  unlisted: 'refused' | 'left-out',
 ): readonly Instrument[] => {
   const bySymbol = new Map(listed.map(instrument => [instrument.symbol, instrument]));
   const missing = symbols.filter(symbol => !bySymbol.has(symbol));
-  if (missing.length === 0) return symbols.flatMap(symbol => bySymbol.get(symbol) ?? []);
+  const found = symbols.flatMap(symbol => bySymbol.get(symbol) ?? []);
+  if (missing.length === 0 || (unlisted === 'left-out' && found.length > 0)) return found;
   const reasons = problems.filter(problem => missing.some(symbol => problem.startsWith(`${symbol}:`)));
   throw new ListingError(
     reasons.length > 0

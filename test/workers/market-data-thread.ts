@@ -12,6 +12,8 @@ export interface MarketDataThreadOptions {
   readonly wsUrl: string;
   readonly symbols: readonly string[];
   readonly onSaid?: (message: FromWorker) => void;
+  /** 1, the first start, when absent. */
+  readonly incarnation?: number;
 }
 
 export interface MarketDataThread {
@@ -36,7 +38,7 @@ export const startMarketDataThread = (options: MarketDataThreadOptions): MarketD
     workerData: {
       boot: {
         actor: 'market-data',
-        incarnation: 1,
+        incarnation: options.incarnation ?? 1,
         settings: { symbols: options.symbols, maxMarketDataAgeMs: 5_000, wsIdleReconnectMs: 30_000 },
         publicEndpoints: { baseUrl: options.baseUrl, graphUrl: options.baseUrl, wsUrl: options.wsUrl },
         credentials: null,

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { candleProblem, fillGaps } from '#src/domain/candles.js';
 import type { MarketEvent } from '#src/domain/market-events.js';
 import { parseFault } from '#src/exchange/faults.js';
+import { CATALOGUE, type Listing } from '#src/exchange/instruments.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import type { FromWorker } from '#src/messages/control.js';
 import { eventsOf } from '../btcturk/collected.js';
@@ -13,6 +14,7 @@ const SYMBOL = 'BTCTRY';
 const startThread = (
   exchange: { readonly url: string; readonly wsUrl: string },
   symbols: readonly string[],
+  incarnation = 1,
 ) => {
   const said = eventsOf<FromWorker>();
   const thread = startMarketDataThread({
@@ -20,6 +22,7 @@ const startThread = (
     wsUrl: exchange.wsUrl,
     symbols,
     onSaid: said.add,
+    incarnation,
   });
   const connect = (peer: 'strategy' | 'execution') => {
     const heard = eventsOf<MarketEvent>();
@@ -89,6 +92,30 @@ describe('market-data worker', function () {
 
   it('does not start for a symbol the venue does not list, and says which', async () => {
     const { thread } = startThread(exchange, [SYMBOL, 'NOPETRY']);
+    let message = '';
+    await thread.control.start().catch((error: Error) => {
+      message = error.message;
+    });
+    expect(message).to.match(/NOPETRY, which the venue does not list/);
+    await thread.terminate();
+    await thread.exited;
+  });
+
+  it('comes back without a pair that was delisted while the bot runs, and follows the others', async () => {
+    const gone = CATALOGUE.find(({ symbol }) => symbol === 'DOTUSDT') as Listing;
+    expect(exchange.admin({ type: 'relist', listing: { ...gone, status: null } })).to.equal(undefined);
+    const { thread, connect } = startThread(exchange, [gone.symbol, SYMBOL], 2);
+    const heard = connect('execution');
+    await thread.control.start();
+    const listed = await heard.find(event => event.type === 'instruments-listed');
+    expect(listed).to.have.nested.property('instruments.length', 1);
+    await heard.find(event => isBook(event) && event.book.symbol === SYMBOL);
+    await thread.control.drain();
+    expect(await thread.exited).to.equal(0);
+  });
+
+  it('does not come back for pairs of which the venue lists none', async () => {
+    const { thread } = startThread(exchange, ['NOPETRY'], 2);
     let message = '';
     await thread.control.start().catch((error: Error) => {
       message = error.message;
