@@ -10,10 +10,11 @@
  *
  * Parts are flushed every two seconds: what a crash takes is the last of them, and what is left can still be played.
  */
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { createWriteStream, constants as fileConstants, type WriteStream } from 'node:fs';
+import { access, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constants, createGzip, type Gzip } from 'node:zlib';
+import { makeFolder } from '../runtime/folders.js';
 import { createBookTexts } from './book-texts.js';
 import type { HttpExchange } from './rest-client.js';
 
@@ -81,11 +82,23 @@ interface OpenPart {
   bytes: number;
 }
 
+/** What a directory holds, made where there is none. */
+const filesIn = async (directory: string): Promise<readonly string[]> => {
+  try {
+    makeFolder(directory);
+    await access(directory, fileConstants.W_OK | fileConstants.X_OK);
+    return await readdir(directory);
+  } catch (error) {
+    throw new RecordingWriterError(
+      `${directory} cannot be recorded into: ${(error as Error).message}; name a directory this user may write to`,
+    );
+  }
+};
+
 /** @throws RecordingWriterError when the directory cannot be used */
 export const createRecordingWriter = async (options: RecordingOptions): Promise<RecordingWriter> => {
   const { directory } = options;
-  await mkdir(directory, { recursive: true });
-  if ((await readdir(directory)).includes(MANIFEST))
+  if ((await filesIn(directory)).includes(MANIFEST))
     throw new RecordingWriterError(`${directory} holds a recording already: choose another directory`);
 
   const books = createBookTexts();

@@ -17,7 +17,7 @@ import type { ConfigInputs } from '../runtime/config.js';
 import type { Settings } from '../runtime/settings.js';
 import { loadRecording } from '../simulation/load-recording.js';
 import { countOption, noPositionals, textOption } from './books.js';
-import { mustBeNew, mustBePossible, writeNew } from './new-file.js';
+import { mustBeNew, mustBePossible, writeNew, writing } from './new-file.js';
 import { CliRefused } from './refused.js';
 import {
   askedStrategy,
@@ -100,15 +100,16 @@ const backtest = async (values: Values, io: VerbIo): Promise<number> => {
   for (const made of [page, textOption(values, 'binary')]) if (made !== undefined) mustBePossible(made);
   const stage = await stageFor(values, io, fills);
   const run = stage.run(fills === 'all' ? 'queue' : fills);
-  if (ledger !== undefined)
-    if (stage.ledger === null) writeLedger(ledger, run);
-    else writeNew(ledger, stage.ledger);
   const band = fills === 'all' ? FILL_MODELS.map(model => (model === 'queue' ? run : stage.run(model))) : [];
   const report = makeReport(run, { seed: countOption(values, 'seed') ?? 1, band });
-  if (page !== undefined) writeFileSync(page, reportHtml(report));
   const lookahead = values['check-lookahead'] === true ? checkLookahead(run, stage.runUntil, CUTS) : null;
   if (values.json === true) io.out(json(lookahead === null ? report : { ...report, lookahead }));
   else io.out(`${reportText(report)}${lookahead === null ? '' : `\n${lookaheadText(lookahead)}`}`);
+  // After the report: a disk that has filled up meanwhile costs the file, not the run.
+  if (page !== undefined) writing(page, () => writeFileSync(page, reportHtml(report)));
+  if (ledger !== undefined)
+    if (stage.ledger === null) writeLedger(ledger, run);
+    else writeNew(ledger, stage.ledger);
   return lookahead !== null && lookahead.findings.length > 0 ? 1 : 0;
 };
 
@@ -170,7 +171,8 @@ const stageFor = async (values: Values, io: VerbIo, fills: FillModel | 'all'): P
     feeLevel: feeLevelFrom(values),
   };
   const binary = textOption(values, 'binary');
-  if (binary !== undefined && market.type === 'recording') writeTapeFile(binary, market.tape);
+  if (binary !== undefined && market.type === 'recording')
+    writing(binary, () => writeTapeFile(binary, market.tape));
   if (engine === 'exact' && market.type === 'recording') {
     const { tape } = market;
     const seed = countOption(values, 'seed') ?? 1;

@@ -53,12 +53,17 @@ const pathInConfig = (file: string): string | undefined => {
   return typeof named === 'string' ? named : undefined;
 };
 
-/** A whole number of at least 1 from an option, or undefined when it was not given. */
-export const countOption = (values: Readonly<Record<string, unknown>>, name: string): number | undefined => {
+/** A whole number of at least 1, `most` at most, from an option, or undefined when it was not given. */
+export const countOption = (
+  values: Readonly<Record<string, unknown>>,
+  name: string,
+  most = 999_999_999,
+): number | undefined => {
   const given = values[name];
   if (given === undefined) return undefined;
   if (typeof given !== 'string' || !/^[1-9]\d{0,8}$/.test(given))
     throw new CliRefused(`--${name} must be a whole number of at least 1, not ${JSON.stringify(given)}`);
+  if (Number(given) > most) throw new CliRefused(`--${name} must be ${most} at most, not ${given}`);
   return Number(given);
 };
 
@@ -83,9 +88,13 @@ export const textOption = (values: Readonly<Record<string, unknown>>, name: stri
   return typeof given === 'string' ? given : undefined;
 };
 
-/** `BTCTRY` from whatever case it was typed in. */
-export const symbolOption = (values: Readonly<Record<string, unknown>>): string | undefined =>
-  textOption(values, 'symbol')?.toUpperCase();
+/** `BTCTRY` from whatever case it was typed in, and as other programs write pairs: BTC_TRY, BTC/TRY. */
+export const symbolOption = (values: Readonly<Record<string, unknown>>): string | undefined => {
+  const given = textOption(values, 'symbol');
+  return given === undefined ? undefined : joinedSymbol(given);
+};
+
+export const joinedSymbol = (text: string): string => text.trim().toUpperCase().replaceAll(/[_/-]/g, '');
 
 /** Optional filters without the absent ones. */
 export const present = <T extends Record<string, unknown>>(

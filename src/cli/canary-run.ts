@@ -52,11 +52,12 @@ export const runCanaryBot = async (options: {
   readonly nowMs: () => number;
 }): Promise<CanaryRun> => {
   const { args, env, signal, giveUpMs, nowMs } = options;
-  // A group of its own: the terminal's Ctrl-C reaches it through us, once.
+  // A group of its own: the terminal's Ctrl-C reaches it through us, once. The channel carries nothing: when it closes, the
+  // bot knows that nobody watches it any more, and stops.
   const child = spawn(process.execPath, [BOT, ...args], {
     env,
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const warnings: CanaryWarning[] = [];
   let wasLive = false;
@@ -86,10 +87,10 @@ export const runCanaryBot = async (options: {
   };
   const onAbort = (): void => warn('interrupted', 'the operator stopped it');
 
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  const lines = createInterface({ input: child.stdout }).on('line', onLine);
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', onLine);
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
   const giveUp = setTimeout(() => {

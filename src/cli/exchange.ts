@@ -7,7 +7,7 @@ import { RecordingError } from '../exchange/recording.js';
 import { startExchange } from '../exchange/server.js';
 import { ExchangeError, type ExchangeMarket, type ExchangeOptions } from '../exchange/setup.js';
 import { renderProblem } from '../runtime/config.js';
-import { noPositionals } from './books.js';
+import { joinedSymbol, noPositionals } from './books.js';
 import { loadForCli } from './settings.js';
 import type { Verb, VerbIo } from './verb.js';
 
@@ -47,10 +47,12 @@ export const verb: Verb = {
       for (const problem of problems) io.err(`exchange: ${problem}\n`);
       return 2;
     }
+    // Looked at first: whoever reads the announcement may stop it at once.
+    const { signal } = io;
     try {
       const exchange = await startExchange(options);
       announce(io, exchange, values.json === true);
-      await Promise.race([exchange.finished.then(reason => io.err(`${reason}\n`)), aborted(io.signal)]);
+      await Promise.race([exchange.finished.then(reason => io.err(`${reason}\n`)), aborted(signal)]);
       await exchange.close();
       return 0;
     } catch (error) {
@@ -94,7 +96,7 @@ const readOptions = (
     }
   const symbols = (text('symbols') ?? '')
     .split(',')
-    .map(symbol => symbol.trim().replaceAll('_', '').toUpperCase())
+    .map(joinedSymbol)
     .filter(symbol => symbol !== '');
   const recording = text('recording');
   const key = text('key');

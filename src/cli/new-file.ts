@@ -1,4 +1,4 @@
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CliRefused } from './refused.js';
 
@@ -14,6 +14,20 @@ export const mustBePossible = (path: string): void => {
   if (isFolder(path)) throw new CliRefused(`cannot write ${path}: it is a folder`);
   if (!isFolder(dirname(path)))
     throw new CliRefused(`cannot write ${path}: there is no folder ${dirname(path)}`);
+  try {
+    accessSync(existsSync(path) ? path : dirname(path), constants.W_OK);
+  } catch (error) {
+    throw new CliRefused(`cannot write ${path}: ${(error as Error).message}`);
+  }
+};
+
+/** Writes a file by `write`. @throws CliRefused when the disk refuses. */
+export const writing = (path: string, write: () => void): void => {
+  try {
+    write();
+  } catch (error) {
+    throw new CliRefused(`cannot write ${path}: ${(error as Error).message}`);
+  }
 };
 
 /** Writes a file for its owner alone. @throws CliRefused when it exists or cannot be written. */

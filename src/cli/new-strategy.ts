@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeFolder } from '../runtime/folders.js';
 import { textOption } from './books.js';
 import { CliRefused } from './refused.js';
 import { strategyTemplate, testTemplate } from './strategy-template.js';
@@ -29,18 +30,28 @@ STRATEGY=./NAME.ts. JSON: { files: [path, …] }.`,
     for (const file of [strategy, test])
       if (existsSync(file)) throw new CliRefused(`${file} exists already; nothing was written`);
     const typed = ending === 'ts';
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(strategy, strategyTemplate({ name, typed, port: specifierFrom(folder, 'strategy') }));
-    writeFileSync(test, testTemplate({ name, typed, stage: specifierFrom(folder, 'testing'), ending }));
+    try {
+      makeFolder(folder);
+      writeFileSync(strategy, strategyTemplate({ name, typed, port: specifierFrom(folder, 'strategy') }));
+      writeFileSync(test, testTemplate({ name, typed, stage: specifierFrom(folder, 'testing'), ending }));
+    } catch (error) {
+      throw new CliRefused(
+        `cannot write into ${folder}: ${(error as Error).message}; --dir names a folder this user may write to`,
+      );
+    }
     const shown = [strategy, test].map(file => relative(process.cwd(), file) || file);
     if (values.json === true) io.out(json({ files: shown }));
     else
       io.out(
-        `${shown.join('\n')}\n\nnext: node --test ${shown[1]}\nthen: STRATEGY=${/^[./]/.test(shown[0] ?? '') ? '' : './'}${shown[0]} VENUE=paper npm start\n`,
+        `${shown.join('\n')}\n\nnext: node --test ${quoted(shown[1] ?? '')}\nthen: STRATEGY=${/^[./]/.test(shown[0] ?? '') ? '' : './'}${quoted(shown[0] ?? '')} VENUE=paper npm start\n`,
       );
     return 0;
   },
 };
+
+/** A path as a shell takes it. */
+const quoted = (path: string): string =>
+  /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 
 /** How a file in `folder` names a part of this package: by the package's name where that leads here, else by its path. */
 const specifierFrom = (folder: string, part: 'strategy' | 'testing'): string => {

@@ -15,7 +15,7 @@ import { monoMs, now } from '../runtime/clock.js';
 import { loadSettings, renderProblem } from '../runtime/config.js';
 import { TICK_MS } from '../runtime/limits.js';
 import type { Settings } from '../runtime/settings.js';
-import { countOption, noPositionals, textOption } from './books.js';
+import { countOption, joinedSymbol, noPositionals, textOption } from './books.js';
 import { CliRefused } from './refused.js';
 import type { Verb, VerbIo } from './verb.js';
 
@@ -124,20 +124,27 @@ const follow = async (following: Following): Promise<string | null> => {
     await client.read({ type: 'server-time' });
     for (const { symbol } of instruments) await client.read({ type: 'order-book', symbol, depth: 100 });
   };
-  const ticks = setInterval(() => feed.tick(), TICK_MS);
-  const polls = setInterval(() => void poll(), following.pollMs);
-  let timer: NodeJS.Timeout | undefined;
+  const beganMonoMs = monoMs();
+  const { pollMs, seconds } = following;
+  let polledMonoMs = beganMonoMs;
+  let ticks: NodeJS.Timeout | undefined;
   const stopped = new Promise<null>(resolve => {
     if (io.signal.aborted) resolve(null);
     io.signal.addEventListener('abort', () => resolve(null), { once: true });
-    if (following.seconds !== undefined) timer = setTimeout(() => resolve(null), following.seconds * 1_000);
+    // By the clock, not by timers of that length: beyond 24.8 days a timer of Node fires at once.
+    ticks = setInterval(() => {
+      feed.tick();
+      const nowMonoMs = monoMs();
+      if (seconds !== undefined && nowMonoMs - beganMonoMs >= seconds * 1_000) resolve(null);
+      if (nowMonoMs - polledMonoMs < pollMs) return;
+      polledMonoMs = nowMonoMs;
+      void poll();
+    }, TICK_MS);
   });
   feed.tick();
   void poll();
   const problem = await Promise.race([stopped, writer.failed]);
   clearInterval(ticks);
-  clearInterval(polls);
-  clearTimeout(timer);
   feed.close();
   return problem?.message ?? null;
 };
@@ -163,7 +170,7 @@ const symbolsFrom = (given: string | undefined): readonly string[] | undefined =
   if (given === undefined) return undefined;
   const symbols = given
     .split(',')
-    .map(symbol => symbol.trim().replaceAll('_', '').toUpperCase())
+    .map(joinedSymbol)
     .filter(symbol => symbol !== '');
   if (symbols.length === 0) throw new CliRefused('--symbols names none: BTCTRY,ETHTRY');
   return [...new Set(symbols)];

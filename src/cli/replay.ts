@@ -47,6 +47,8 @@ const serve = async (
   io: VerbIo,
 ): Promise<number> => {
   let damaged = false;
+  // Looked at first: whoever reads the announcement may stop it at once.
+  const { signal } = io;
   const exchange = await startExchange({
     market: { type: 'recording', path, speed: speedFrom(textOption(values, 'speed') ?? '1') },
     symbols: [],
@@ -60,7 +62,7 @@ const serve = async (
   });
   try {
     announce(exchange, values.json === true, io);
-    const finished = await Promise.race([exchange.finished, stopped(io.signal)]);
+    const finished = await Promise.race([exchange.finished, stopped(signal)]);
     if (finished !== null)
       io.out(values.json === true ? `${JSON.stringify({ finished })}\n` : `${finished}\n`);
     return damaged ? 1 : 0;

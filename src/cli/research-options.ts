@@ -23,7 +23,7 @@ import type { Settings } from '../runtime/settings.js';
 import { MembersRefused } from '../runtime/strategy-members.js';
 import { importStrategy, isModulePath, StrategyModuleError } from '../runtime/strategy-module.js';
 import { findStrategy, STRATEGIES } from '../strategies/catalogue.js';
-import { countOption, textOption } from './books.js';
+import { countOption, symbolOption, textOption } from './books.js';
 import { CliRefused } from './refused.js';
 import type { VerbIo } from './verb.js';
 
@@ -95,8 +95,7 @@ export const marketFrom = async (
   if (recording !== undefined || candles === undefined)
     throw new CliRefused(`either --recording or --candles is needed\nusage: btcbot ${usage}`);
   const named = {
-    // As other programs write pairs: BTC_USDT, BTC/USDT.
-    symbol: textOption(values, 'symbol')?.toUpperCase().replaceAll(/[_/-]/g, ''),
+    symbol: symbolOption(values),
     interval: textOption(values, 'interval'),
   };
   return { path: candles, market: { type: 'candles', candles: readCandles(candles, named) } };

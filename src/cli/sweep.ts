@@ -78,16 +78,30 @@ trainScore, testScore }] (nulls where no set has a score before), finished, ran,
   },
   async run({ values, positionals }, io) {
     noPositionals(positionals);
-    const scratch = mkdtempSync(join(tmpdir(), 'btcbot-sweep-'));
+    // Looked at before anything is put there: from now on a stop comes by it, and leaves nothing behind.
+    const { signal } = io;
+    const scratch = scratchFolder();
     try {
-      return await refusing(() => sweep(values, io, scratch));
+      return await refusing(() => sweep(values, { ...io, signal }, scratch));
     } finally {
       rmSync(scratch, { recursive: true, force: true });
     }
   },
 };
 
+/** @throws CliRefused where no temporary files can be made */
+const scratchFolder = (): string => {
+  try {
+    return mkdtempSync(join(tmpdir(), 'btcbot-sweep-'));
+  } catch (error) {
+    throw new CliRefused(
+      `a sweep needs room for temporary files: ${(error as Error).message}; TMPDIR names another folder`,
+    );
+  }
+};
+
 const DEFAULT_TRIALS = 50;
+const THREADS_MOST = 256;
 
 const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<number> => {
   const inputs = configInputs(values, io);
@@ -156,7 +170,7 @@ const sweep = async (values: Values, io: VerbIo, scratch: string): Promise<numbe
       trials: countOption(values, 'trials') ?? DEFAULT_TRIALS,
       seed,
       segments,
-      threads: countOption(values, 'threads') ?? availableParallelism(),
+      threads: countOption(values, 'threads', THREADS_MOST) ?? availableParallelism(),
       store,
       signal: io.signal,
       task: {

@@ -1,7 +1,7 @@
 /** Results of sweeps in one SQLite file: what was tried is not tried again, so that a sweep can be broken off and resumed. */
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
+import { makeFolder } from '../runtime/folders.js';
 import type { Candidate } from './search.js';
 
 /** What a trial came to, on one segment of the data. Money in lira. */
@@ -69,7 +69,7 @@ const OWN_TABLES = ['sweeps', 'trials'];
 const openDatabase = (path: string): SqliteDatabase.Database => {
   let db: SqliteDatabase.Database | undefined;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     db = new SqliteDatabase(path);
     const tables = db
       .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")

@@ -432,6 +432,12 @@ const supervise = (
     leave(EXIT_UNEXPECTED, tree, end);
   });
   takeSignals(signal => feed({ type: 'signal', signal }));
+  // Whoever watches a canary stops it at its first warning: without that eye it must not go on.
+  if (canary !== undefined)
+    process.once('disconnect', () => {
+      // A second order to stop would mean force.
+      if (state.stop === null) feed({ type: 'signal', signal: 'SIGTERM' });
+    });
   setInterval(() => feed({ type: 'tick' }), TICK_MS);
   setInterval(() => {
     if (unkept !== null) keepLatch(unkept.holds);

@@ -319,6 +319,50 @@ describe('record and replay', () => {
     });
   }).timeout(20_000);
 
+  it('records for as long as it is told to, also beyond what a timer holds', async () => {
+    await inDirectory(async directory => {
+      const exchange = await startExchange({ market: { type: 'generated' }, symbols: [SYMBOL], seed: 3 });
+      const out = join(directory, 'r');
+      const env = {
+        BTCTURK_BASE_URL: exchange.url,
+        BTCTURK_GRAPH_URL: exchange.url,
+        BTCTURK_WS_URL: exchange.wsUrl,
+      };
+      const month = String(30 * 86_400);
+      const stop = new AbortController();
+      const words = ['record', '--symbols', 'BTC/USDT', '--out', out, '--json'];
+      const record = cli([...words, '--seconds', month, '--poll-seconds', month], env, stop.signal);
+      await new Promise(resolve => setTimeout(resolve, 1_500));
+      expect(record.texts.out, 'it is still recording').to.equal('');
+      stop.abort();
+      expect(await record.code, record.texts.err).to.equal(0);
+      const { frames, replies } = JSON.parse(record.texts.out) as RecordingSummary;
+      expect(frames).to.be.greaterThan(5);
+      expect(replies).to.be.lessThan(6);
+      await exchange.close();
+    });
+  }).timeout(20_000);
+
+  it('refuses a directory that cannot be recorded into, in words', async () => {
+    await inDirectory(async directory => {
+      const exchange = await startExchange({ market: { type: 'generated' }, symbols: [SYMBOL], seed: 3 });
+      const env = {
+        BTCTURK_BASE_URL: exchange.url,
+        BTCTURK_GRAPH_URL: exchange.url,
+        BTCTURK_WS_URL: exchange.wsUrl,
+      };
+      writeFileSync(join(directory, 'file'), '');
+      for (const out of [join(directory, 'file'), join(directory, 'file', 'below'), '/proc/no/such/folder']) {
+        const record = cli(['record', '--symbols', 'btcusdt', '--out', out, '--seconds', '1'], env);
+        expect(await record.code, out).to.equal(2);
+        expect(record.texts.err)
+          .to.contain('cannot be recorded into')
+          .and.not.to.match(/\n\s+at /);
+      }
+      await exchange.close();
+    });
+  }).timeout(20_000);
+
   it('tells where a recording is cut off, and still plays what comes before', async () => {
     await inDirectory(async directory => {
       const { summary } = await recordMarket(directory);

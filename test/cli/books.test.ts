@@ -162,7 +162,8 @@ describe('btcbot reading the books', () => {
         (await read('orders', '--json', ...words))
           .json<{ orders: { clientOrderId: string }[] }>()
           .orders.map(each => each.clientOrderId);
-      expect(await ids('--symbol', 'ethusdt')).to.deep.equal(['c4']);
+      for (const written of ['ethusdt', 'ETH_USDT', 'eth/usdt', 'ETH-USDT'])
+        expect(await ids('--symbol', written), written).to.deep.equal(['c4']);
       expect(await ids('--open')).to.deep.equal(['c4']);
       expect(await ids('--limit', '2')).to.deep.equal(['c3', 'c4']);
     });

@@ -1,9 +1,13 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
 import type { CanaryEvidence } from '#src/cli/canary-evidence.js';
 import { parseDecimal } from '#src/domain/money.js';
 import type { RunningExchange } from '#src/exchange/server.js';
+import { wallMs } from '#src/runtime/clock.js';
 import {
   botFolder,
   type CliEnd,
@@ -85,6 +89,49 @@ describe('the canary', function () {
     expect(evidence.orders).to.have.length(1);
     expect(venue.account().orders.size).to.equal(0);
     expect(JSON.parse(readFileSync(evidence.file, 'utf8'))).to.deep.include({ passed: false });
+  });
+
+  const watched = async (): Promise<{ readonly child: ChildProcess; readonly file: string }> => {
+    const file = join(folder, 'evidence.json');
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, '..', '..', 'cli.js'), 'canary', '--out', file],
+      { env: { PATH: process.env.PATH, ...settings() }, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    while (venue.account().orders.size === 0) {
+      expect(child.exitCode).to.equal(null);
+      await pause(20);
+    }
+    return { child, file };
+  };
+
+  for (const [words, signals] of [
+    ['a Ctrl-C that npm forwards once more', ['SIGINT', 'SIGINT']],
+    ['a terminal that was closed', ['SIGHUP']],
+  ] as const)
+    it(`is stopped by ${words}, leaves nothing open, and its evidence says so`, async () => {
+      const { child, file } = await watched();
+      const ended = once(child, 'exit');
+      for (const signal of signals) {
+        child.kill(signal);
+        await pause(5);
+      }
+      expect(await ended).to.deep.equal([1, null]);
+      const { passed, warnings } = JSON.parse(readFileSync(file, 'utf8')) as CanaryEvidence;
+      expect(passed).to.equal(false);
+      expect(warnings.map(({ event }) => event)).to.include('interrupted');
+      expect(openAtVenue()).to.equal(0);
+      expect(venue.account().orders.size).to.be.lessThan(4);
+    });
+
+  it('does not go on when whoever watches it is dead', async () => {
+    const { child } = await watched();
+    child.kill('SIGKILL');
+    const untilMs = wallMs() + 15_000;
+    while (existsSync(`${databaseIn(folder)}.sock`) && wallMs() < untilMs) await pause(50);
+    expect(existsSync(`${databaseIn(folder)}.sock`), 'the bot has ended').to.equal(false);
+    expect(openAtVenue()).to.equal(0);
+    expect(venue.account().orders.size).to.be.lessThan(4);
   });
 
   const refusals: readonly [words: string, over: Readonly<Record<string, string>>, why: RegExp][] = [

@@ -1,5 +1,7 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { VERBS } from '#src/cli/verbs.js';
@@ -59,8 +61,35 @@ describe('btcbot', () => {
     expect((await run(['xyzzyplugh'])).err).to.not.contain('did you mean');
   });
 
+  const cli = fileURLToPath(new URL('../../cli.js', import.meta.url));
+
+  for (const [title, signals] of [
+    ['a Ctrl-C that npm, or an older Node, forwards once more', ['SIGINT', 'SIGINT']],
+    ['a terminal that is closed', ['SIGHUP']],
+  ] as const)
+    it(`comes to its own end at ${title}`, async () => {
+      const child = spawn(process.execPath, [cli, 'exchange', '--port', '0', '--json'], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      await once(child.stdout, 'data');
+      const ended = once(child, 'exit');
+      for (const signal of signals) {
+        child.kill(signal);
+        await pause(5);
+      }
+      expect(await ended).to.deep.equal([0, null]);
+    });
+
+  it('keeps its exit code when nobody reads what it says', async () => {
+    const child = spawn(process.execPath, [cli, 'health', '--db', dir.file('none.sqlite')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.destroy();
+    child.stderr.destroy();
+    expect(await once(child, 'exit')).to.deep.equal([2, null]);
+  });
+
   it('runs as a program, with the exit code of the contract', () => {
-    const cli = fileURLToPath(new URL('../../cli.js', import.meta.url));
     expect(readFileSync(cli, 'utf8').startsWith('#!/usr/bin/env node\n')).to.equal(true);
     const child = spawnSync(process.execPath, [cli, 'orders', '--db', dir.file('none.sqlite')], {
       encoding: 'utf8',

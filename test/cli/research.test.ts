@@ -420,6 +420,18 @@ export default defineStrategy({
     expect(named.run.strategy).to.equal('observe');
   });
 
+  it('lose no report to a page that cannot be written, and say so in words', async () => {
+    const { code, out, err } = await run(['backtest', ...onCandles('--html', '/proc/report.html')]);
+    expect(code).to.equal(2);
+    expect(JSON.parse(out)).to.have.property('money');
+    expect(err)
+      .to.contain('cannot write /proc/report.html')
+      .and.not.to.match(/\n\s+at /);
+    const threads = await run(['sweep', ...onCandles('--sweep', 'fast=5', '--threads', '100000')]);
+    expect(threads.code).to.equal(2);
+    expect(threads.err).to.contain('--threads must be 256 at most');
+  });
+
   it('keep a sweep in a folder that is not there yet, and never in somebody else’s database', async () => {
     const words = ['sweep', ...own('kept', '--sweep', 'value=100', '--threads', '1')];
     const db = join(folder, 'new', 'folder', 'sweeps.sqlite');

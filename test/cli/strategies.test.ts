@@ -87,6 +87,25 @@ describe('btcbot strategies', () => {
       expect((await run(['new-strategy', name, '--dir', folder])).code, name).to.equal(2);
   });
 
+  it('are refused in words where they cannot be written, and say how a shell takes their path', async () => {
+    writeFileSync(join(folder, 'in-the-way'), '');
+    for (const dir of [
+      join(folder, 'in-the-way'),
+      join(folder, 'in-the-way', 'below'),
+      '/proc/no/such/folder',
+    ]) {
+      const { code, out, err } = await run(['new-strategy', 'lost', '--dir', dir]);
+      expect([code, out], dir).to.deep.equal([2, '']);
+      expect(err)
+        .to.contain('cannot write into')
+        .and.to.contain('--dir')
+        .and.not.to.match(/\n\s+at /);
+    }
+    const spaced = await run(['new-strategy', 'found', '--dir', join(folder, 'two words')]);
+    expect(spaced.out).to.match(/next: node --test '.*two words\/found\.test\.ts'/);
+    expect(spaced.out).to.match(/STRATEGY=(\.\/)?'.*two words\/found\.ts'/);
+  });
+
   it('may import the port by its name, wherever their file lies', async () => {
     const file = join(folder, 'named.mjs');
     writeFileSync(
