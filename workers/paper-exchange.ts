@@ -31,7 +31,9 @@ hostActor('paper-exchange', context => {
           log: context.log,
         });
       } catch (error) {
-        throw isRefusal(error) ? new StartRefused(2, error.message, { cause: error }) : error;
+        if (!isRefusal(error)) throw error;
+        const code = error instanceof AccountFileError ? error.exitCode : 2;
+        throw new StartRefused(code, error.message, { cause: error });
       }
       void exchange.finished.then(reason => {
         exchange?.writeStatement();

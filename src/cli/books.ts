@@ -73,7 +73,8 @@ export const timeOption = (values: Readonly<Record<string, unknown>>, name: stri
   if (given === undefined) return undefined;
   const ms =
     typeof given === 'string' &&
-    /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2}))?$/.test(given)
+    /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2}))?$/.test(given) &&
+    isDay(given.slice(0, 10))
       ? Date.parse(given)
       : Number.NaN;
   if (Number.isNaN(ms))
@@ -81,6 +82,12 @@ export const timeOption = (values: Readonly<Record<string, unknown>>, name: stri
       `--${name} must be a date (2026-09-23) or a time with its offset (2026-09-23T03:20:00Z), not ${JSON.stringify(given)}`,
     );
   return ms;
+};
+
+/** False for a day that its month does not have, which `Date.parse` takes for one of the next month. */
+const isDay = (text: string): boolean => {
+  const ms = Date.parse(text);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
 };
 
 export const textOption = (values: Readonly<Record<string, unknown>>, name: string): string | undefined => {

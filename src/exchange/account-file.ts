@@ -23,6 +23,13 @@ import { AccountError, type AccountEvent, shorten } from './accounts.js';
 /** A file that cannot be used; the message says which, where and why. */
 export class AccountFileError extends Error {
   override readonly name = 'AccountFileError';
+  /** What a bot that is refused for it ends with, as for its ledger: 3 for what the file holds, 2 for its place. */
+  readonly exitCode: 2 | 3;
+
+  constructor(message: string, exitCode: 2 | 3 = 3) {
+    super(message);
+    this.exitCode = exitCode;
+  }
 }
 
 export interface AccountFile {
@@ -155,7 +162,7 @@ const readIfThere = (path: string): string => {
     if (!statSync(path).isFile()) throw new Error('it is not a file');
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new AccountFileError(`the paper account ${path} cannot be used: ${messageOf(error)}`);
+    throw new AccountFileError(`the paper account ${path} cannot be used: ${messageOf(error)}`, 2);
   }
 };
 

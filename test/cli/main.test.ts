@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -47,6 +48,8 @@ describe('btcbot', () => {
     [['explain'], 'name one order'],
     [['export', '--format', 'xml'], 'csv or jsonl'],
     [['export', '--from', 'yesterday'], '--from must be a date'],
+    [['export', '--to', '2026-06-31'], '--to must be a date'],
+    [['export', '--from', '2026-02-29T00:00:00Z'], '--from must be a date'],
     [['pnl', '--db', '/nowhere/at/all.sqlite'], 'there is no ledger at /nowhere/at/all.sqlite'],
     [['pnl', '--config', '/nowhere/at/all.json'], 'cannot read --config'],
   ] as const)
@@ -87,6 +90,29 @@ describe('btcbot', () => {
     child.stdout.destroy();
     child.stderr.destroy();
     expect(await once(child, 'exit')).to.deep.equal([2, null]);
+  });
+
+  it('is a command before it is built, too, and says then what is missing', () => {
+    // npx keeps what it finds at its first call in a folder, and looks no more: a file that a build makes comes too late.
+    const root = new URL('../../../', import.meta.url);
+    const { bin } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as {
+      bin: { btcbot: string };
+    };
+    const shipped = new URL(bin.btcbot, root);
+    expect(bin.btcbot).to.not.match(/^(\.\/)?dist\//);
+    expect(statSync(shipped).mode & 0o111, 'it may be run').to.equal(0o111);
+    const folder = dir.file('not-built');
+    mkdirSync(join(folder, 'bin'), { recursive: true });
+    copyFileSync(shipped, join(folder, 'bin', 'btcbot.js'));
+    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+    const bare = spawnSync(process.execPath, [join(folder, 'bin', 'btcbot.js'), 'status'], {
+      encoding: 'utf8',
+    });
+    expect([bare.status, bare.stdout]).to.deep.equal([2, '']);
+    expect(bare.stderr).to.contain('npm run build').and.to.contain(folder);
+    const built = spawnSync(process.execPath, [fileURLToPath(shipped), 'ordres'], { encoding: 'utf8' });
+    expect(built.status).to.equal(2);
+    expect(built.stderr).to.contain('did you mean orders?');
   });
 
   it('runs as a program, with the exit code of the contract', () => {

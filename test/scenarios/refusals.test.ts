@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -60,9 +60,10 @@ describe('the bot refuses to start, with exit code 2 and a line for each problem
   const expectRefusal = async (
     settings: Readonly<Record<string, string>>,
     lines: readonly RegExp[],
+    code = 2,
   ): Promise<void> => {
     const bot = startBot({ VENUE: 'paper', STATE_DB_PATH: databaseIn(folder), ...settings });
-    expect(await bot.ended).to.deep.equal({ code: 2, signal: null });
+    expect(await bot.ended).to.deep.equal({ code, signal: null });
     const said = bot.stderr().trimEnd().split('\n');
     expect(said, bot.stderr()).to.have.length(lines.length);
     for (const line of lines)
@@ -75,6 +76,21 @@ describe('the bot refuses to start, with exit code 2 and a line for each problem
   for (const { title, settings, lines } of REFUSALS)
     it(title, async () => {
       await expectRefusal(settings(folder), lines);
+    });
+
+  for (const [title, text, line] of [
+    [
+      'of another mode',
+      '{"kind":"paper-account","version":1,"mode":"dry-run"}\n',
+      /is the account of a dry-run run, this is a paper run: use another STATE_DB_PATH/,
+    ],
+    ['that is damaged', '{"kind":\n', /the paper account .* is damaged: line 1 is not JSON/],
+  ] as const)
+    it(`a paper account ${title}, with 3 as for a ledger, and leaves it as it is`, async () => {
+      const account = join(folder, 'btcbot.paper.jsonl');
+      writeFileSync(account, text);
+      await expectRefusal({}, [line], 3);
+      expect(readFileSync(account, 'utf8')).to.equal(text);
     });
 
   it('a metrics port that somebody else has', async () => {
