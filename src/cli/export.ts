@@ -62,6 +62,8 @@ checks the copy, and exports nothing else; with --json it prints { backup, datab
     if (format !== 'csv' && format !== 'jsonl')
       throw new CliRefused(`--format must be csv or jsonl, not ${JSON.stringify(format)}`);
     const range = present({ fromMs: timeOption(values, 'from'), toMs: timeOption(values, 'to') });
+    if (range.fromMs !== undefined && range.toMs !== undefined && range.fromMs >= range.toMs)
+      throw new CliRefused('--from must be before --to, which is excluded: nothing lies between them');
     return withBooks(values, io, async books => {
       const backup = textOption(values, 'backup');
       if (backup !== undefined) {

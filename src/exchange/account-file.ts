@@ -39,7 +39,8 @@ export interface AccountFile {
   readonly prices: ReadonlyMap<string, Price>;
   /**
    * Begins to write: the torn end of a former run is cut off, and what waits is written. Nothing is written before, so
-   * that an instance that is refused elsewhere leaves the file of the running one alone.
+   * that an instance that is refused elsewhere leaves the file of the running one alone. Where it cannot be opened,
+   * `problem` says why, and the next call tries again.
    */
   begin(): void;
   /** Writes an event, or keeps it waiting while the disk refuses it. */
@@ -93,7 +94,12 @@ export const openAccountFile = (path: string, mode: string, longBytes = LONG_BYT
       if (fd !== null) return;
       const rewritten = shortened !== null && isReplaced(path, shortened);
       if (rewritten) kept = Buffer.byteLength(shortened);
-      fd = openSync(path, 'a', 0o600);
+      try {
+        fd = openSync(path, 'a', 0o600);
+      } catch (error) {
+        failure = messageOf(error);
+        return;
+      }
       if (!rewritten && whole < text.length) ftruncateSync(fd, kept);
       flush();
     },
@@ -160,6 +166,7 @@ const readIfThere = (path: string): string => {
     accessSync(dirname(path), constants.W_OK);
     if (!existsSync(path)) return '';
     if (!statSync(path).isFile()) throw new Error('it is not a file');
+    accessSync(path, constants.R_OK | constants.W_OK);
     return readFileSync(path, 'utf8');
   } catch (error) {
     throw new AccountFileError(`the paper account ${path} cannot be used: ${messageOf(error)}`, 2);

@@ -68,6 +68,8 @@ export const readCandles = (
   const fail = (problem: string): never => {
     throw new CandleError(`candles ${path}: ${problem}`);
   };
+  // Before its name is judged: a file that is not there is no question of markets.
+  const bytes = bytesOf(path, fail);
   const fromName = /^([A-Z0-9]+)[_-]?([A-Z0-9]+)-(\d+[mhd])\./.exec(basename(path));
   const symbol = named.symbol ?? (fromName === null ? undefined : `${fromName[1]}${fromName[2]}`);
   const interval = named.interval ?? fromName?.[3];
@@ -78,17 +80,20 @@ export const readCandles = (
         ? `say how long they are: --interval one of ${CANDLE_INTERVALS.join(', ')}`
         : `candles of ${interval} are none that strategies may want: there are ${CANDLE_INTERVALS.join(', ')}`,
     );
-  return candleTape(rowsOf(path, fail), symbol, interval as CandleInterval, fail);
+  return candleTape(rowsOf(bytes, fail), symbol, interval as CandleInterval, fail);
 };
 
-const rowsOf = (path: string, fail: (problem: string) => never): readonly Row[] => {
-  let bytes: Buffer;
+/** The file, unpacked. */
+const bytesOf = (path: string, fail: (problem: string) => never): Buffer => {
   try {
-    bytes = readFileSync(path);
-    if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = gunzipSync(bytes);
+    const bytes = readFileSync(path);
+    return bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
   } catch (error) {
     return fail(`cannot be read: ${(error as Error).message}`);
   }
+};
+
+const rowsOf = (bytes: Buffer, fail: (problem: string) => never): readonly Row[] => {
   if (bytes.includes(0))
     return fail(
       'neither CSV nor JSON in UTF-8; freqtrade makes JSON of its other forms with convert-data --format-to json',
@@ -123,7 +128,10 @@ const rowsOf = (path: string, fail: (problem: string) => never): readonly Row[] 
       trim: true,
     });
   } catch (error) {
-    return fail(`not readable as CSV: ${(error as Error).message}`);
+    const hint = /^[^,\n]*[;\t]/.test(text)
+      ? `; columns are separated by commas, the first line is time,${FIELDS.join(',')}, and numbers have a point`
+      : '';
+    return fail(`not readable as CSV: ${(error as Error).message}${hint}`);
   }
   const first = records[0];
   if (first !== undefined) mustHaveColumns(Object.keys(first), fail);

@@ -48,6 +48,7 @@ describe('btcbot', () => {
     [['explain'], 'name one order'],
     [['export', '--format', 'xml'], 'csv or jsonl'],
     [['export', '--from', 'yesterday'], '--from must be a date'],
+    [['export', '--from', '2026-02-01', '--to', '2026-01-01'], '--from must be before --to'],
     [['export', '--to', '2026-06-31'], '--to must be a date'],
     [['export', '--from', '2026-02-29T00:00:00Z'], '--from must be a date'],
     [['pnl', '--db', '/nowhere/at/all.sqlite'], 'there is no ledger at /nowhere/at/all.sqlite'],

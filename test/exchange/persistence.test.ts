@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -361,6 +362,21 @@ describe('a paper account on disk', () => {
 
   it('refuses what is no file', () => {
     expect(() => openAccountFile('/dev/full', 'paper')).to.throw(AccountFileError, /it is not a file/);
+  });
+
+  it('is not begun where the disk refuses, says why, and is as soon as it lets', () => {
+    const folder = freshPath();
+    mkdirSync(folder);
+    const path = join(folder, 'account.jsonl');
+    const file = openAccountFile(path, 'paper');
+    mkdirSync(path);
+    file.begin();
+    expect(file.problem()).to.contain('EISDIR');
+    rmdirSync(path);
+    file.begin();
+    expect(file.problem()).to.equal(null);
+    file.close();
+    expect(readFileSync(path, 'utf8')).to.contain('"mode":"paper"');
   });
 
   it('refuses a place that cannot be written', () => {

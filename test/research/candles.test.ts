@@ -62,6 +62,18 @@ describe('candles from files', () => {
     expect(readCandles(written('candles.csv', csv), named)).to.deep.equal(freqtrade);
   });
 
+  it('are refused for what is wrong: the file, before the market that it does not name; a comma that is no separator', () => {
+    expect(() => readCandles(join(folder, 'absent.json'))).to.throw(
+      CandleError,
+      /absent\.json: cannot be read: ENOENT/,
+    );
+    const spreadsheet = 'date;open;high;low;close;volume\n2024-01-01;1,5;2,5;1;2;5\n';
+    expect(() => readCandles(written('DOT_USDT-1d.csv', spreadsheet))).to.throw(
+      CandleError,
+      'columns are separated by commas, the first line is time,open,high,low,close,volume, and numbers have a point',
+    );
+  });
+
   it('are refused with every problem at once', () => {
     const bad = [
       row(0, 100, 99, 98, 99),
