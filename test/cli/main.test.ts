@@ -1,6 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -92,6 +101,18 @@ describe('btcbot', () => {
     child.stderr.destroy();
     expect(await once(child, 'exit')).to.deep.equal([2, null]);
   });
+
+  if (existsSync('/dev/full'))
+    it('says in words, and by its exit code, that what it prints could not be written', () => {
+      const full = openSync('/dev/full', 'w');
+      const { status, stderr } = spawnSync(process.execPath, [cli, 'strategies', '--json'], {
+        encoding: 'utf8',
+        stdio: ['ignore', full, 'pipe'],
+      });
+      closeSync(full);
+      expect(status).to.equal(1);
+      expect(stderr).to.match(/^btcbot: what it prints cannot be written: ENOSPC.*\n$/);
+    });
 
   it('is a command before it is built, too, and says then what is missing', () => {
     // npx keeps what it finds at its first call in a folder, and looks no more: a file that a build makes comes too late.
