@@ -64,7 +64,10 @@ const LEAST_VISITS = 5;
 /** What a failure must be replayed at. */
 const commitHere = (): string => {
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   } catch {
     return 'unknown';
   }
@@ -247,6 +250,10 @@ const main = async (): Promise<boolean> => {
   });
 };
 
+// A reader that has seen enough (`| head`) breaks no promise.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 try {
   process.exitCode = (await main()) ? 0 : 1;
 } catch (error) {

@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
@@ -51,5 +54,24 @@ describe('mixed seeds', () => {
     expect(replayCommand({ ...plan, tempo: 'live' })).to.equal(
       'npm run simulate -- --seed 7 --hours 2 --every 9 --strategy mixed --symbols BTCTRY,ETHTRY --live --trace',
     );
+  });
+});
+
+describe('the simulator as a program', function () {
+  this.timeout(60_000);
+
+  it('ends well when nobody reads on, and outside a repository without a word of git', async () => {
+    const child = spawn(
+      process.execPath,
+      [resolve('dist/simulation/main.js'), '--seed', '1', '--hours', '0.005'],
+      { cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    child.stdout.destroy();
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    expect(await once(child, 'close')).to.deep.equal([0, null]);
+    expect(said).to.match(/^[^\n]* of processor time\n$/);
   });
 });
