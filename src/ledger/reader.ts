@@ -2,7 +2,7 @@
  * Read-only sight of a ledger file, for the command line: works while the bot runs and after it stopped, takes no
  * ownership, changes nothing.
  */
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import SqliteDatabase, { type Database } from 'better-sqlite3';
 import {
   type Accounting,
@@ -120,6 +120,19 @@ export const openReader = (path: string): LedgerReader => {
       'unwritable',
       `there is no ledger at ${path}: start the bot once, or set STATE_DB_PATH or --db to where it is`,
     );
+  if (!statSync(path).isFile())
+    throw new LedgerRefused(
+      'not-a-ledger',
+      `${path} is not a file: STATE_DB_PATH or --db name the ledger itself`,
+    );
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    throw new LedgerRefused(
+      'unwritable',
+      `${path}: ${(error as Error).message}; run this as the user who runs the bot`,
+    );
+  }
   let db: Database | undefined;
   try {
     db = new SqliteDatabase(path, { readonly: true, fileMustExist: true, timeout: READ_TIMEOUT_MS });

@@ -61,6 +61,7 @@ describe('btcbot', () => {
     [['export', '--to', '2026-06-31'], '--to must be a date'],
     [['export', '--from', '2026-02-29T00:00:00Z'], '--from must be a date'],
     [['pnl', '--db', '/nowhere/at/all.sqlite'], 'there is no ledger at /nowhere/at/all.sqlite'],
+    [['pnl', '--db', '/proc'], '/proc is not a file'],
     [['pnl', '--config', '/nowhere/at/all.json'], 'cannot read --config'],
   ] as const)
     it(`refuses ${words.join(' ')} with exit code 2 and says ${JSON.stringify(hint)}`, async () => {
