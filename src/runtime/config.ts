@@ -467,6 +467,13 @@ const checkRelations = (
           `write ${VENUE_RATE_CAP} or less`,
         );
   }
+  // Otherwise somebody who left VENUE out would trade on the market of today.
+  if (values.PAPER_RECORDING !== null && values.VENUE === 'btcturk')
+    add(
+      'PAPER_RECORDING',
+      'is given, but VENUE is btcturk, where no recording is played',
+      'write VENUE=paper, or leave PAPER_RECORDING out',
+    );
   if (
     values.OBSERVABILITY_ENABLED === true &&
     values.OBSERVABILITY_METRICS_EXPORTER === 'otlp' &&

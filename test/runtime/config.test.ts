@@ -80,6 +80,7 @@ const TABLE: Readonly<
   PAPER_RECORDING: {
     good: ['a.jsonl.gz', `${CWD}/a.jsonl.gz`],
     bad: [' a', 'a\nb'],
+    env: { VENUE: 'paper' },
     read: s => s.paper.recording,
   },
   PAPER_SPEED: {
@@ -514,6 +515,10 @@ describe('problems with settings', () => {
     expect(problemsOf({ env: { ALERT_TELEGRAM_CHAT_ID: '-100200' } })[0]).to.contain(
       'ALERT_TELEGRAM_CHAT_ID is given without the other',
     );
+    expect(problemsOf({ env: { PAPER_RECORDING: 'recording.jsonl.gz' } })).to.deep.equal([
+      'environment: PAPER_RECORDING is given, but VENUE is btcturk, where no recording is played; write VENUE=paper, or leave PAPER_RECORDING out',
+    ]);
+    expect(problemsOf({ env: { PAPER_RECORDING: 'recording.jsonl.gz', VENUE: 'paper' } })).to.deep.equal([]);
   });
 
   it('allow a shorter dry run and a higher rate only when every address is on loopback', () => {
