@@ -43,6 +43,9 @@ type WorkerRow = SupervisorStatus['workers'][string] & { readonly actor: string 
 
 const text = (value: unknown): string =>
   value === null || value === undefined ? '-' : typeof value === 'string' ? value : JSON.stringify(value);
+/** Nobody needs more of a percentage than this; `--json` has all of it. */
+const percent = (value: unknown): string =>
+  text(typeof value === 'number' ? Number(value.toFixed(4)) : value);
 const rows = (value: unknown): readonly Facts[] => (Array.isArray(value) ? (value as readonly Facts[]) : []);
 const column = (title: string, key: string, align: 'left' | 'right' = 'right'): Column<Facts> => ({
   title,
@@ -154,7 +157,7 @@ export const statusText = (status: SupervisorStatus): string => {
     ...(status.workers.twin === undefined
       ? []
       : [renderTable(TWIN_COLUMNS, rows(facts('twin').symbols), 'the twin has compared nothing yet')]),
-    `profit, lira: ${text(profit.totalTry)} in all, ${text(profit.dayTry)} today; drawdown ${text(profit.drawdownPct)} %\n`,
+    `profit, lira: ${text(profit.totalTry)} in all, ${text(profit.dayTry)} today; drawdown ${percent(profit.drawdownPct)} %\n`,
   ];
   return sections.join('\n');
 };
