@@ -31,7 +31,8 @@ hostActor('market-data', context => {
         client,
         symbols: boot.settings.symbols,
         ids: context.ids,
-        wallMs: () => context.now().wallMs,
+        now: context.now,
+        cold: boot.incarnation > 1,
         tell: answer => void context.send('strategy', answer),
       });
       try {
@@ -85,10 +86,14 @@ hostActor('market-data', context => {
     onControl: message => {
       if (message.type !== 'peer-connected') return;
       if (message.peer !== 'strategy' && message.peer !== 'execution' && message.peer !== 'twin') return;
+      if (message.peer === 'strategy') wishes?.forget();
       listeners.add(message.peer);
       feed?.listenerJoined(message.peer);
     },
-    onTick: () => feed?.tick(),
+    onTick() {
+      feed?.tick();
+      wishes?.tick();
+    },
     async drain() {
       feed?.close();
       feed = null;

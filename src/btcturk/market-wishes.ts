@@ -1,10 +1,28 @@
 /**
  * What strategies ask of the market beside its feed: candles from before their start, and tickers of the last 24 hours.
- * One request at a time, so that a start with many series stays far below the venue's limit (protocol section 8).
+ * One request at a time; which one, and when, is the queue's business (domain/market-wishes.ts).
  */
 import { CANDLE_LENGTHS_MS, type Candle, type CandleInterval } from '../domain/candles.js';
-import type { CandlesRead, CandlesWanted, MarketWish, TickersRead } from '../domain/market-events.js';
-import { type EventIds, nextEventId } from '../domain/step.js';
+import type {
+  CandlesRead,
+  CandlesWaiting,
+  CandlesWanted,
+  MarketWish,
+  TickersRead,
+  TickersWanted,
+} from '../domain/market-events.js';
+import {
+  addWish,
+  forgetWishes,
+  nextWish,
+  type SeriesWish,
+  waitsOf,
+  wishAnswered,
+  wishQueue,
+  wishThrottled,
+} from '../domain/market-wishes.js';
+import { type EventId, type EventIds, type Now, nextEventId } from '../domain/step.js';
+import type { ReadFailure } from '../domain/venue-port.js';
 import { failureText } from './listed-instruments.js';
 import type { Resolution } from './market-reads.js';
 import type { RestClient } from './rest-client.js';
@@ -19,12 +37,16 @@ const RESOLUTIONS: Readonly<Record<CandleInterval, Resolution>> = {
   '4h': '240',
   '1d': '1D',
 };
-/** Wishes that wait; the oldest goes, and is asked for again. */
-const MAX_WAITING = 200;
+/** Those who wait are told how long this often; well within the time after which a strategy asks again. */
+export const WAITING_TOLD_MS = 2_000;
 
 export interface MarketWishes {
-  /** Takes a wish; its answer comes through `tell`, sooner or later or never. */
+  /** Takes a wish; its answer comes through `tell`, and until then, now and then, how long it waits. */
   wish(wish: MarketWish): void;
+  /** Whoever asked is gone, and whoever comes in its place asks anew. */
+  forget(): void;
+  /** To be called often: asks what is due. */
+  tick(): void;
   close(): Promise<void>;
 }
 
@@ -32,24 +54,47 @@ export interface MarketWishesOptions {
   readonly client: Pick<RestClient, 'read' | 'close'>;
   readonly symbols: readonly string[];
   readonly ids: EventIds;
-  readonly wallMs: () => number;
-  readonly tell: (answer: CandlesRead | TickersRead) => void;
+  readonly now: () => Now;
+  /** Whether an earlier worker may have asked within the last minute. */
+  readonly cold: boolean;
+  readonly tell: (answer: CandlesRead | CandlesWaiting | TickersRead) => void;
 }
 
 export const createMarketWishes = (options: MarketWishesOptions): MarketWishes => {
-  const { client, ids, symbols, tell } = options;
-  let waiting: MarketWish[] = [];
+  const { client, ids, symbols, tell, now } = options;
+  const queue = wishQueue(now().monoMs, options.cold);
+  let nextToldMonoMs = Number.NEGATIVE_INFINITY;
   let running = false;
   let closed = false;
 
-  const answer = async (wish: MarketWish): Promise<void> => {
-    if (wish.type === 'candles-wanted') {
-      const read = await readCandles(client, wish, options.wallMs());
-      const { symbol, interval } = wish;
-      if (!closed)
-        tell({ type: 'candles-read', id: nextEventId(ids), cause: wish.id, symbol, interval, ...read });
+  const tellAsker = (
+    { symbol, interval }: SeriesWish,
+    cause: EventId,
+    read: Pick<CandlesRead, 'candles' | 'problem' | 'final'>,
+  ): void => tell({ type: 'candles-read', id: nextEventId(ids), cause, symbol, interval, ...read });
+
+  const answerSeries = async (wish: SeriesWish): Promise<void> => {
+    const { symbol, interval } = wish;
+    const count = Math.max(...wish.asks.values());
+    const { wallMs } = now();
+    const read = await readCandles(client, { symbol, interval, count }, wallMs);
+    if (closed) return;
+    if (read.failure?.type === 'rate-limited') {
+      const { retryAfterMs, unsent } = read.failure;
+      for (const lost of wishThrottled(queue, now().monoMs, retryAfterMs, unsent !== true))
+        for (const cause of lost.asks.keys())
+          tellAsker(lost, cause, { candles: [], problem: read.problem, final: true });
       return;
     }
+    wishAnswered(queue);
+    const lengthMs = CANDLE_LENGTHS_MS[interval];
+    for (const [cause, wanted] of wish.asks) {
+      const fromMs = wallMs - (wallMs % lengthMs) - wanted * lengthMs;
+      const candles = read.candles.filter(({ openAtMs }) => openAtMs >= fromMs);
+      tellAsker(wish, cause, { candles, problem: read.problem });
+    }
+  };
+  const answerTickers = async (wish: TickersWanted): Promise<void> => {
     const result = await client.read({ type: 'day-tickers' });
     // Without an answer the choice stands until the next one.
     if (closed || !result.ok) return;
@@ -59,21 +104,37 @@ export const createMarketWishes = (options: MarketWishesOptions): MarketWishes =
   const run = async (): Promise<void> => {
     if (running) return;
     running = true;
-    for (let wish = waiting.shift(); wish !== undefined && !closed; wish = waiting.shift())
-      await answer(wish);
+    for (
+      let wish = nextWish(queue, now().monoMs);
+      wish !== null && !closed;
+      wish = nextWish(queue, now().monoMs)
+    )
+      await ('asks' in wish ? answerSeries(wish) : answerTickers(wish));
     running = false;
+  };
+  const tellWaiting = (): void => {
+    const { monoMs } = now();
+    const waiting = waitsOf(queue, monoMs);
+    if (waiting.length === 0 || monoMs < nextToldMonoMs) return;
+    nextToldMonoMs = monoMs + WAITING_TOLD_MS;
+    tell({ type: 'candles-waiting', id: nextEventId(ids), cause: 'queue', waiting });
   };
 
   return {
     wish(wish) {
       if (closed) return;
-      waiting.push(wish);
-      if (waiting.length > MAX_WAITING) waiting.shift();
+      addWish(queue, wish);
       void run();
+    },
+    forget: () => forgetWishes(queue),
+    tick() {
+      if (closed) return;
+      void run();
+      tellWaiting();
     },
     async close() {
       closed = true;
-      waiting = [];
+      forgetWishes(queue);
       await client.close();
     },
   };
@@ -84,7 +145,11 @@ export const readCandles = async (
   client: Pick<RestClient, 'read'>,
   { symbol, interval, count }: Pick<CandlesWanted, 'symbol' | 'interval' | 'count'>,
   nowMs: number,
-): Promise<{ readonly candles: readonly Candle[]; readonly problem: string | null }> => {
+): Promise<{
+  readonly candles: readonly Candle[];
+  readonly problem: string | null;
+  readonly failure: ReadFailure | null;
+}> => {
   const lengthMs = CANDLE_LENGTHS_MS[interval];
   const toMs = nowMs - (nowMs % lengthMs);
   const result = await client.read({
@@ -94,7 +159,7 @@ export const readCandles = async (
     fromMs: toMs - count * lengthMs,
     toMs,
   });
-  if (!result.ok) return { candles: [], problem: failureText(result.failure) };
+  if (!result.ok) return { candles: [], problem: failureText(result.failure), failure: result.failure };
   const candles = result.value.candles
     .filter(({ openedAtMs }) => openedAtMs < toMs)
     .map(
@@ -113,5 +178,5 @@ export const readCandles = async (
       }),
     )
     .sort((one, other) => one.openAtMs - other.openAtMs);
-  return { candles, problem: null };
+  return { candles, problem: null, failure: null };
 };

@@ -2,7 +2,7 @@ import type { BookView } from './book-view.js';
 import type { Candle, CandleInterval } from './candles.js';
 import type { Instrument, Side } from './instrument.js';
 import type { Price, Quantity } from './money.js';
-import type { Traced } from './step.js';
+import type { EventId, Traced } from './step.js';
 
 /** A new picture of one book. In a full mailbox only the newest per symbol is kept. */
 export interface BookUpdated extends Traced {
@@ -54,6 +54,15 @@ export interface CandlesRead extends Traced {
   readonly interval: CandleInterval;
   readonly candles: readonly Candle[];
   readonly problem: string | null;
+  /** True with a problem that asking again will not solve. */
+  readonly final?: boolean;
+}
+
+/** Which wishes for candles still wait for the venue, told every few seconds while any does. */
+export interface CandlesWaiting extends Traced {
+  readonly type: 'candles-waiting';
+  /** By the id of the wish: when its turn comes, ms from now, unless the venue asks for a pause. */
+  readonly waiting: readonly { readonly wish: EventId; readonly dueInMs: number }[];
 }
 
 /** Facts that choose among symbols, from the venue's 24-hour ticker (protocol section 4.3). */
@@ -81,9 +90,13 @@ export type MarketEvent =
   | InstrumentsListed
   | CandleClosed
   | CandlesRead
+  | CandlesWaiting
   | TickersRead;
 
-/** A strategy's warm-up needs the newest `count` closed candles of a series. Answered by `candles-read`. */
+/**
+ * A strategy's warm-up needs the newest `count` closed candles of a series. Answered by `candles-read`; repeated under the
+ * same id while nothing at all is heard of it.
+ */
 export interface CandlesWanted extends Traced {
   readonly type: 'candles-wanted';
   readonly symbol: string;

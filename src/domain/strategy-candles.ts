@@ -15,13 +15,16 @@ import {
   formingCandle,
   passTime,
 } from './candles.js';
-import type { CandlesRead, PublicTrade } from './market-events.js';
+import type { CandlesRead, CandlesWaiting, PublicTrade } from './market-events.js';
 import type { EventId } from './step.js';
 import type { CandleWish } from './strategy.js';
 
 /** Closed candles a strategy can look back on, or as many as its warm-up needs. */
 export const CANDLES_KEPT = 500;
-/** History that is not answered is asked for again after this, and given up after so many times. */
+/**
+ * History of which nothing is heard is asked for again after this, and so is one that was refused. It is given up after so
+ * many questions in silence, or so many refusals; while it is known to wait for its turn, never.
+ */
 export const HISTORY_AGAIN_MS = 10_000;
 export const HISTORY_ASKS_MAX = 6;
 /** Trades this far ahead of the clock are somebody's broken clock. */
@@ -35,10 +38,17 @@ export interface CandleSeries {
   seen: number;
   /** Own candles that wait for the history before them; null once it is there or given up. */
   waiting: Candle[] | null;
+  /** Questions since it was last heard of, and refusals. */
   asks: number;
+  refusals: number;
+  /** When it was last asked for or heard of. */
   askedMonoMs: number;
   /** Its questions; an answer names one of them as its cause. */
   readonly wishIds: Set<EventId>;
+  /** The question that is not answered; a repeat bears the same id. */
+  openWish: EventId | null;
+  /** When its turn comes at the venue, as far as is known. */
+  dueMonoMs: number | null;
 }
 
 export type CandleDesk = ReadonlyMap<string, readonly CandleSeries[]>;
@@ -62,8 +72,11 @@ export const candleDesk = (
           seen: 0,
           waiting: history && warmUp > 0 ? [] : null,
           asks: 0,
+          refusals: 0,
           wishIds: new Set(),
+          openWish: null,
           askedMonoMs: Number.NEGATIVE_INFINITY,
+          dueMonoMs: null,
         }),
       ),
     ]),
@@ -113,13 +126,47 @@ export const onHistory = (
   // Another strategy may have asked for the same series with a shorter warm-up.
   if (series === undefined || series.waiting === null || !series.wishIds.has(answer.cause))
     return { candles: NONE, problem: null };
-  if (answer.problem !== null)
-    return series.asks < HISTORY_ASKS_MAX
+  if (answer.problem !== null) {
+    series.refusals += 1;
+    series.asks = 0;
+    series.openWish = null;
+    series.dueMonoMs = null;
+    return answer.final !== true && series.refusals < HISTORY_ASKS_MAX
       ? { candles: NONE, problem: answer.problem }
       : { candles: release(series, NONE), problem: answer.problem };
+  }
   const sound = answer.candles.filter(candle => candle.closed && candleProblem(candle) === null);
   const odd = answer.candles.find(candle => candleProblem(candle) !== null);
   return { candles: release(series, sound), problem: odd === undefined ? null : candleProblem(odd) };
+};
+
+/** What waits for its turn at the venue is not lost: it is neither asked for again nor given up. */
+export const onWaiting = (desk: CandleDesk, { waiting }: CandlesWaiting, monoMs: number): void => {
+  const dueIn = new Map(waiting.map(({ wish, dueInMs }) => [wish, dueInMs]));
+  for (const all of desk.values())
+    for (const series of all) {
+      const dueInMs = series.openWish === null ? undefined : dueIn.get(series.openWish);
+      if (series.waiting === null || dueInMs === undefined) continue;
+      series.asks = 0;
+      series.askedMonoMs = monoMs;
+      series.dueMonoMs = monoMs + dueInMs;
+    }
+};
+
+/** How many series wait for their history, and when the turn of the last one comes, ms from now; null for none. */
+export const historyLeft = (
+  desk: CandleDesk,
+  monoMs: number,
+): { readonly series: number; readonly lastInMs: number | null } | null => {
+  let series = 0;
+  let last: number | null = null;
+  for (const all of desk.values())
+    for (const { waiting, dueMonoMs } of all) {
+      if (waiting === null) continue;
+      series += 1;
+      if (dueMonoMs !== null) last = Math.max(last ?? 0, dueMonoMs - monoMs);
+    }
+  return series === 0 ? null : { series, lastInMs: last };
 };
 
 /** Series whose history has to be asked for now; marks them as asked. Gives up those nobody answers. */
@@ -138,6 +185,8 @@ export const historyDue = (
       }
       series.asks += 1;
       series.askedMonoMs = monoMs;
+      // Nobody has confirmed for a while what was said of its turn.
+      series.dueMonoMs = null;
       asks.push(series);
     }
   return { asks, candles };

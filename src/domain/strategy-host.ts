@@ -64,12 +64,14 @@ import {
   candleDesk,
   forming,
   historyDue,
+  historyLeft,
   noteShown,
   onClosedCandle,
   onFeed,
   onHistory,
   onTime,
   onTrade,
+  onWaiting,
   seriesOf,
   warmUpLeft,
 } from './strategy-candles.js';
@@ -314,6 +316,9 @@ export const stepStrategyHost = (
     case 'candles-read':
       onCandlesRead(turn, input);
       break;
+    case 'candles-waiting':
+      onWaiting(state.candles, input, now.monoMs);
+      break;
     case 'tickers-read':
       onTickers(turn, input);
       break;
@@ -440,8 +445,9 @@ const askForHistory = (turn: Turn): void => {
   const { state, now } = turn;
   const { asks, candles } = historyDue(state.candles, now.monoMs);
   for (const series of asks) {
-    const id = nextEventId(state.ids);
+    const id = series.openWish ?? nextEventId(state.ids);
     const { symbol, interval } = series.builder;
+    series.openWish = id;
     series.wishIds.add(id);
     turn.effects.push({
       type: 'tell',
@@ -647,7 +653,21 @@ const warmUpFacts = (state: StrategyHostState): Readonly<Record<string, unknown>
   const left = warmUpLeft(state.candles);
   return left === null
     ? { warmUp: 'waiting for time to pass' }
-    : { warmUp: `${left.symbol} ${left.interval}: ${left.seen} of ${left.needed} candles` };
+    : {
+        warmUp: `${left.symbol} ${left.interval}: ${left.seen} of ${left.needed} candles`,
+        ...historyFacts(state),
+      };
+};
+
+/** How long the past will be in coming, as far as is known. */
+const historyFacts = ({ candles, host }: StrategyHostState): Readonly<Record<string, unknown>> => {
+  const left = historyLeft(candles, host.view.now.monoMs);
+  if (left === null) return {};
+  const when =
+    left.lastInMs === null
+      ? 'nothing heard of them yet'
+      : `the turn of the last comes in about ${Math.ceil(left.lastInMs / 1_000)} s`;
+  return { history: `${left.series} series wait for the venue's charts: ${when}` };
 };
 
 /**

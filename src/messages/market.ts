@@ -2,6 +2,7 @@
 export type {
   BookUpdated,
   CandlesRead,
+  CandlesWaiting,
   CandlesWanted,
   FeedStatusChanged,
   InstrumentsListed,

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { CANDLE_LENGTHS_MS, type Candle } from '#src/domain/candles.js';
 import { dearestFees } from '#src/domain/fees.js';
-import type { CandlesRead, PublicTrade } from '#src/domain/market-events.js';
+import type { CandlesRead, CandlesWaiting, PublicTrade } from '#src/domain/market-events.js';
 import { parseDecimal } from '#src/domain/money.js';
 import { defineStrategy, type Strategy, type StrategyIntent } from '#src/domain/strategy.js';
 import { CANDLES_KEPT, HISTORY_AGAIN_MS, HISTORY_ASKS_MAX } from '#src/domain/strategy-candles.js';
@@ -119,6 +119,13 @@ const answer = (cause: string, candles: readonly Candle[], problem: string | nul
   problem,
 });
 
+const waiting = (wish: string, dueInMs: number): CandlesWaiting => ({
+  type: 'candles-waiting',
+  id: 'market-data:1:3',
+  cause: 'queue',
+  waiting: [{ wish, dueInMs }],
+});
+
 describe("a strategy's candles", () => {
   it('are asked for at the start, as many as the warm-up needs, and shown in order before its own', () => {
     const host = begin();
@@ -207,6 +214,68 @@ describe("a strategy's candles", () => {
     const last = host.wishes().at(-1)?.id ?? '';
     host.step(answer(last, [candle(9, 9)]));
     expect(host.seen, 'too late to be in order').to.deep.equal(['10 20?']);
+  });
+
+  it('are waited for while they wait for their turn at the venue, however long, and the status says how long', () => {
+    const host = begin();
+    const [wish] = host.wishes();
+    host.step(trade(500, 20));
+    expect(host.facts()).to.include({
+      history: "1 series wait for the venue's charts: nothing heard of them yet",
+    });
+    for (let second = 2; second <= 600; second += 2) {
+      host.at(second * 1_000);
+      host.step({ type: 'tick' }, waiting(wish?.id ?? '', 602_000 - second * 1_000));
+    }
+    expect(host.wishes(), 'what waits is not asked for again').to.have.length(1);
+    expect(host.seen).to.deep.equal([]);
+    expect(host.facts()).to.include({
+      state: 'warming up',
+      warmUp: 'BTCTRY 1m: 0 of 3 candles',
+      history: "1 series wait for the venue's charts: the turn of the last comes in about 2 s",
+    });
+    host.step(answer(wish?.id ?? '', [candle(7, 7), candle(8, 8), candle(9, 9)]));
+    expect(host.seen.slice(0, 4)).to.deep.equal(['7 7', '8 8', '9 9', '10 20?']);
+    expect(host.facts()).not.to.have.property('history');
+  });
+
+  it('are asked for again under the same id when nothing more is heard of them, as of a worker that died', () => {
+    const host = begin();
+    const [wish] = host.wishes();
+    host.at(5_000);
+    host.step(waiting(wish?.id ?? '', 90_000), waiting('strategy:1:999', 1));
+    expect(host.facts().history).to.match(/about 90 s/);
+    host.at(5_000 + HISTORY_AGAIN_MS);
+    host.step({ type: 'tick' });
+    expect(host.wishes()).to.deep.equal([wish, wish]);
+    expect(host.facts().history).to.match(/nothing heard/);
+  });
+
+  it('come from the market alone after so many refusals, or one that is for good', () => {
+    for (const [refusals, final] of [
+      [HISTORY_ASKS_MAX, false],
+      [1, true],
+    ] as const) {
+      const host = begin();
+      host.step(trade(500, 20));
+      for (let refused = 1; refused <= refusals; refused++) {
+        const wish = host.wishes().at(-1)?.id ?? '';
+        // However long it waited for its turn each time.
+        for (let second = 0; second < 60; second += 5) {
+          host.at((refused * 80 + second) * 1_000);
+          host.step(waiting(wish, 1_000), { type: 'tick' });
+        }
+        expect(host.seen).to.deep.equal([]);
+        expect(host.wishes()).to.have.length(refused);
+        host.step({ ...answer(wish, [], 'timeout'), ...(final ? { final } : {}) });
+        host.at((refused * 80 + 70) * 1_000);
+        host.step({ type: 'tick' });
+      }
+      expect(host.wishes()).to.have.length(refusals);
+      expect(new Set(host.wishes().map(({ id }) => id)).size, 'a new question each time').to.equal(refusals);
+      expect(host.seen[0]).to.equal('10 20?');
+      expect(host.facts()).not.to.have.property('history');
+    }
   });
 
   it('are built from the market alone where nobody is asked', () => {

@@ -1,6 +1,6 @@
 /** The market-data worker on a real thread, against the embedded exchange. */
 import { expect } from 'chai';
-import { candleProblem, fillGaps } from '#src/domain/candles.js';
+import { CANDLE_LENGTHS_MS, type CandleInterval, candleProblem, fillGaps } from '#src/domain/candles.js';
 import type { MarketEvent } from '#src/domain/market-events.js';
 import { parseFault } from '#src/exchange/faults.js';
 import { CATALOGUE, type Listing } from '#src/exchange/instruments.js';
@@ -86,6 +86,44 @@ describe('market-data worker', function () {
     expect(fillGaps(read.candles)).to.deep.equal(read.candles);
     const tickers = await strategy.find(event => event.type === 'tickers-read');
     expect(tickers).to.have.nested.property('tickers[0].symbol', SYMBOL);
+    await thread.control.drain();
+    expect(await thread.exited).to.equal(0);
+  });
+
+  it('reads many series at a pace, says what still waits, and forgets it with the strategy that asked', async () => {
+    const { thread, connect } = startThread(exchange, [SYMBOL]);
+    await thread.control.start();
+    const strategy = connect('strategy');
+    const ask = (say: typeof strategy.say, symbol: string, incarnation: number) => {
+      for (const interval of Object.keys(CANDLE_LENGTHS_MS) as CandleInterval[]) {
+        const id = `strategy:${incarnation}:${symbol}-${interval}`;
+        say({ type: 'candles-wanted', id, cause: 'start', symbol, interval, count: 5 });
+      }
+    };
+    ask(strategy.say, SYMBOL, 1);
+    ask(strategy.say, 'DOTUSDT', 1);
+    const told = await strategy.find(event => event.type === 'candles-waiting');
+    if (told.type !== 'candles-waiting') throw new Error('impossible');
+    const last = 'strategy:1:DOTUSDT-1d';
+    expect(told.waiting.find(({ wish }) => wish === last)?.dueInMs).to.be.within(1, 4_000);
+    const read = await strategy.find(event => event.type === 'candles-read' && event.cause === last);
+    expect(read).to.include({ symbol: 'DOTUSDT', interval: '1d', problem: null });
+    for (const { symbol } of CATALOGUE) ask(strategy.say, symbol, 1);
+    await strategy.find(
+      event => event.type === 'candles-waiting' && event.waiting.some(({ dueInMs }) => dueInMs > 30_000),
+    );
+    const next = connect('strategy');
+    const askedAt = Date.now();
+    next.say({
+      type: 'candles-wanted',
+      id: 'strategy:2:1',
+      cause: 'start',
+      symbol: SYMBOL,
+      interval: '1m',
+      count: 5,
+    });
+    await next.find(event => event.type === 'candles-read' && event.cause === 'strategy:2:1');
+    expect(Date.now() - askedAt, 'not behind the questions of the dead').to.be.below(20_000);
     await thread.control.drain();
     expect(await thread.exited).to.equal(0);
   });
