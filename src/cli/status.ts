@@ -81,7 +81,13 @@ const STRATEGY_COLUMNS = [
   column('state', 'state', 'left'),
   column('open orders', 'openOrders'),
   column('faults', 'faults'),
-  column('why', 'reason', 'left'),
+  {
+    title: 'why',
+    align: 'left',
+    // One that warms up says what it waits for.
+    cell: ({ reason, warmUp, history }) =>
+      text(reason ?? ([warmUp, history].filter(each => each !== undefined).join('; ') || null)),
+  } satisfies Column<Facts>,
 ];
 const POSITION_COLUMNS = [
   column('symbol', 'symbol', 'left'),
