@@ -18,6 +18,7 @@ import {
   type SeriesWish,
   waitsOf,
   wishAnswered,
+  wishFailed,
   wishQueue,
   wishThrottled,
 } from '../domain/market-wishes.js';
@@ -73,6 +74,11 @@ export const createMarketWishes = (options: MarketWishesOptions): MarketWishes =
     read: Pick<CandlesRead, 'candles' | 'problem' | 'final'>,
   ): void => tell({ type: 'candles-read', id: nextEventId(ids), cause, symbol, interval, ...read });
 
+  const giveUp = (all: readonly SeriesWish[], problem: string | null): void => {
+    for (const lost of all)
+      for (const cause of lost.asks.keys()) tellAsker(lost, cause, { candles: [], problem, final: true });
+  };
+
   const answerSeries = async (wish: SeriesWish): Promise<void> => {
     const { symbol, interval } = wish;
     const count = Math.max(...wish.asks.values());
@@ -81,12 +87,16 @@ export const createMarketWishes = (options: MarketWishesOptions): MarketWishes =
     if (closed) return;
     if (read.failure?.type === 'rate-limited') {
       const { retryAfterMs, unsent } = read.failure;
-      for (const lost of wishThrottled(queue, now().monoMs, retryAfterMs, unsent !== true))
-        for (const cause of lost.asks.keys())
-          tellAsker(lost, cause, { candles: [], problem: read.problem, final: true });
+      giveUp(wishThrottled(queue, now().monoMs, retryAfterMs, unsent !== true), read.problem);
       return;
     }
-    wishAnswered(queue);
+    if (read.failure?.type === 'unavailable') {
+      const lost = wishFailed(queue, now().monoMs);
+      if (lost !== null) {
+        giveUp([wish, ...lost], read.problem);
+        return;
+      }
+    } else wishAnswered(queue);
     const lengthMs = CANDLE_LENGTHS_MS[interval];
     for (const [cause, wanted] of wish.asks) {
       const fromMs = wallMs - (wallMs % lengthMs) - wanted * lengthMs;

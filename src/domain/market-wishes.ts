@@ -22,6 +22,9 @@ export const CHART_INTERVAL_MS = 60_000 / 36;
 const SLOWER_MAX = 2;
 /** So many replies 429 without an answer between them are a refusal for good. */
 export const CHART_REFUSALS_MAX = 3;
+/** Charts that have not been reached for so long, in so many reads, are not there: a read may take many seconds to fail. */
+export const CHARTS_GONE_MS = 60_000;
+export const CHARTS_GONE_READS = 6;
 
 /** A series that waits, with everyone who asked: how many candles by the id of the question. */
 export interface SeriesWish {
@@ -41,6 +44,9 @@ export interface WishQueue {
   slower: number;
   /** Replies 429 since the last answer. */
   refusals: number;
+  /** Reads since the charts were last reached, and when the first of them failed. */
+  failures: number;
+  failingSince: number;
 }
 
 /** @param cold whether an earlier worker may just have sent a burst */
@@ -52,6 +58,8 @@ export const wishQueue = (nowMonoMs: number, cold: boolean): WishQueue => ({
   pausedUntil: Number.NEGATIVE_INFINITY,
   slower: 0,
   refusals: 0,
+  failures: 0,
+  failingSince: Number.NEGATIVE_INFINITY,
 });
 
 export const addWish = (queue: WishQueue, wish: MarketWish): void => {
@@ -88,10 +96,23 @@ export const nextWish = (queue: WishQueue, nowMonoMs: number): SeriesWish | Tick
   return queue.underWay;
 };
 
-/** The series under way was answered, for good or ill. */
+/** The series under way was answered, with candles or a refusal of its own. */
 export const wishAnswered = (queue: WishQueue): void => {
   queue.underWay = null;
   queue.refusals = 0;
+  queue.failures = 0;
+};
+
+/**
+ * The charts were not reached.
+ * @returns null while that may be this read's bad luck; else every series that waits, and waits no longer
+ */
+export const wishFailed = (queue: WishQueue, nowMonoMs: number): readonly SeriesWish[] | null => {
+  queue.underWay = null;
+  if (queue.failures === 0) queue.failingSince = nowMonoMs;
+  queue.failures += 1;
+  const gone = queue.failures >= CHARTS_GONE_READS && nowMonoMs - queue.failingSince >= CHARTS_GONE_MS;
+  return gone ? takeAll(queue) : null;
 };
 
 /**
@@ -119,10 +140,13 @@ export const wishThrottled = (
     for (const [id, count] of later?.asks ?? []) underWay.asks.set(id, count);
     queue.waiting.unshift(underWay);
   }
-  if (queue.refusals < CHART_REFUSALS_MAX) return [];
-  const givenUp = queue.waiting;
+  return queue.refusals < CHART_REFUSALS_MAX ? [] : takeAll(queue);
+};
+
+const takeAll = (queue: WishQueue): readonly SeriesWish[] => {
+  const all = queue.waiting;
   queue.waiting = [];
-  return givenUp;
+  return all;
 };
 
 /** How long everyone waits still, by the id of the question, as far as the pace and the pause decide it. */

@@ -190,6 +190,33 @@ describe('the wishes of strategies', () => {
     ]);
   });
 
+  it('end after a minute, all at once, when the charts are not reached at all', async () => {
+    const down = { type: 'unavailable', cause: 'timeout' } as const;
+    const { want, pass, charts, answers } = desk((_, monoMs) => (monoMs < 125_000 ? down : null));
+    for (let symbol = 0; symbol < 190; symbol++) want(`S${symbol}`);
+    await pass(59_000);
+    expect(answers().some(({ final }) => final === true)).to.equal(false);
+    const before = charts().length;
+    expect(before).to.be.below(50);
+    await pass(4_000);
+    expect(answers()).to.have.length(190);
+    expect(answers().filter(({ final }) => final === true)).to.have.length.above(190 - before - 3);
+    await pass(60_000);
+    want('BTCTRY');
+    await pass(1_000);
+    expect(answers().at(-1)?.problem).to.equal(null);
+    want('ETHTRY');
+    await pass(1_000);
+    expect(answers().at(-1)?.problem).to.equal(null);
+  });
+
+  it('of a series the venue does not have take the others no hope', async () => {
+    const { want, pass, answers } = desk(() => ({ type: 'refused', message: 'no such pair', code: '400' }));
+    for (let symbol = 0; symbol < 60; symbol++) want(`S${symbol}`);
+    await pass(120_000);
+    expect(answers().map(({ final }) => final)).to.deep.equal(Array(60).fill(undefined));
+  });
+
   it('are forgotten with the strategy actor that had them', async () => {
     const { wishes, want, pass, charts } = desk();
     for (let symbol = 0; symbol < 60; symbol++) want(`S${symbol}`);
