@@ -192,10 +192,14 @@ export const historyDue = (
   return { asks, candles };
 };
 
-/** A candle has been shown to the strategy. */
-export const noteShown = (desk: CandleDesk, { symbol, interval }: Candle): void => {
-  const series = seriesOf(desk, symbol, interval);
-  if (series !== undefined) series.seen += 1;
+/** A candle is about to be shown to the strategy: it sees this one and none that came with it, as if each had come alone. */
+export const noteShown = (desk: CandleDesk, candle: Candle): void => {
+  const series = seriesOf(desk, candle.symbol, candle.interval);
+  if (series === undefined) return;
+  const most = Math.max(CANDLES_KEPT, series.warmUp);
+  series.seen += 1;
+  series.closed.push(candle);
+  if (series.closed.length > 2 * most) series.closed.splice(0, series.closed.length - most);
 };
 
 /** How far the warm-up is: the series that is furthest behind, as candles seen of candles needed; null when done. */
@@ -242,7 +246,6 @@ const collect = (
       series.waiting.push(...closed);
       continue;
     }
-    keep(series, closed);
     due = due.length === 0 ? closed : [...due, ...closed];
   }
   return due;
@@ -258,13 +261,5 @@ const release = (series: CandleSeries, history: readonly Candle[]): readonly Can
   const last = sorted.at(-1);
   if (last === undefined) return NONE;
   continueAfter(series.builder, last);
-  const whole = fillGaps(sorted);
-  keep(series, whole);
-  return whole;
-};
-
-const keep = (series: CandleSeries, closed: readonly Candle[]): void => {
-  const most = Math.max(CANDLES_KEPT, series.warmUp);
-  series.closed.push(...closed);
-  if (series.closed.length > 2 * most) series.closed.splice(0, series.closed.length - most);
+  return fillGaps(sorted);
 };

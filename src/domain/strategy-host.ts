@@ -426,8 +426,8 @@ const showCandles = (
   if (candles.length > 0 && Number.isFinite(turn.state.nextSaveMonoMs))
     turn.state.nextSaveMonoMs = turn.now.monoMs;
   for (const candle of candles) {
-    call(turn, 'onCandle', cause, (strategy, view) => strategy.onCandle?.(view, candle));
     noteShown(turn.state.candles, candle);
+    call(turn, 'onCandle', cause, (strategy, view) => strategy.onCandle?.(view, candle));
     if (!turn.state.warm && !isHistory) watchWarmUp(turn);
   }
   if (!turn.state.warm && isHistory) watchWarmUp(turn);

@@ -44,8 +44,11 @@ const candle = (minute: number, price: number, over: Partial<Candle> = {}): Cand
 /** A host at the beginning of minute 10, whose strategy needs three candles and answers each with `answer`. */
 const begin = (answer: readonly StrategyIntent[] = [], warmUp = 3, history = true) => {
   const seen: string[] = [];
+  /** The newest candle in the view at each call, minus the one shown, in minutes. */
+  const ahead: number[] = [];
   const strategy: Strategy = {
-    onCandle: (_view, { openAtMs, close, volume, complete }) => {
+    onCandle: (view, { openAtMs, close, volume, complete }) => {
+      ahead.push(((view.candles('BTCTRY', '1m').at(-1)?.openAtMs ?? 0) - openAtMs) / MINUTE);
       const price = close / 10n ** 16n;
       seen.push(`${(openAtMs - T0) / MINUTE} ${price}${volume === 0n ? ' empty' : ''}${complete ? '' : '?'}`);
       return answer;
@@ -87,6 +90,7 @@ const begin = (answer: readonly StrategyIntent[] = [], warmUp = 3, history = tru
   step(control(), listed(BTCTRY), account({ TRY: '100000' }));
   return {
     seen,
+    ahead,
     step,
     wishes: () => to('market-data'),
     placed: () => to('execution'),
@@ -151,6 +155,16 @@ describe("a strategy's candles", () => {
     host.at(MINUTE + 1_000);
     host.step({ type: 'tick' }, answer(wish?.id ?? '', [candle(9, 9), candle(10, 15)]));
     expect(host.seen).to.deep.equal(['9 9', '10 15']);
+  });
+
+  it('are in the view no sooner than they are shown, however many come together', () => {
+    const run = begin();
+    const [wish] = run.wishes();
+    run.step(answer(wish?.id ?? '', [candle(7, 1), candle(8, 2), candle(9, 3)]));
+    run.at(5 * MINUTE + 1);
+    run.step(trade(5 * MINUTE, 4), { type: 'tick' });
+    expect(run.seen.length).to.be.greaterThan(3);
+    expect(run.ahead).to.deep.equal(run.seen.map(() => 0));
   });
 
   it('leave out what of the history contradicts itself, and say so', () => {
