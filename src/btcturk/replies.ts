@@ -118,7 +118,13 @@ const refusedOutcome = (
     return { type: 'denied', reason: reply.type === 'not-sent' ? reply.reason : 'not sent' };
   return verdict.unknown === 'rate-limited' && reply.type === 'response'
     ? { type: 'unknown', cause: 'rate-limited', retryAfterMs: retryAfterMs(reply.headers, true) }
-    : { type: 'unknown', cause: verdict.unknown };
+    : {
+        type: 'unknown',
+        cause: verdict.unknown,
+        ...(opened.evidence.message === 'SYSTEM_UNDER_MAINTENANCE'
+          ? { closed: opened.evidence.message }
+          : {}),
+      };
 };
 
 /** Takes a reply apart for the outcome table. Never throws. */

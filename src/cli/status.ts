@@ -76,6 +76,12 @@ const ORDER_COLUMNS = [
   column('state', 'state', 'left'),
   column('client order id', 'clientOrderId', 'left'),
 ];
+const CLOSED_COLUMNS: readonly Column<Facts>[] = [
+  column('closed by the exchange', 'subject', 'left'),
+  column('its words', 'words', 'left'),
+  { title: 'since', cell: ({ sinceMs }) => (typeof sinceMs === 'number' ? time(sinceMs) : '-') },
+  column('state', 'state', 'left'),
+];
 const STRATEGY_COLUMNS = [
   column('strategy', 'strategy', 'left'),
   column('state', 'state', 'left'),
@@ -150,6 +156,9 @@ export const statusText = (status: SupervisorStatus): string => {
       status.holds,
       'no holds',
     ),
+    ...(rows(facts('execution').closed).length === 0
+      ? []
+      : [renderTable(CLOSED_COLUMNS, rows(facts('execution').closed), '')]),
     renderTable(
       WORKER_COLUMNS,
       Object.entries(status.workers).map(([actor, worker]) => ({ actor, ...worker })),

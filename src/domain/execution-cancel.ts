@@ -3,7 +3,7 @@
  * second and only while the venue may still hold the order; never for an order whose venue id is not known, never for
  * anybody else's.
  */
-import { countAuthorization, rateLimited, watchAuthorization } from './execution-detectors.js';
+import { countAuthorization, rateLimited, watchAuthorization, watchClosed } from './execution-detectors.js';
 import { append, applyFact, askEvidence, audit } from './execution-orders.js';
 import { CANCEL_REPEAT_MIN_MS, type CancelWish, type TrackedOrder, type Turn } from './execution-state.js';
 import { denyOrder } from './execution-submit.js';
@@ -148,6 +148,8 @@ export const cancelOutcome = (
       tracked.cancelRetryAt = Number.POSITIVE_INFINITY;
       applyFact(turn, tracked, { type: 'cancel-rejected' }, cause, outcome.reason);
       watchAuthorization(turn, outcome.reason);
+      // An order that could not be canceled is not to be sent.
+      watchClosed(turn, tracked.record.order.terms.symbol, outcome.reason);
       return;
     case 'denied':
       tracked.cancelRetryAt = now.monoMs + CANCEL_REPEAT_MIN_MS;
@@ -157,6 +159,7 @@ export const cancelOutcome = (
       tracked.cancelRetryAt = now.monoMs + CANCEL_QUEUED_PATIENCE_MS;
       if (outcome.cause === 'rate-limited') rateLimited(turn, 'cancel', outcome.retryAfterMs);
       applyFact(turn, tracked, { type: 'cancel-unknown' }, cause, outcome.cause);
+      if (outcome.closed !== undefined) watchClosed(turn, tracked.record.order.terms.symbol, outcome.closed);
       askEvidence(turn, tracked, cause);
       return;
   }

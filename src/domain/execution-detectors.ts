@@ -6,11 +6,13 @@
 import type { AccountUpdated } from './account-events.js';
 import { THROTTLED_WINDOW_MS } from './breaker.js';
 import type { TrackedOrder, Turn } from './execution-state.js';
+import { isTerminal } from './order.js';
 import type { OrderFinding } from './order-machine.js';
 import { BUCKETS, type Bucket, pause, pauseUntil } from './request-budget.js';
 import { lossBeyondLimit } from './risk.js';
 import { type HoldCause, holdKey } from './safety.js';
 import { type EventId, nextEventId } from './step.js';
+import { closedBy, noteBlock, settleTrial, VENUE_BLOCK_RETRY_MS, WHOLE_VENUE } from './venue-block.js';
 
 /** A hold that is not shown is asked for again after this long. */
 const ASK_AGAIN_MS = 1_000;
@@ -186,8 +188,52 @@ export const watchPauses = (turn: Turn): void => {
   }
 };
 
-/** The venue refused a submit. */
-export const countRejection = (turn: Turn, reason: string): void => {
+/** What a refusal of a write on `symbol` closes. @returns whether it says that anything is closed. */
+export const watchClosed = (turn: Turn, symbol: string, words: string): boolean => {
+  const subject = closedBy(words, symbol);
+  if (subject === null) return false;
+  const isNews = noteBlock(turn.state.venueBlocks, subject, words, turn.now);
+  turn.effects.push({
+    type: 'log',
+    level: isNews ? 'warn' : 'info',
+    event: isNews ? 'venue-closed' : 'venue-still-closed',
+    fields: {
+      what: subject === WHOLE_VENUE ? 'everything' : subject,
+      words,
+      againInS: VENUE_BLOCK_RETRY_MS / 1_000,
+    },
+  });
+  return true;
+};
+
+/** Whether the order that is being tried where the venue was closed has shown that it is open again. */
+export const watchTrial = (turn: Turn, tracked: TrackedOrder): void => {
+  const { state, now } = turn;
+  if (state.venueBlocks.size === 0) return;
+  const { order } = tracked.record;
+  const isTaken = tracked.knownAt !== null;
+  if (!isTaken && !isTerminal(order.state)) return;
+  const fate = isTaken ? 'taken' : 'ended';
+  for (const block of settleTrial(state.venueBlocks, order.clientOrderId, fate, now.monoMs))
+    turn.effects.push({
+      type: 'log',
+      level: 'info',
+      event: 'venue-open',
+      fields: {
+        what: block.subject === WHOLE_VENUE ? 'everything' : block.subject,
+        closedForS: Math.round((now.wallMs - block.sinceMs) / 1_000),
+        provenBy: order.clientOrderId,
+      },
+    });
+};
+
+/** The venue refused a submit. Maintenance is no fault of the order, and ends by itself: it counts for no storm. */
+export const countRejection = (turn: Turn, symbol: string, reason: string): void => {
+  if (!watchClosed(turn, symbol, reason)) countForStorm(turn, reason);
+  watchAuthorization(turn, reason);
+};
+
+const countForStorm = (turn: Turn, reason: string): void => {
   const { state, now } = turn;
   while (state.rejections.length > 0 && (state.rejections[0] ?? 0) <= now.monoMs - 60_000)
     state.rejections.shift();
@@ -200,7 +246,6 @@ export const countRejection = (turn: Turn, reason: string): void => {
       '',
       `${state.rejectionsInRow} refusals in a row, ${state.rejections.length} in a minute, the last: ${reason}`,
     );
-  watchAuthorization(turn, reason);
 };
 
 /** The venue took a submit. */

@@ -4,6 +4,7 @@ import {
   countConfirmation,
   countRejection,
   reportImpossible,
+  watchTrial,
   watchUnknown,
 } from './execution-detectors.js';
 import { REFUSED, type TrackedOrder, type Turn } from './execution-state.js';
@@ -88,6 +89,7 @@ export const applyFact = (
   const applied = applyOrderFact(record, fact, now);
   const after = record.order.state;
   if (record.venueOrderId !== null) tracked.knownAt ??= now.monoMs;
+  watchTrial(turn, tracked);
   for (const finding of applied.findings) {
     turn.effects.push({
       type: 'metric',
@@ -146,7 +148,8 @@ export const applyFact = (
   if (isTerminal(after)) close(turn, tracked);
   else if (isTerminal(before)) reopen(turn, tracked);
   if (statusChanged) {
-    if (after.status === 'rejected' && fact.type === 'submit-rejected') countRejection(turn, fact.reason);
+    if (after.status === 'rejected' && fact.type === 'submit-rejected')
+      countRejection(turn, record.order.terms.symbol, fact.reason);
     if (fact.type === 'submit-confirmed') countConfirmation(turn);
     if (before.status === 'unknown' || after.status === 'unknown')
       watchUnknown(turn, record.order.terms.symbol);

@@ -27,6 +27,7 @@ import {
 import type { RiskLimits } from './risk.js';
 import type { ControlState } from './safety.js';
 import { type ActorName, type EventId, type EventIds, eventIds, type Now } from './step.js';
+import type { VenueBlocks } from './venue-block.js';
 import type { CancelOutcome, ReadAnswer, SubmitOutcome, VenueRead, VenueWrite } from './venue-port.js';
 
 /** A cancel of the same order is not repeated sooner. */
@@ -142,6 +143,8 @@ export interface ExecutionState {
   rejections: number[];
   rejectionsInRow: number;
   unauthorizedInRow: number;
+  /** What the venue has closed for maintenance. */
+  readonly venueBlocks: VenueBlocks;
   repeatHeld: boolean;
   /** Whether some bucket is held for a 429, here or seen by another actor. */
   throttleHeld: boolean;
@@ -151,7 +154,7 @@ export interface ExecutionState {
   /** Monotonic times of the replies 429 of the last minute. */
   throttledAt: number[];
   readonly denials: Map<string, number>;
-  readonly gaugesShown: { open: number; unknown: number };
+  readonly gaugesShown: { open: number; unknown: number; closed: number };
   statusAt: number;
 }
 
@@ -323,13 +326,14 @@ export const initialExecution = (
     rejections: [],
     rejectionsInRow: 0,
     unauthorizedInRow: 0,
+    venueBlocks: new Map(),
     repeatHeld: false,
     throttleHeld: false,
     holdsAsked: new Map(),
     pausedBuckets: new Map(),
     throttledAt: [],
     denials: new Map(),
-    gaugesShown: { open: -1, unknown: -1 },
+    gaugesShown: { open: -1, unknown: -1, closed: -1 },
     statusAt: Number.NEGATIVE_INFINITY,
   };
 };

@@ -19,7 +19,8 @@ import { forgetPoints, notePoint } from './price-drift.js';
 import { forgetApprovals, noteApproval, repeatsOf } from './recent-approvals.js';
 import { capacityWithin, reserve } from './request-budget.js';
 import { judge } from './risk.js';
-import { nextEventId } from './step.js';
+import { type Now, nextEventId } from './step.js';
+import { beginTrial, blockOn } from './venue-block.js';
 
 /** Everything open must be cancelable within this. */
 export const CANCEL_ALL_WITHIN_MS = 10_000;
@@ -63,6 +64,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
     limits: state.config.limits,
     openOrders,
     unknownSymbols,
+    venueBlock: blockOn(state.venueBlocks, intent.terms.symbol, now.monoMs, null),
     account: state.account,
     positions: state.positions,
     ...moneyOfOrders(turn),
@@ -113,6 +115,7 @@ export const place = (turn: Turn, intent: PlaceOrder): void => {
   };
   state.open.set(order.clientOrderId, tracked);
   state.byIntent.set(intent.intentId, order.clientOrderId);
+  beginTrial(state.venueBlocks, order.terms.symbol, order.clientOrderId);
   noteApproval(state.approvals, { at: now.monoMs, fingerprint: print });
   const { mid } = verdict.approval;
   notePoint(trail, { at: now.monoMs, least: mid, greatest: mid });
@@ -295,6 +298,7 @@ const obstacleOf = (
     };
   if (state.control.blockedSymbols.includes(symbol)) return { code: 'symbol-blocked', detail: 'hold' };
   if (hasUnknownOn(state, symbol)) return { code: 'symbol-blocked', detail: 'unknown-outcome' };
+  if (isClosedFor(state, tracked, now)) return { code: 'symbol-blocked', detail: 'venue' };
   if (state.control.epoch !== approval.epoch) return { code: 'fenced', detail: 'epoch-changed' };
   return null;
 };
@@ -305,6 +309,10 @@ export const hasUnknownOn = (state: ExecutionState, symbol: string): boolean => 
     if (record.order.state.status === 'unknown' && record.order.terms.symbol === symbol) return true;
   return false;
 };
+
+/** Whether the venue has closed what the order is for, and it is not the one to be tried. */
+export const isClosedFor = (state: ExecutionState, { record: { order } }: TrackedOrder, now: Now): boolean =>
+  blockOn(state.venueBlocks, order.terms.symbol, now.monoMs, order.clientOrderId) !== null;
 
 /** What own orders take from each asset. */
 interface MoneyOfOrders {

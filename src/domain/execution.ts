@@ -27,6 +27,7 @@ import {
   keepPauses,
   rateLimited,
   showThrottling,
+  watchClosed,
   watchLease,
   watchLoss,
   watchPauses,
@@ -45,6 +46,7 @@ import {
   denyIntent,
   denyOrder,
   hasUnknownOn,
+  isClosedFor,
   journaled,
   journalFailed,
   place,
@@ -61,6 +63,7 @@ import { forgetRepeats } from './recent-approvals.js';
 import { giveBack, rampUp, spend, take, usage } from './request-budget.js';
 import type { ControlState } from './safety.js';
 import { type ActorName, type EventId, type Now, nextEventId, type Stepped } from './step.js';
+import { WHOLE_VENUE } from './venue-block.js';
 import type { CancelOutcome, ReadAnswer, SubmitOutcome, VenueWrite } from './venue-port.js';
 
 /** A write without an outcome after this long is unknown: the shell's own deadlines are half of it. */
@@ -141,7 +144,8 @@ export const vetoOf = (state: ExecutionState, write: VenueWrite, now: Now): stri
     return 'already-settled';
   // It may have waited for its connection meanwhile: what was to end, and what was learnt, counts here as in the queue.
   if (tracked.cancelWish !== null) return 'cancel-wanted';
-  return hasUnknownOn(state, tracked.record.order.terms.symbol) ? 'unknown-outcome' : null;
+  if (hasUnknownOn(state, tracked.record.order.terms.symbol)) return 'unknown-outcome';
+  return isClosedFor(state, tracked, now) ? 'venue-closed' : null;
 };
 
 /**
@@ -436,7 +440,10 @@ const onControl = (turn: Turn, control: ControlState): void => {
 const onPeer = (turn: Turn, peer: ActorName): void => {
   const { state } = turn;
   // One that was replaced knows no figure that is told only when it changes.
-  if (peer === 'telemetry') state.gaugesShown.open = -1;
+  if (peer === 'telemetry') {
+    state.gaugesShown.open = -1;
+    state.gaugesShown.closed = -1;
+  }
   if (peer !== 'reconciliation' && peer !== 'strategy') return;
   if (peer === 'reconciliation') state.recovered = false;
   for (const tracked of state.open.values()) {
@@ -538,6 +545,7 @@ const onSubmitOutcome = (turn: Turn, clientOrderId: ClientOrderId, outcome: Subm
     case 'unknown':
       if (outcome.cause === 'rate-limited') rateLimited(turn, 'submit', outcome.retryAfterMs);
       applyFact(turn, tracked, { type: 'submit-unknown', cause: outcome.cause }, cause, outcome.cause);
+      if (outcome.closed !== undefined) watchClosed(turn, tracked.record.order.terms.symbol, outcome.closed);
       return;
   }
 };
@@ -693,6 +701,15 @@ const showGauges = (turn: Turn): void => {
   for (const tracked of state.open.values())
     if (tracked.record.order.state.status === 'unknown') unknown += 1;
   const { gaugesShown } = state;
+  if (state.venueBlocks.size !== gaugesShown.closed) {
+    gaugesShown.closed = state.venueBlocks.size;
+    turn.effects.push({
+      type: 'metric',
+      kind: 'gauge',
+      name: 'btcbot_venue_closed',
+      value: gaugesShown.closed,
+    });
+  }
   if (state.open.size === gaugesShown.open && unknown === gaugesShown.unknown) return;
   gaugesShown.open = state.open.size;
   gaugesShown.unknown = unknown;
@@ -715,6 +732,12 @@ const showStatus = (turn: Turn): void => {
       submitBudget: usage(state.budget, 'submit', now.monoMs),
       cancelBudget: usage(state.budget, 'cancel', now.monoMs),
       denials: Object.fromEntries(state.denials),
+      closed: [...state.venueBlocks.values()].map(({ subject, words, sinceMs, retryAtMonoMs, trial }) => ({
+        subject: subject === WHOLE_VENUE ? 'everything' : subject,
+        words,
+        sinceMs,
+        state: now.monoMs < retryAtMonoMs ? 'waiting' : trial === null ? 'next order is tried' : 'trying',
+      })),
       openOrders: [...state.open.values()].map(({ record }) => ({
         clientOrderId: record.order.clientOrderId,
         venueOrderId: record.venueOrderId,

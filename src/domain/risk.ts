@@ -40,6 +40,7 @@ import type { Denial, DenialCode, PlaceOrder } from './order-events.js';
 import { DRIFT_BPS, driftOf, type PricePoint } from './price-drift.js';
 import type { ControlState } from './safety.js';
 import type { Now } from './step.js';
+import type { VenueBlock } from './venue-block.js';
 
 /** The operator's limits. Null is unset and denies; practice limits are filled in before they come here. */
 export interface RiskLimits {
@@ -75,6 +76,8 @@ export interface RiskInput {
   readonly openOrders: readonly ExposedOrder[];
   /** Symbols with an order whose outcome is unknown. */
   readonly unknownSymbols: ReadonlySet<string>;
+  /** What the venue has closed, and this intent would go there; null for nothing. */
+  readonly venueBlock: VenueBlock | null;
   readonly account: AccountUpdated | null;
   /** Base position per symbol, with every booked fill. */
   readonly positions: ReadonlyMap<string, Quantity>;
@@ -139,6 +142,13 @@ export const judge = (input: RiskInput): Verdict => {
     return deny('symbol-blocked', { symbol: terms.symbol, by: 'hold' });
   if (input.unknownSymbols.has(terms.symbol))
     return deny('symbol-blocked', { symbol: terms.symbol, by: 'unknown-outcome' });
+  if (input.venueBlock !== null)
+    return deny('symbol-blocked', {
+      symbol: terms.symbol,
+      by: 'venue',
+      words: input.venueBlock.words,
+      againInMs: Math.max(0, round(input.venueBlock.retryAtMonoMs - now.monoMs)),
+    });
 
   // Is there a book to lean on?
   const memory = input.books.get(terms.symbol);

@@ -12,14 +12,22 @@ export type SubmitOutcome =
   | { readonly type: 'rejected'; readonly reason: string; readonly code: string }
   /** We refused before a byte left: the fence, an abort, an expired lease. */
   | { readonly type: 'denied'; readonly reason: string }
-  | { readonly type: 'unknown'; readonly cause: UnknownCause; readonly retryAfterMs?: number };
+  | UnknownOutcome;
+
+/** `closed`: the venue's words, where it says that it is under maintenance without saying what became of the write. */
+interface UnknownOutcome {
+  readonly type: 'unknown';
+  readonly cause: UnknownCause;
+  readonly retryAfterMs?: number;
+  readonly closed?: string;
+}
 
 /** The outcome of a cancel. `queued` is the venue's 200: validated, not done (protocol section 5.9). */
 export type CancelOutcome =
   | { readonly type: 'queued' }
   | { readonly type: 'rejected'; readonly reason: string; readonly code: string }
   | { readonly type: 'denied'; readonly reason: string }
-  | { readonly type: 'unknown'; readonly cause: UnknownCause; readonly retryAfterMs?: number };
+  | UnknownOutcome;
 
 /** A write, ready to be sent once. */
 export type VenueWrite =

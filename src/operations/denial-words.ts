@@ -41,8 +41,8 @@ export const DENIAL_WORDS: Readonly<Record<DenialCode, DenialWords>> = {
     remedy: 'None, when rare; look at the loop delay of the machine when frequent',
   },
   'symbol-blocked': {
-    means: 'A hold stands on this pair',
-    remedy: '`btcbot status` names the hold',
+    means: 'A hold stands on this pair, or the exchange has closed it for maintenance',
+    remedy: '`btcbot status` names the hold, or what is closed',
   },
   'book-missing': { means: 'No book of the pair has arrived', remedy: 'See the playbook on stale data' },
   'book-untrusted': {

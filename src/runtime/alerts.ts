@@ -30,6 +30,10 @@ export const ALERTS = {
   'cancel-all': { severity: 'warn', when: 'an operator has ordered every own order canceled' },
   'key-rotation': { severity: 'warn', when: 'the account’s key was rotated, or a new one was refused' },
   'unknown-order': { severity: 'critical', when: 'an order’s outcome is not known' },
+  'venue-closed': {
+    severity: 'warn',
+    when: 'the exchange refuses orders for maintenance, in its words, and once when it takes them again',
+  },
   'foreign-order': { severity: 'critical', when: 'an order or a fill on the account is not ours' },
   residual: {
     severity: 'critical',
@@ -190,6 +194,18 @@ export const alertsOf = (memory: AlertMemory, line: LogLine): readonly Alert[] =
       break;
     case 'order-unknown':
       say('unknown-order', `the outcome of ${order()} is not known: it counts at its worst case`);
+      break;
+    case 'venue-closed':
+      say(
+        'venue-closed',
+        `the exchange has closed ${shown(fields.what)}: ${shown(fields.words)}. No new orders there; one is tried every ${shown(fields.againInS)} s, until it takes one`,
+      );
+      break;
+    case 'venue-open':
+      say(
+        'venue-closed',
+        `the exchange takes orders again on ${shown(fields.what)}, after ${shown(fields.closedForS)} s`,
+      );
       break;
     case 'foreign-order-seen':
       say(

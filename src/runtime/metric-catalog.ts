@@ -48,6 +48,10 @@ export const METRICS: Readonly<Record<string, MetricSpec>> = {
   ),
   btcbot_live: gauge('1 while orders of real money may be sent'),
   btcbot_unknown_orders: gauge('Orders whose outcome is not known', 0),
+  btcbot_venue_closed: gauge(
+    'Pairs that the exchange has closed for maintenance, all of them together counting as one more',
+    0,
+  ),
   btcbot_open_orders: gauge('Own orders that have not ended', 0),
   btcbot_channel_age_ms: gauge('Age of the last useful message, per channel and symbol, ms'),
   btcbot_reconcile_residual: gauge('Assets with an unexplained difference between ledger and venue', 0),

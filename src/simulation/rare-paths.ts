@@ -8,6 +8,8 @@ export const RARE_PATHS: Readonly<Record<string, string>> = {
   'reconciliation: absence-proven': 'an unknown submit that was proven never to have existed',
   'execution: order-rejected': 'an order refused by the venue',
   'execution: order-denied': 'an approved order stopped before its first byte',
+  'execution: venue-closed': 'an exchange that says it is closed',
+  'execution: venue-open': 'an exchange that was closed and takes orders again',
   'execution: rate-limited': 'a write answered with 429',
   'reconciliation: foreign-order-seen': 'an order that is not ours',
   'reconciliation: foreign-fill': 'a trade that is not ours',

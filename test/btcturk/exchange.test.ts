@@ -229,7 +229,7 @@ describe('adapter against the embedded exchange', function () {
     ['accept-then-garbage,on=submit', { type: 'unknown', cause: 'unreadable' }],
     ['html-5xx=502,on=submit', { type: 'unknown', cause: 'server-error' }],
     ['forbidden,on=submit', { type: 'unknown', cause: 'unreadable' }],
-    ['maintenance,on=submit', { type: 'unknown', cause: 'server-error' }],
+    ['maintenance,on=submit', { type: 'unknown', cause: 'server-error', closed: 'SYSTEM_UNDER_MAINTENANCE' }],
     ['maintenance=ORDER_INSERT_BLOCKED,on=submit', { type: 'rejected', reason: 'ORDER_INSERT_BLOCKED' }],
     ['reject=FAILED_LIMIT_ORDER', { type: 'rejected', reason: 'FAILED_LIMIT_ORDER' }],
     ['unauthorized=empty,on=submit', { type: 'rejected', reason: 'Unauthorized' }],

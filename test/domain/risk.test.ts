@@ -124,6 +124,7 @@ const input = (over: Partial<RiskInput> = {}): RiskInput => ({
   limits,
   openOrders: [],
   unknownSymbols: new Set(),
+  venueBlock: null,
   account: account(),
   positions: new Map(),
   reserved: new Map(),
@@ -259,6 +260,20 @@ const ROWS: readonly Row[] = [
     when: 'while an outcome on the symbol is unknown',
     over: { unknownSymbols: new Set(['BTCTRY']) },
     context: { symbol: 'BTCTRY', by: 'unknown-outcome' },
+  },
+  {
+    code: 'symbol-blocked',
+    when: 'while the venue has closed the symbol',
+    over: {
+      venueBlock: {
+        subject: 'BTCTRY',
+        words: 'ORDER_INSERT_BLOCKED (2010)',
+        sinceMs: 0,
+        retryAtMonoMs: 160_000,
+        trial: null,
+      },
+    },
+    context: { symbol: 'BTCTRY', by: 'venue', words: 'ORDER_INSERT_BLOCKED (2010)', againInMs: 60_000 },
   },
   {
     code: 'book-missing',

@@ -81,6 +81,15 @@ describe('alerts', () => {
       [line('foreign-order-seen', { venueOrderId: '1' }), line('foreign-fill', { tradeId: '1' })],
       ['foreign-order', 'foreign-order'],
     ],
+    [
+      'maintenance of the exchange, once for its beginning and once for its end',
+      [
+        line('venue-closed', { what: 'BTCTRY', words: 'ORDER_INSERT_BLOCKED', againInS: 120 }),
+        line('venue-still-closed', { what: 'BTCTRY', words: 'ORDER_INSERT_BLOCKED', againInS: 120 }),
+        line('venue-open', { what: 'BTCTRY', closedForS: 3_600 }),
+      ],
+      ['venue-closed', 'venue-closed'],
+    ],
     ['a residual', [line('discrepancy', { discrepancy: 'BTC: 1' })], ['residual']],
     [
       'a worker that crashed and is back',

@@ -70,6 +70,10 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
     SUPERVISION,
     'says when no disk takes the latch of a safe mode, and writes it once one does',
   ],
+  'maintenance-passes': [
+    'test/domain/venue-block.test.ts',
+    'is tried again after minutes by one order alone, and is over when the venue takes it',
+  ],
   'stopped-strategy-is-named': [
     CONTROL,
     'status and health name a strategy that was stopped, alone and among others',
