@@ -37,6 +37,8 @@ const VENUE_FAULTS: readonly (readonly [name: FaultName, options?: Readonly<Reco
   ['rate-limit', { on: 'reads', count: 2 }],
   ['unauthorized', { on: 'private', count: 1 }],
   ['maintenance', { on: 'submit', probability: 0.5 }],
+  ['maintenance', { on: 'submit', value: 'ORDER_INSERT_BLOCKED' }],
+  ['maintenance', { on: 'cancel', value: 'ORDER_CANCEL_BLOCKED' }],
   ['reject', { on: 'submit', probability: 0.3 }],
   ['reset-before', { on: 'writes', probability: 0.5 }],
   ['accept-then-timeout', { probability: 0.5 }],

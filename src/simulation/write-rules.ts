@@ -1,7 +1,8 @@
 /**
  * What a submit must not be in the moment in which its first byte leaves, judged by what the exchange's account and the
  * messages between the actors show: too many, too large, beyond the money, against an own order, on an old book, under
- * an old word of the supervisor, before the account was proven, or into a pause that the exchange asked for.
+ * an old word of the supervisor, before the account was proven, into a pause that the exchange asked for, or to where it is
+ * closed for maintenance.
  */
 
 import type { ExecutionState } from '../domain/execution.js';
@@ -49,6 +50,8 @@ interface MayExecute {
 }
 
 const MINUTE_MS = 60_000;
+/** What the exchange said is closed is left alone for two minutes (protocol section 7.2: minutes). */
+const CLOSED_MS = 2 * MINUTE_MS;
 /** The most the account held within this time counts as its money: somebody else may have moved some of it. */
 const MONEY_MEMORY_MS = 60_000;
 
@@ -59,6 +62,8 @@ export const createWriteRules = (facts: WriteFacts, violated: (words: string) =>
   let recovered = false;
   const bookReceived = new Map<string, number>();
   const notBefore = { submit: Number.NEGATIVE_INFINITY, cancel: Number.NEGATIVE_INFINITY };
+  /** Until when nothing may go to a symbol, or (no symbol) anywhere, monotonic ms. */
+  const closedUntil = new Map<string, number>();
   /** What each asset's total was, and until when. */
   const money = new Map<string, { readonly total: Amount; readonly untilMonoMs: number }[]>();
   const lastTotals = new Map<string, Amount>();
@@ -173,6 +178,9 @@ export const createWriteRules = (facts: WriteFacts, violated: (words: string) =>
     if (!recovered) violated(`order ${clientOrderId} is sent before the account is proven`);
     if (control !== null && approval.epoch !== control.epoch)
       violated(`order ${clientOrderId} was judged under word ${approval.epoch}, and ${control.epoch} holds`);
+    for (const subject of ['', terms.symbol])
+      if (now < (closedUntil.get(subject) ?? 0))
+        violated(`order ${clientOrderId} goes to ${terms.symbol}, which the exchange has closed`);
     const receivedMonoMs = bookReceived.get(terms.symbol) ?? Number.NEGATIVE_INFINITY;
     if (now - receivedMonoMs > facts.settings().maxMarketDataAgeMs)
       violated(`order ${clientOrderId} leans on a book of ${Math.round(now - receivedMonoMs)} ms ago`);
@@ -197,6 +205,7 @@ export const createWriteRules = (facts: WriteFacts, violated: (words: string) =>
     onIncarnation: () => {
       recovered = false;
       sentAt = [];
+      closedUntil.clear();
       notBefore.submit = Number.NEGATIVE_INFINITY;
       notBefore.cancel = Number.NEGATIVE_INFINITY;
     },
@@ -222,6 +231,17 @@ export const createWriteRules = (facts: WriteFacts, violated: (words: string) =>
         violated(`a cancel of ${write.clientOrderId} names order ${write.venueOrderId}, which is another`);
     },
     onOutcome: (write, outcome) => {
+      const words =
+        outcome.type === 'rejected'
+          ? outcome.reason
+          : outcome.type === 'unknown'
+            ? outcome.closed
+            : undefined;
+      const untilMonoMs = facts.monoMs() + CLOSED_MS;
+      if (words === 'SYSTEM_UNDER_MAINTENANCE') closedUntil.set('', untilMonoMs);
+      const symbol = posted.get(write.clientOrderId)?.symbol;
+      if ((words === 'ORDER_INSERT_BLOCKED' || words === 'ORDER_CANCEL_BLOCKED') && symbol !== undefined)
+        closedUntil.set(symbol, untilMonoMs);
       if (outcome.type !== 'unknown' || outcome.cause !== 'rate-limited') return;
       const pauseMs = outcome.retryAfterMs ?? 0;
       notBefore[write.type] = Math.max(notBefore[write.type], facts.monoMs() + pauseMs);

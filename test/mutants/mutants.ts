@@ -107,6 +107,11 @@ export const MUTANTS: readonly Mutant[] = [
     ),
   ),
   mutant(
+    'deaf-to-maintenance',
+    'a pair that the exchange has closed gets new orders all the same',
+    edit('domain/venue-block.ts', '  return CLOSED_PAIR.test(words) ? symbol : null;', '  return null;'),
+  ),
+  mutant(
     'silence-is-rejection',
     'a submit without an answer counts as refused',
     edit(

@@ -1,5 +1,7 @@
 /** The whole bot under virtual time, while the exchange is closed for maintenance. */
 import { expect } from 'chai';
+import { statusText } from '#src/cli/status.js';
+import { statusOf } from '#src/domain/supervisor.js';
 import { faultFrom } from '#src/exchange/faults.js';
 import { bookDifferences } from '#src/simulation/books.js';
 import { createWorld, type World } from '#src/simulation/world.js';
@@ -98,6 +100,17 @@ describe('maintenance of the exchange', function () {
     expect(count('venue-open')).to.equal(1);
     expect(told).to.not.include('hold-placed reject-storm');
     expect(world.process.state.control.state).to.equal('live');
+    stop(world);
+  });
+
+  it('is shown by `btcbot status` while it lasts', () => {
+    const { world } = started();
+    const status = (): string => statusText(statusOf(world.process.state, world.time.now()));
+    expect(status()).to.not.match(/closed by the exchange/);
+    close(world, 'ORDER_INSERT_BLOCKED');
+    world.run(5_000);
+    expect(status()).to.match(/closed by the exchange +its words +since +state/);
+    expect(status()).to.match(/BTCTRY +ORDER_INSERT_BLOCKED \(2010\) .* waiting/);
     stop(world);
   });
 
