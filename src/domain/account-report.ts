@@ -114,6 +114,8 @@ export const statusFacts = (state: ReconciliationState, now: Now): Readonly<Reco
   const money = (amount: bigint | null): string | null => (amount === null ? null : formatDecimal(amount));
   return {
     phase: state.phase,
+    controlEpoch: state.control?.epoch ?? null,
+    listedEpoch: state.listedEpoch,
     openingObjection: state.openingObjection,
     privateFeed: state.feed,
     clockOffsetMs: state.clockOffsetMs,

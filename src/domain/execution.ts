@@ -728,6 +728,7 @@ const showStatus = (turn: Turn): void => {
       recovered: state.recovered,
       stopping: state.stopping,
       epoch: state.config.epoch,
+      controlEpoch: state.control?.epoch ?? null,
       queued: state.queue.length + state.journaling.size,
       submitBudget: usage(state.budget, 'submit', now.monoMs),
       cancelBudget: usage(state.budget, 'cancel', now.monoMs),

@@ -94,6 +94,7 @@ export const startPass = (state: ReconciliationState, now: Now): void => {
     reason: state.passReason,
     startedMonoMs: now.monoMs,
     startedVenueMs: venueNowMs(state, now),
+    controlEpoch: state.control?.epoch ?? null,
     stage: 'lists',
     followedUp: new Set(),
     followUpUntilMonoMs: Number.POSITIVE_INFINITY,
@@ -158,6 +159,7 @@ export const passAnswered = (
     again(state, now);
     return;
   }
+  state.listedEpoch = pass.controlEpoch;
   state.tradesThroughMs = Math.max(state.tradesThroughMs, pass.startedVenueMs);
   if (partAsOf(group, 'cash-movements') !== null) {
     state.movementsThroughMs = Math.max(state.movementsThroughMs, pass.startedVenueMs);

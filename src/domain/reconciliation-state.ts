@@ -276,6 +276,8 @@ export interface ReconciliationState extends ReadGroups, HistoryWish {
   /** Failed or inconclusive passes in a row. */
   passesAgain: number;
   lastCleanMonoMs: number;
+  /** Epoch of the control state under which the newest complete lists of the venue were asked for; null before the first. */
+  listedEpoch: number | null;
   lastCleanWallMs: number | null;
   everClean: boolean;
   readonly differences: Map<string, Difference>;
@@ -332,6 +334,8 @@ export interface Pass {
   readonly reason: string;
   readonly startedMonoMs: number;
   readonly startedVenueMs: number;
+  /** Epoch of the control state that was known by then. */
+  readonly controlEpoch: number | null;
   stage: 'lists' | 'follow-up';
   /** Orders whose facts did not fit together when the lists were in. */
   readonly followedUp: Set<ClientOrderId>;
@@ -406,6 +410,7 @@ export const initialReconciliation = (
     passReason: 'recovery',
     passesAgain: 0,
     lastCleanMonoMs: now.monoMs,
+    listedEpoch: null,
     lastCleanWallMs: null,
     everClean: false,
     differences: new Map(),

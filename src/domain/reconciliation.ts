@@ -61,7 +61,7 @@ import {
   type TrackedOrder,
   trackOrder,
 } from './reconciliation-state.js';
-import { holdKey } from './safety.js';
+import { type ControlState, holdKey } from './safety.js';
 import type { Now, Stepped } from './step.js';
 import { keepLastMarks, revalue, stepMarks, takeMark } from './valuation.js';
 import type { ReadAnswer, ReadFailure, VenueAnswers } from './venue-port.js';
@@ -102,6 +102,7 @@ export const stepReconciliation = (
       takeMessage(state, input.message, now, effects);
       break;
     case 'control':
+      lookUnderKill(state, input.control, now);
       state.control = input.control;
       resumeAfterAuth(state, now, effects);
       adoptAfterRelease(state, now, effects);
@@ -361,6 +362,11 @@ const isReleased = (state: ReconciliationState, subject: string): boolean => {
     return true;
   }
   return false;
+};
+
+/** Whoever ordered the kill wants to know what the venue shows after it, and not what it showed before. */
+const lookUnderKill = (state: ReconciliationState, next: ControlState, now: Now): void => {
+  if (next.state === 'killed' && state.control?.state !== 'killed') wantPass(state, 'killed', 0, now);
 };
 
 /** Only an operator releases this hold: what it was placed for is accepted. */

@@ -273,7 +273,13 @@ interface Drill {
   readonly startedMonoMs: number;
   readonly startedAtMs: number;
   readonly deadlineMonoMs: number;
+  /** Epoch of the control state that forbids every submit for it: a report made under an earlier one proves nothing. */
+  readonly epoch: number;
+  /** Workers that have reported since they had heard of it. */
+  readonly heardBy: Set<ActorName>;
   executionClear: boolean;
+  /** An order was open when it began, so that a cancel was rehearsed. */
+  hadOrders: boolean;
 }
 
 export interface SupervisorState {
@@ -406,6 +412,15 @@ const openOrdersIn = (facts: Readonly<Record<string, unknown>>): readonly string
   Array.isArray(facts.openOrders)
     ? facts.openOrders.map(order => String((order as { readonly clientOrderId?: unknown }).clientOrderId))
     : [];
+
+/** Epoch of the control state that a worker had seen when it made its report; one that does not say had seen none. */
+const epochIn = (facts: Readonly<Record<string, unknown>>, name: 'controlEpoch' | 'listedEpoch'): number => {
+  const epoch = facts[name];
+  return typeof epoch === 'number' ? epoch : Number.NEGATIVE_INFINITY;
+};
+
+/** Whose word ends a kill drill, in this order. */
+const DRILL_WITNESSES: readonly ActorName[] = ['execution', 'reconciliation'];
 
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
 
@@ -1156,7 +1171,10 @@ class Turn {
       startedMonoMs: this.now.monoMs,
       startedAtMs: this.now.wallMs,
       deadlineMonoMs: this.now.monoMs + DRILL_WITHIN_MS,
+      epoch: control.epoch + 1,
+      heardBy: new Set(),
       executionClear: false,
+      hadOrders: openOrdersIn(this.child('execution')?.facts ?? {}).length > 0,
     };
     this.safetyChanged = true;
     this.log('warn', 'kill-drill-started', {});
@@ -1164,13 +1182,32 @@ class Turn {
     return null;
   }
 
-  /** Execution must hold no order any more, and after that the venue must show reconciliation none. */
+  /**
+   * Execution must hold no order any more, and after that the venue must show reconciliation none, also in the lists that
+   * were asked for since the kill. Only what they say under the drill's own control state counts: before it, an order that
+   * no report names yet may have been on its way.
+   */
   private watchDrill(actor: ActorName, facts: Readonly<Record<string, unknown>>): void {
     const { drill } = this.state;
-    if (drill === null) return;
-    if (actor === 'execution') drill.executionClear = openOrdersIn(facts).length === 0;
-    else if (actor === 'reconciliation' && drill.executionClear && facts.openOrders === 0)
-      this.endDrill(true);
+    if (drill === null || epochIn(facts, 'controlEpoch') < drill.epoch) return;
+    drill.heardBy.add(actor);
+    if (actor === 'execution') {
+      drill.executionClear = openOrdersIn(facts).length === 0;
+      drill.hadOrders ||= !drill.executionClear;
+    } else if (actor === 'reconciliation') {
+      const listed = epochIn(facts, 'listedEpoch') >= drill.epoch;
+      if (drill.executionClear && listed && facts.openOrders === 0) this.endDrill(true);
+    }
+  }
+
+  /** What stands against a zero: orders, or that nobody has proven one. */
+  private leftOf(drill: Drill, left: readonly string[]): string {
+    if (left.length > 0) return `these are left: ${left.join(', ')}`;
+    const silent = DRILL_WITNESSES.filter(actor => !drill.heardBy.has(actor));
+    if (silent.length > 0) return `nothing was heard of ${silent.join(' and ')}`;
+    return epochIn(this.child('reconciliation')?.facts ?? {}, 'listedEpoch') < drill.epoch
+      ? 'the exchange has not answered what it shows'
+      : 'some are left that only the exchange shows';
   }
 
   private endDrill(passed: boolean): void {
@@ -1187,7 +1224,12 @@ class Turn {
     };
     this.state.drill = null;
     this.safetyChanged = true;
-    this.log(passed ? 'info' : 'error', 'kill-drill-ended', { passed, tookMs, left });
+    this.log(passed ? 'info' : 'error', 'kill-drill-ended', {
+      passed,
+      tookMs,
+      left,
+      hadOrders: drill.hadOrders,
+    });
     this.effects.push(
       { type: 'save-drill', record },
       {
@@ -1199,7 +1241,7 @@ class Turn {
           event: 'kill-drill',
           id: nextEventId(this.state.ids),
           cause: 'operator',
-          facts: { passed, tookMs, left: left.join(' ') },
+          facts: { passed, tookMs, left: left.join(' '), hadOrders: drill.hadOrders },
         },
       },
       {
@@ -1208,8 +1250,8 @@ class Turn {
         answer: {
           ok: passed,
           message: passed
-            ? `passed: none of our orders is left after ${tookMs} ms`
-            : `failed: after ${tookMs} ms these are left: ${left.join(', ') || 'some that only the venue shows'}`,
+            ? `passed: none of our orders is left after ${tookMs} ms${drill.hadOrders ? '' : '; none was open, so no cancel was rehearsed'}`
+            : `failed: after ${tookMs} ms ${this.leftOf(drill, left)}`,
           drill: record,
         },
       },

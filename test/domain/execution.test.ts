@@ -1454,5 +1454,11 @@ describe('execution', () => {
     expect(facts.length).to.be.within(2, 4);
     expect(facts.at(-1)).to.deep.include({ recovered: true, stopping: false, epoch: 1, queued: 0 });
     expect(JSON.stringify(facts.at(-1))).to.include('"state":"working"');
+    // A kill drill believes only what was said under its own control state.
+    bench.forget();
+    bench.step({ type: 'control', control: controlState({ epoch: 7, state: 'killed', maySubmit: false }) });
+    bench.pass(1_000);
+    const killed = bench.effects.flatMap(effect => (effect.type === 'status' ? [effect.facts] : []));
+    expect(killed[0]).to.include({ controlEpoch: 7 });
   });
 });

@@ -626,13 +626,27 @@ describe('the operator’s hand', () => {
 });
 
 describe('a kill drill', () => {
-  const report = (world: World, own: readonly string[], atVenue: number): void => {
+  /**
+   * Both report what they hold, under the control state that they have seen, and reconciliation under which it asked the
+   * venue for its lists: the newest unless told otherwise.
+   */
+  const report = (
+    world: World,
+    own: readonly string[],
+    atVenue: number,
+    controlEpoch = world.state.control.epoch,
+    listedEpoch = controlEpoch,
+  ): void => {
     world.feed({
       type: 'status-reported',
       actor: 'execution',
-      facts: { openOrders: own.map(clientOrderId => ({ clientOrderId })) },
+      facts: { controlEpoch, openOrders: own.map(clientOrderId => ({ clientOrderId })) },
     });
-    world.feed({ type: 'status-reported', actor: 'reconciliation', facts: { openOrders: atVenue } });
+    world.feed({
+      type: 'status-reported',
+      actor: 'reconciliation',
+      facts: { controlEpoch, listedEpoch, openOrders: atVenue },
+    });
   };
   const begin = (world: World): void =>
     world.feed({ type: 'command', request: 99, command: { type: 'drill-kill' } });
@@ -652,6 +666,82 @@ describe('a kill drill', () => {
     expect(world.answers.get(99)?.drill).to.include({ passed: true, verifiedZeroMs: 500 });
     expect(world.control).to.include({ state: 'live', maySubmit: true });
     expect(world.effects.some(effect => effect.type === 'save-drill' && effect.record.passed)).to.equal(true);
+  });
+
+  it('believes no report that was made before its order was heard', () => {
+    const world = new World().run();
+    const before = world.state.control.epoch;
+    begin(world);
+    report(world, [], 0, before);
+    expect(world.answers.has(99)).to.equal(false);
+    // One of them has heard, the other has not: an order that is not in its report yet may be on its way.
+    const killed = world.state.control.epoch;
+    expect(killed).to.be.greaterThan(before);
+    for (const [execution, reconciliation] of [
+      [killed, before],
+      [before, killed],
+    ] as const) {
+      world.feed({
+        type: 'status-reported',
+        actor: 'execution',
+        facts: {
+          controlEpoch: execution,
+          openOrders: execution === killed ? [{ clientOrderId: 'bb-1' }] : [],
+        },
+      });
+      world.feed({
+        type: 'status-reported',
+        actor: 'reconciliation',
+        facts: { controlEpoch: reconciliation, listedEpoch: reconciliation, openOrders: 0 },
+      });
+      expect(world.answers.has(99)).to.equal(false);
+    }
+    // Nor one that does not say what it had seen.
+    world.feed({ type: 'status-reported', actor: 'execution', facts: { openOrders: [] } });
+    world.feed({ type: 'status-reported', actor: 'reconciliation', facts: { openOrders: 0 } });
+    expect(world.answers.has(99)).to.equal(false);
+    report(world, [], 0, killed, before);
+    expect(world.answers.has(99), 'the venue has not been asked since').to.equal(false);
+    report(world, [], 0);
+    expect(world.answers.get(99)?.drill).to.include({ passed: true });
+  });
+
+  it('believes a report under a later control state, which forbids no less', () => {
+    const world = new World().run();
+    begin(world);
+    world.want('market-data', 'stale-data', 'BTCTRY');
+    report(world, [], 0);
+    expect(world.answers.get(99)?.drill).to.include({ passed: true });
+  });
+
+  it('has failed when nobody reports after its order, and says who did not', () => {
+    const world = new World().run();
+    const before = world.state.control.epoch;
+    report(world, [], 0);
+    begin(world);
+    report(world, [], 0, before);
+    world.pass(15_000);
+    const answer = world.answers.get(99);
+    expect(answer?.drill).to.deep.include({ passed: false, verifiedZeroMs: null, left: [] });
+    expect(answer?.message).to.contain('nothing was heard of execution and reconciliation');
+    begin(world);
+    report(world, [], 0, world.state.control.epoch, before);
+    world.pass(15_000);
+    expect(world.answers.get(99)?.message).to.contain('the exchange has not answered');
+    expect(world.answers.get(99)?.drill).to.include({ passed: false });
+  });
+
+  it('says that no cancel was rehearsed when no order was open', () => {
+    const quiet = new World().run();
+    report(quiet, [], 0);
+    begin(quiet);
+    report(quiet, [], 0);
+    expect(quiet.answers.get(99)?.message).to.contain('none was open');
+    const busy = new World().run();
+    report(busy, ['bb-1'], 1);
+    begin(busy);
+    report(busy, [], 0);
+    expect(busy.answers.get(99)?.message).not.to.contain('none was open');
   });
 
   it('has failed when orders are left after 15 s, and says which', () => {

@@ -50,6 +50,10 @@ const PROOFS: Readonly<Record<string, readonly [file: string, title: string]>> =
     DOCTOR,
     'preflight wants evidence of this build and configuration that has not expired, and a drill of this build',
   ],
+  'drill-believes-no-old-word': [
+    'test/domain/supervisor.test.ts',
+    'believes no report that was made before its order was heard',
+  ],
   'evidence-is-gathered': ['test/domain/readiness.test.ts', 'grows by the time in which nothing is held'],
   'live-needs-everything': [MODE, 'arm the bot in the one right combination'],
   'restart-arms-nothing-stale': [

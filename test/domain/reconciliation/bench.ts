@@ -19,7 +19,7 @@ import {
   type ReconciliationState,
   stepReconciliation,
 } from '#src/domain/reconciliation.js';
-import type { Hold } from '#src/domain/safety.js';
+import type { ControlState, Hold } from '#src/domain/safety.js';
 import type { Balance, CashMovement, PrivateEvent, ReadFailure, VenueRead } from '#src/domain/venue-port.js';
 import { type Lags, TinyVenue } from './tiny-venue.js';
 
@@ -320,7 +320,7 @@ export class Bench {
   }
 
   /** The supervisor's word, with these holds. */
-  control(holds: readonly Hold[]): void {
+  control(holds: readonly Hold[], over: Partial<ControlState> = {}): void {
     this.give({
       type: 'control',
       control: {
@@ -335,6 +335,7 @@ export class Bench {
         pull: 'none',
         holds,
         reasons: [],
+        ...over,
       },
     });
   }

@@ -52,6 +52,36 @@ const account = (bench: Bench) => {
   return told;
 };
 
+describe('a kill', () => {
+  it('has the venue asked at once, and the status says what was seen and asked since', () => {
+    const bench = running();
+    bench.run(2_000);
+    bench.control([], { epoch: 4 });
+    bench.run(2_000);
+    expect(bench.status).to.include({ controlEpoch: 4, listedEpoch: null });
+    const lists = (): number => bench.reads.filter(read => read.call.type === 'open-orders').length;
+    const before = lists();
+    bench.control([], { epoch: 5, state: 'killed', maySubmit: false, mayCancel: false });
+    bench.run(2_000);
+    expect(lists()).to.equal(before + 1);
+    expect(bench.status).to.include({ controlEpoch: 5, listedEpoch: 5 });
+    // Told again, it is no new kill.
+    bench.control([], { epoch: 6, state: 'killed', maySubmit: false, mayCancel: false });
+    bench.run(2_000);
+    expect(lists()).to.equal(before + 1);
+    expect(bench.status).to.include({ controlEpoch: 6, listedEpoch: 5 });
+  });
+
+  it('is not answered by lists that were on their way before it', () => {
+    const bench = running();
+    bench.control([], { epoch: 4 });
+    bench.runUntil(() => bench.state.pass !== null, 60_000, 'a pass');
+    bench.control([], { epoch: 5, state: 'killed', maySubmit: false, mayCancel: false });
+    bench.runUntil(() => bench.state.listedEpoch === 4, 5_000, 'the answers');
+    bench.runUntil(() => bench.state.listedEpoch === 5, 10_000, 'a pass of its own');
+  });
+});
+
 describe('what reconciliation tells of the account', () => {
   it('reaches execution and strategy soon after a fill, with fresh balances soon after that', () => {
     const bench = running();
