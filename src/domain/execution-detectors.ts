@@ -1,6 +1,7 @@
 /**
- * Execution's eyes: what makes it ask the supervisor for a hold. A detector asks once and asks again while its condition
- * lasts and the supervisor does not show the hold; who may release it is the supervisor's table.
+ * Execution's eyes: what makes it ask the supervisor for a hold. The detector of a condition asks once and asks again while
+ * the condition lasts and the supervisor does not show the hold; that of something that happened once asks for each. Who may
+ * release it is the supervisor's table.
  */
 
 import type { AccountUpdated } from './account-events.js';
@@ -22,18 +23,44 @@ export const REJECTIONS_PER_MINUTE = 10;
 /** Authentication failures in a row after which nothing more is tried (protocol section 3.2). */
 export const UNAUTHORIZED_IN_ROW = 2;
 
-/** Asks for a hold, unless the supervisor already shows it or was asked a moment ago. */
+/** Asks for the hold of a condition, unless the supervisor already shows it or was asked a moment ago. */
 export const askForHold = (turn: Turn, cause: HoldCause, subject: string, detail: string): void => {
   const { state, now } = turn;
   const key = holdKey(cause, subject);
   if (now.monoMs - (state.holdsAsked.get(key) ?? Number.NEGATIVE_INFINITY) < ASK_AGAIN_MS) return;
   const shown = state.control?.holds.some(hold => hold.key === key) ?? false;
   state.holdsAsked.set(key, now.monoMs);
-  if (shown) return;
-  const id = nextEventId(state.ids);
+  if (!shown) want(turn, cause, subject, detail);
+};
+
+/**
+ * Asks for a hold because of something that happened once and will not be noticed again. Also while the supervisor shows
+ * the hold, since the operator may have released it a moment ago; what still stands takes the newer words. Of many in a row
+ * the newest waits until a second has passed.
+ */
+export const askForFact = (turn: Turn, cause: HoldCause, subject: string, detail: string): void => {
+  turn.state.holdsOwed.set(holdKey(cause, subject), { cause, subject, detail });
+  payHolds(turn);
+};
+
+/** Asks for what has waited long enough; for all of it once execution is to end. */
+export const payHolds = (turn: Turn): void => {
+  const { state, now } = turn;
+  if (state.holdsOwed.size === 0) return;
+  for (const [key, { cause, subject, detail }] of [...state.holdsOwed]) {
+    const sinceMs = now.monoMs - (state.holdsAsked.get(key) ?? Number.NEGATIVE_INFINITY);
+    if (sinceMs < ASK_AGAIN_MS && !state.stopping) continue;
+    state.holdsOwed.delete(key);
+    state.holdsAsked.set(key, now.monoMs);
+    want(turn, cause, subject, detail);
+  }
+};
+
+const want = (turn: Turn, holdCause: HoldCause, subject: string, detail: string): void => {
+  const id = nextEventId(turn.state.ids);
   turn.effects.push({
     type: 'hold',
-    message: { type: 'hold-wanted', id, cause: id, holdCause: cause, subject, detail },
+    message: { type: 'hold-wanted', id, cause: id, holdCause, subject, detail },
   });
 };
 
@@ -122,7 +149,7 @@ export const reportImpossible = (
       },
     },
   );
-  askForHold(turn, 'invariant', order.terms.symbol, detail);
+  askForFact(turn, 'invariant', order.terms.symbol, detail);
 };
 
 /** The venue answered 429 to a write: its bucket rests, and the supervisor is told until when. */
@@ -240,7 +267,7 @@ const countForStorm = (turn: Turn, reason: string): void => {
   state.rejections.push(now.monoMs);
   state.rejectionsInRow += 1;
   if (state.rejectionsInRow >= REJECTIONS_IN_ROW || state.rejections.length >= REJECTIONS_PER_MINUTE)
-    askForHold(
+    askForFact(
       turn,
       'reject-storm',
       '',
@@ -268,7 +295,7 @@ export const watchAuthorization = (turn: Turn, reason: string): void => {
   }
   state.unauthorizedInRow += 1;
   if (state.unauthorizedInRow >= UNAUTHORIZED_IN_ROW)
-    askForHold(turn, 'auth', '', `${state.unauthorizedInRow} writes in a row were not authorised: ${reason}`);
+    askForFact(turn, 'auth', '', `${state.unauthorizedInRow} writes in a row were not authorised: ${reason}`);
 };
 
 /** A known loss beyond its limit stops trading at once, not at the next intent. */

@@ -1,6 +1,6 @@
 /** What happens around an order when a fact reaches it: journal, tell, count, watch. */
 import {
-  askForHold,
+  askForFact,
   countConfirmation,
   countRejection,
   reportImpossible,
@@ -193,7 +193,7 @@ const reopen = (turn: Turn, tracked: TrackedOrder): void => {
   const { clientOrderId } = tracked.record.order;
   turn.state.ended.delete(clientOrderId);
   turn.state.open.set(clientOrderId, tracked);
-  askForHold(
+  askForFact(
     turn,
     'invariant',
     tracked.record.order.terms.symbol,

@@ -25,7 +25,7 @@ import {
   type RequestBudget,
 } from './request-budget.js';
 import type { RiskLimits } from './risk.js';
-import type { ControlState } from './safety.js';
+import type { ControlState, HoldCause } from './safety.js';
 import { type ActorName, type EventId, type EventIds, eventIds, type Now } from './step.js';
 import type { VenueBlocks } from './venue-block.js';
 import type { CancelOutcome, ReadAnswer, SubmitOutcome, VenueRead, VenueWrite } from './venue-port.js';
@@ -150,6 +150,11 @@ export interface ExecutionState {
   throttleHeld: boolean;
   /** When each hold was last asked for; asked again while its condition lasts and the supervisor does not show it. */
   readonly holdsAsked: Map<string, number>;
+  /** By key, what is still to be asked for because of something that happened while the last request was young. */
+  readonly holdsOwed: Map<
+    string,
+    { readonly cause: HoldCause; readonly subject: string; readonly detail: string }
+  >;
   readonly pausedBuckets: Map<Bucket, number>;
   /** Monotonic times of the replies 429 of the last minute. */
   throttledAt: number[];
@@ -330,6 +335,7 @@ export const initialExecution = (
     repeatHeld: false,
     throttleHeld: false,
     holdsAsked: new Map(),
+    holdsOwed: new Map(),
     pausedBuckets: new Map(),
     throttledAt: [],
     denials: new Map(),

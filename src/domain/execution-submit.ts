@@ -1,6 +1,6 @@
 /** From intent to first byte: judge, journal, budget, hand over. One intent, one label, at most one POST, ever. */
 import { makeClientOrderId, parseClientOrderId } from './client-order-id.js';
-import { askForHold } from './execution-detectors.js';
+import { askForFact, askForHold } from './execution-detectors.js';
 import { append, applyFact, audit, describeOrder, tellOrder } from './execution-orders.js';
 import {
   type ExecutionState,
@@ -181,7 +181,7 @@ export const denyIntent = (turn: Turn, intent: PlaceOrder, denial: Denial): void
     },
   );
   if (denial.code === 'repeated-execution')
-    askForHold(
+    askForFact(
       turn,
       'repeat-execution',
       intent.terms.symbol,

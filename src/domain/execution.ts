@@ -25,6 +25,7 @@ import {
   askForHold,
   clearHold,
   keepPauses,
+  payHolds,
   rateLimited,
   showThrottling,
   watchClosed,
@@ -568,6 +569,7 @@ const onCancelOutcome = (turn: Turn, clientOrderId: ClientOrderId, outcome: Canc
 const drain = (turn: Turn): void => {
   const { state } = turn;
   state.stopping = true;
+  payHolds(turn);
   for (const tracked of [...state.open.values()])
     if (tracked.submit === 'journaling' || tracked.submit === 'queued')
       denyOrder(turn, tracked, 'writes-forbidden', 'stopping');
@@ -613,6 +615,7 @@ const tellResting = (turn: Turn): void => {
 
 const tick = (turn: Turn): void => {
   const { state, now } = turn;
+  payHolds(turn);
   pullResting(turn);
   const unknownSymbols = new Set<string>();
   for (const tracked of [...state.open.values()]) {

@@ -1,4 +1,5 @@
 /** What the reconciliation brain keeps, what it hears and what it asks for; the parts of the brain share this file. */
+
 import type { AccountReport, ExecutionReport } from './account-events.js';
 import {
   type Accounting,
@@ -8,6 +9,7 @@ import {
   initialAccounting,
   pairFromSymbol,
 } from './accounting.js';
+import { CAUSES } from './breaker.js';
 import { originOf } from './client-order-id.js';
 import type { CommonEffect, Tell } from './effects.js';
 import type { HistoryWish } from './fill-history.js';
@@ -310,8 +312,8 @@ export interface ReconciliationState extends ReadGroups, HistoryWish {
   feedRefusals: number;
   /** Since when the private feed is not live; null while it is. */
   feedDownMonoMs: number | null;
-  /** Holds we have asked for, by key. */
-  readonly held: Set<string>;
+  /** Holds we have asked for, by key, and in what words. */
+  readonly held: Map<string, string>;
   /** Subjects of the hold `auth` that the control state shows. */
   readonly authHoldsSeen: Set<string>;
   invariantHoldSeen: boolean;
@@ -434,7 +436,7 @@ export const initialReconciliation = (
     feedConnects: [],
     feedRefusals: 0,
     feedDownMonoMs: now.monoMs,
-    held: new Set(),
+    held: new Map(),
     authHoldsSeen: new Set(),
     invariantHoldSeen: false,
     nextBatch: firstBatch(config.incarnation),
@@ -656,7 +658,10 @@ export const audit = (
   );
 };
 
-/** Asks for a hold once, until it is cleared. */
+/**
+ * Asks for a hold once, until it is cleared; one that an operator releases also for every new finding, which may be younger
+ * than a release that we have not heard of yet.
+ */
 export const placeHold = (
   state: ReconciliationState,
   effects: ReconciliationEffect[],
@@ -665,8 +670,9 @@ export const placeHold = (
   detail: string,
 ): void => {
   const key = holdKey(holdCause, subject);
-  if (state.held.has(key)) return;
-  state.held.add(key);
+  const asked = state.held.get(key);
+  if (asked !== undefined && (asked === detail || CAUSES[holdCause].releasedBy !== 'operator')) return;
+  state.held.set(key, detail);
   effects.push({
     type: 'hold',
     message: { type: 'hold-wanted', ...traced(state), holdCause, subject, detail },

@@ -36,6 +36,8 @@ import { createWorkGuard, mayBeMoney, type WorkSource } from './work-slot.js';
 const OBSERVED_MAX = 256;
 /** So many lines are kept while there is no telemetry; the oldest go. */
 const UNHEARD_MAX = 1_000;
+/** The supervisor is told of inputs that are left out this often. */
+const LEFT_OUT_AGAIN_MS = 2_000;
 const URGENT: ReadonlySet<LogLevel> = new Set(['error', 'fatal']);
 
 /** What actor `From` may say to actor `To`. */
@@ -205,6 +207,28 @@ export const hostActor = <Self extends ActorName>(
   const told = new Set<string>();
   const poison = poisonSubject(self);
   const poisonHold = holdKey('invariant', poison);
+  /** The input that was left out last and not told of yet; when one was, and under which control state. */
+  let leftOut: string | null = null;
+  let leftOutTold: { readonly monoMs: number; readonly under: ControlState | null } | null = null;
+  const tellLeftOut = (): void => {
+    if (leftOut === null) return;
+    toSupervisor({
+      type: 'hold-wanted',
+      id: nextEventId(ids),
+      cause: leftOut,
+      holdCause: 'invariant',
+      subject: poison,
+      detail: `${self} crashed on ${leftOut} again and again, and now leaves it out: it may have been money`,
+    });
+    leftOut = null;
+    leftOutTold = { monoMs: now().monoMs, under: controlState };
+  };
+  /** A hold that is shown may have been released a moment ago, so that it is asked for all the same, now and then. */
+  const remindOfLeftOut = (): void => {
+    const shown = controlState?.holds.some(({ key }) => key === poisonHold) ?? false;
+    const isNews = leftOutTold === null || (!shown && leftOutTold.under !== controlState);
+    if (isNews || now().monoMs - (leftOutTold?.monoMs ?? 0) >= LEFT_OUT_AGAIN_MS) tellLeftOut();
+  };
   const guard = createWorkGuard(work ?? null, boot.quarantined ?? [], (source, name, input) => {
     observe({
       type: 'metric',
@@ -221,16 +245,9 @@ export const hostActor = <Self extends ActorName>(
       log('error', 'input-skipped', { input: name, text: text.slice(0, SHOWN_MOST) });
     }
     // Also after an operator's release: nothing that may be money is left out without a hold.
-    if (!mayBeMoney(self, source) || controlState?.holds.some(({ key }) => key === poisonHold)) return;
-    const id = nextEventId(ids);
-    toSupervisor({
-      type: 'hold-wanted',
-      id,
-      cause: name,
-      holdCause: 'invariant',
-      subject: poison,
-      detail: `${self} crashed on ${name} again and again, and now leaves it out: it may have been money`,
-    });
+    if (!mayBeMoney(self, source)) return;
+    leftOut = name;
+    remindOfLeftOut();
   });
   const guarded: ActorContext<Self>['guarded'] = (source, input, handle, otherwise) => {
     if (!guard.handle(source, input, handle)) otherwise?.();
@@ -454,6 +471,7 @@ export const hostActor = <Self extends ActorName>(
   const tick = setInterval(() => {
     guard.idle();
     drainControl();
+    if (leftOut !== null) remindOfLeftOut();
     if (started) handlers.onTick?.();
     flushObserved();
   }, TICK_MS);
@@ -470,6 +488,7 @@ export const hostActor = <Self extends ActorName>(
       // Ticks and beats go on: deadlines of what is in flight are judged on ticks, and a draining worker is alive.
       await handlers.drain();
       started = false;
+      tellLeftOut();
       clearInterval(tick);
       clearInterval(beat);
       flushObserved();

@@ -3,7 +3,7 @@ import { awaitsLedger, isDrained, vetoOf } from '#src/domain/execution.js';
 import { firstBatch } from '#src/domain/ledger-records.js';
 import type { Order } from '#src/domain/order.js';
 import { ORDER_PATH_PAUSE_MIN_MS, usage } from '#src/domain/request-budget.js';
-import { holdKey } from '#src/domain/safety.js';
+import { type HoldCause, holdKey } from '#src/domain/safety.js';
 import type { OrderReport } from '#src/domain/venue-port.js';
 import { accountOf, Bench, type BenchSnapshot, benchConfig, controlState } from './execution-bench.js';
 import { d, fillOf, limitTerms, orderIn, reportOf } from './orders.js';
@@ -1125,6 +1125,76 @@ describe('execution', () => {
       const twin = other.working('V1');
       report(other, twin, 'untouched', '0', { venueOrderId: 'V2' });
       expect(other.holdNames()).to.deep.equal(['+invariant:BTCTRY']);
+    });
+
+    describe('that happened once', () => {
+      const shows = (bench: Bench, cause: HoldCause, subject: string): void => {
+        bench.step({
+          type: 'control',
+          control: controlState({
+            epoch: 2,
+            holds: [{ key: holdKey(cause, subject), cause, subject, detail: '', placedAtMs: 0 }],
+          }),
+        });
+      };
+
+      it('are asked for although the hold is shown: it may have been released a moment ago', () => {
+        const bench = ready();
+        const id = bench.working('V1');
+        shows(bench, 'invariant', 'BTCTRY');
+        fill(bench, id, '2', '2');
+        expect(bench.holdNames()).to.deep.equal(['+invariant:BTCTRY']);
+
+        const refused = ready();
+        const ids = Array.from({ length: 5 }, (_, count) => {
+          const placed = refused.place({ price: d(`${90 + count}`) }) ?? '';
+          refused.journal();
+          refused.sent(placed);
+          refused.pass(300);
+          return placed;
+        });
+        shows(refused, 'reject-storm', '');
+        for (const placed of ids)
+          refused.submitted(placed, { type: 'rejected', reason: 'FAILED_LIMIT_ORDER', code: '1120' });
+        expect(refused.holdNames()).to.deep.equal(['+reject-storm']);
+
+        const strange = ready();
+        const [first, second] = [strange.working('V1'), strange.working('V2', { price: d('98') })];
+        shows(strange, 'auth', '');
+        for (const working of [first, second]) {
+          strange.cancel(working);
+          strange.sent(working, 'cancel');
+          strange.canceled(working, { type: 'rejected', reason: 'Unauthorized', code: '1037' });
+        }
+        expect(strange.holdNames()).to.deep.equal(['+auth']);
+      });
+
+      it('are asked for again soon when one follows another, in the words of the newest, and no more often', () => {
+        const bench = ready();
+        const id = bench.working('V1');
+        for (let count = 0; count < 30; count++) {
+          report(bench, id, 'untouched', '0', { venueOrderId: `W${count}` });
+          bench.pass(10);
+        }
+        expect(bench.holdNames()).to.deep.equal(['+invariant:BTCTRY']);
+        bench.pass(1_500);
+        expect(bench.holdNames()).to.deep.equal(['+invariant:BTCTRY', '+invariant:BTCTRY']);
+        expect(bench.holds()[1]?.detail).to.contain('W29');
+        bench.pass(5_000);
+        expect(bench.holds()).to.have.length(2);
+      });
+
+      it('are asked for before execution ends', () => {
+        const bench = ready();
+        const id = bench.working('V1');
+        report(bench, id, 'untouched', '0', { venueOrderId: 'W1' });
+        report(bench, id, 'untouched', '0', { venueOrderId: 'W2' });
+        expect(bench.holds()).to.have.length(1);
+        bench.step({ type: 'drain' });
+        expect(bench.holds()).to.have.length(2);
+        report(bench, id, 'untouched', '0', { venueOrderId: 'W3' });
+        expect(bench.holds()).to.have.length(3);
+      });
     });
   });
 

@@ -72,7 +72,9 @@ describe('the documents made from the code', () => {
     };
     for (const [actor, text] of Object.entries(code)) {
       const asks = [
-        ...[...text.matchAll(/\b(?:askForHold|placeHold|hold)\(([^;]*?)\)/g)].map(([, given = '']) => given),
+        ...[...text.matchAll(/\b(?:askForHold|askForFact|placeHold|hold)\(([^;]*?)\)/g)].map(
+          ([, given = '']) => given,
+        ),
         ...[...text.matchAll(/'hold-wanted',[^}]*/g)].map(([given]) => given),
         ...[...text.matchAll(/toSupervisor\(\{[^}]*/g)].map(([given]) => given),
         ...[...text.matchAll(/holdWhileDown: '[a-z-]+'/g)].map(([given]) => given),

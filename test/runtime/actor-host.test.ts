@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { holdKey } from '#src/domain/safety.js';
@@ -179,6 +180,32 @@ describe('what actors say to each other', function () {
     await send([{ key: holdKey('invariant', 'poison:strategy') }], 'held');
     expect(asked.items).to.have.length(1);
     await send([], 'released');
+    expect(asked.items).to.have.length(2);
+  });
+
+  it('is asked for soon also while the hold is shown: it may have been released a moment ago', async () => {
+    const poison = { type: 'instruments-listed', id: 'p', cause: 'p', instruments: [] };
+    const slot = createWorkSlot();
+    let name = '';
+    createWorkGuard(slot, [], () => {}).handle('reconciliation', poison, () => {
+      name = inputInWork(slot) ?? '';
+    });
+    const { control, port } = startTalker('strategy', 'reconciliation', [name]);
+    const asked = eventsOf<FromWorker>();
+    const heard = eventsOf<FromWorker>();
+    control.on('message', (message: FromWorker) => {
+      if (message.type === 'hold-wanted') asked.add(message);
+      if (message.type === 'status-reported') heard.add(message);
+    });
+    control.postMessage({ ...controlState(), holds: [{ key: holdKey('invariant', 'poison:strategy') }] });
+    for (let count = 0; count < 20; count++) port.postMessage(poison);
+    port.postMessage({ ...poison, id: 'last', instruments: ['last'] });
+    await heard.find(message => message.type === 'status-reported' && message.facts.id === 'last');
+    await asked.find(message => message.type === 'hold-wanted');
+    expect(asked.items).to.have.length(1);
+    // Of those that followed it only the newest is told, a little later.
+    for (let waited = 0; waited < 10_000 && asked.items.length < 2; waited += 100) await pause(100);
+    await pause(2_500);
     expect(asked.items).to.have.length(2);
   });
 });

@@ -505,6 +505,28 @@ describe('the three-way proof', () => {
     expect([...expectedTotals(bench.state)].sort()).to.deep.equal([...bench.venue.totals].sort());
   });
 
+  it('asks again for a hold that stands when something else is found, and not for the same', () => {
+    const bench = running();
+    const asked: string[] = [];
+    const { set } = bench.everHeld;
+    bench.everHeld.set = (key, detail) => {
+      if (key === 'invariant:account') asked.push(detail);
+      return set.call(bench.everHeld, key, detail);
+    };
+    bench.state.violations.set('test', 'something impossible');
+    bench.runUntil(() => bench.holds.has('invariant:account'), 30_000, 'the hold');
+    bench.control([
+      { key: 'invariant:account', cause: 'invariant', subject: 'account', detail: '', placedAtMs: 0 },
+    ]);
+    bench.run(30_000);
+    expect(asked).to.have.length(1);
+    // The operator may have released it a moment ago, and this is not what was looked at.
+    bench.state.violations.set('other', 'something else that cannot be');
+    bench.run(30_000);
+    expect(asked).to.have.length(2);
+    expect(asked[1]).to.contain('something else that cannot be');
+  });
+
   it('adopts nothing that is merely late when another hold of the account is released', () => {
     const bench = running();
     bench.state.violations.set('test', 'something impossible');
