@@ -8,7 +8,6 @@ import { CANARY_GIVE_UP_MS, canaryCaps, canarySettings } from '../runtime/canary
 import { wallMs } from '../runtime/clock.js';
 import { renderProblem } from '../runtime/config.js';
 import { controlSocketPath } from '../runtime/control-protocol.js';
-import { latchPath, readLatch } from '../runtime/latch-file.js';
 import { redactFacts, redactorOf } from '../runtime/secrets.js';
 import type { ApiCredentials, Settings } from '../runtime/settings.js';
 import { armingChecks } from './arming.js';
@@ -23,6 +22,7 @@ import {
 import { runCanaryBot } from './canary-run.js';
 import { askBot, Unreachable } from './control-client.js';
 import { cancelDirectly, instanceOf, ownOpenOrders } from './direct-cancel.js';
+import { latchedHolds } from './latched.js';
 import { writeNew } from './new-file.js';
 import { CliRefused } from './refused.js';
 import { loadForCli } from './settings.js';
@@ -142,8 +142,7 @@ const pictureAfter = async (
 ): Promise<AccountPicture | null> => {
   try {
     const picture = await pictureOf(settings, credentials);
-    if (picture.ownOpenOrders.length === 0 || readLatch(latchPath(settings.stateDbPath)).length > 0)
-      return picture;
+    if (picture.ownOpenOrders.length === 0 || latchedHolds(settings.stateDbPath).length > 0) return picture;
     const signal = AbortSignal.timeout(SWEEP_WITHIN_MS);
     await cancelDirectly(values, { ...io, signal }, SWEEP_WITHIN_MS, 'no bot runs');
     return await pictureOf(settings, credentials);

@@ -18,6 +18,7 @@ import { SigningKeyError } from '../btcturk/sign.js';
 import type { Instrument } from '../domain/instrument.js';
 import { formatDecimal } from '../domain/money.js';
 import { drillRefusals, FULL_READINESS_MINUTES } from '../domain/readiness.js';
+import type { Hold } from '../domain/safety.js';
 import type { SupervisorStatus } from '../domain/supervisor.js';
 import { readBackupMark } from '../ledger/backup-mark.js';
 import { inspectIntegrity } from '../ledger/inspect.js';
@@ -35,6 +36,7 @@ import { LIVE_ACKNOWLEDGEMENT } from '../runtime/setting-table.js';
 import type { ApiCredentials, Settings } from '../runtime/settings.js';
 import { askBot, Unreachable } from './control-client.js';
 import { degradations } from './health.js';
+import { latchedHolds } from './latched.js';
 import { type Column, renderTable } from './table.js';
 
 /** `refused`: the bot would not start, or cannot reach what it needs; `warn`: it runs, and somebody should look. */
@@ -202,9 +204,19 @@ const isOwned = (path: string): boolean => {
 /** Whether a check tells of a bot that runs, or may. */
 export const isRunningBot = ({ name, detail }: Check): boolean => name === 'running bot' && detail !== NO_BOT;
 
+/** A ledger that cannot be read has a check of its own, and hides no latch file. */
+const latchedIn = (stateDbPath: string): readonly Hold[] => {
+  try {
+    return latchedHolds(stateDbPath);
+  } catch (error) {
+    if (ledgerRefusalIn(error) === undefined) throw error;
+    return readLatch(latchPath(stateDbPath));
+  }
+};
+
 /** What an earlier run left latched, and what a running bot says of itself. */
 export const botChecks = async (settings: Settings): Promise<readonly Check[]> => {
-  const latched = readLatch(latchPath(settings.stateDbPath));
+  const latched = latchedIn(settings.stateDbPath);
   const latchCheck =
     latched.length === 0
       ? pass('latches', 'none')

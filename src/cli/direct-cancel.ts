@@ -9,10 +9,10 @@ import { takeOwnership } from '../ledger/ledger-file.js';
 import { openReader } from '../ledger/reader.js';
 import { monoMs } from '../runtime/clock.js';
 import { renderProblem } from '../runtime/config.js';
-import { latchPath, readLatch } from '../runtime/latch-file.js';
 import type { Settings } from '../runtime/settings.js';
 import { textOption } from './books.js';
 import type { CancelAllReport } from './cancel-report.js';
+import { latchedHolds } from './latched.js';
 import { CliRefused } from './refused.js';
 import { loadForCli } from './settings.js';
 import type { VerbIo } from './verb.js';
@@ -47,9 +47,23 @@ export const cancelDirectly = async (
       'SAFE_MODE is true, and nothing is written then: set SAFE_MODE=false (KILL_SWITCH=true may stay)',
     );
   if (credentials === null) throw new CliRefused('there is no API key to sign with');
-  const latched = readLatch(latchPath(settings.stateDbPath)).filter(
-    ({ cause }) => CAUSES[cause].level === 'observe-only',
-  );
+  const lock = takeOwnership(settings.stateDbPath);
+  try {
+    // Once nobody can latch any more.
+    refuseLatched(settings.stateDbPath);
+    const client = createRestClient({ endpoints: settings.endpoints, credentials });
+    try {
+      return await sweep(client, settings, withinMs, io.signal);
+    } finally {
+      await client.close();
+    }
+  } finally {
+    lock.release();
+  }
+};
+
+const refuseLatched = (stateDbPath: string): void => {
+  const latched = latchedHolds(stateDbPath).filter(({ cause }) => CAUSES[cause].level === 'observe-only');
   if (latched.length > 0)
     throw new CliRefused(
       `an earlier run left latched, and nothing is written then: ${latched
@@ -58,14 +72,6 @@ export const cancelDirectly = async (
           '; ',
         )}; start the bot with KILL_SWITCH=true, release each by btcbot safe-mode off, then order it again, or cancel at the exchange`,
     );
-  const lock = takeOwnership(settings.stateDbPath);
-  const client = createRestClient({ endpoints: settings.endpoints, credentials });
-  try {
-    return await sweep(client, settings, withinMs, io.signal);
-  } finally {
-    await client.close();
-    lock.release();
-  }
 };
 
 /** The id that every label of this ledger carries. */

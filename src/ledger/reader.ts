@@ -13,6 +13,7 @@ import {
 } from '../domain/accounting.js';
 import { type Amount, type Price, parseDecimal } from '../domain/money.js';
 import type { Fill, Order } from '../domain/order.js';
+import type { Hold } from '../domain/safety.js';
 import type { Balance, CashMovement } from '../domain/venue-port.js';
 import { LedgerRefused } from '../messages/ledger-refusal.js';
 import { backUp } from './backup.js';
@@ -20,7 +21,7 @@ import { asRefusal } from './connection.js';
 import { refuseNewer, schemaVersionOf } from './migrations.js';
 import { type FillRow, fillFrom, type OrderRow, orderFrom, SELECT_FILLS, SELECT_ORDERS } from './rows.js';
 import { APPLICATION_ID, SCHEMA_VERSION } from './schema.js';
-import { balanceFrom, readMovements, readOpening, readOpeningAt } from './snapshot.js';
+import { balanceFrom, readHolds, readMovements, readOpening, readOpeningAt } from './snapshot.js';
 
 /** A reader waits this long for a lock; only a checkpoint at the wrong moment makes it wait at all. */
 const READ_TIMEOUT_MS = 2_000;
@@ -95,6 +96,8 @@ export interface LedgerReader {
   movements(): CashMovement[];
   balances(): BalanceLine[];
   marks(): Map<string, Mark>;
+  /** Holds in force, oldest first. */
+  holds(): Hold[];
   /** Null while nothing was opened. */
   openingAtMs(): number | null;
   /** The books folded from opening, movements and fills; other people's fills on the account apart from ours. */
@@ -264,6 +267,7 @@ const readerOn = (db: Database, path: string): LedgerReader => {
     orders,
     fills,
     movements: () => readMovements(db),
+    holds: () => readHolds(db),
     balances: () =>
       (
         db.prepare('SELECT asset, total, free, locked, as_of_ms FROM balances ORDER BY asset').all() as {

@@ -11,6 +11,7 @@ import {
 } from '../domain/ledger-records.js';
 import { parseDecimal, type Quantity } from '../domain/money.js';
 import type { ClientOrderId, Fill, TradeId } from '../domain/order.js';
+import type { Hold } from '../domain/safety.js';
 import type { Balance, CashMovement } from '../domain/venue-port.js';
 import type { FillScope } from '../messages/ledger.js';
 import type { PlacedBooks } from './book-checkpoints.js';
@@ -55,13 +56,7 @@ export const readSnapshot = (
       ...readOpeningMovementIds(db),
       valuation: readValuation(db),
       cashMovements: readMovements(db),
-      holds: (
-        db
-          .prepare(
-            'SELECT key, cause, subject, detail, placed_at_ms FROM holds WHERE released_at_ms IS NULL ORDER BY seq',
-          )
-          .all() as HoldRow[]
-      ).map(holdFrom),
+      holds: readHolds(db),
       strategyStates: new Map(
         (
           db.prepare('SELECT strategy, state FROM strategy_states ORDER BY strategy').all() as {
@@ -279,3 +274,13 @@ const readValuation = (db: Database): Valuation | null => {
         dayStartProfitTry: parseDecimal(row.day_start_profit_try),
       };
 };
+
+/** Holds in force, oldest first. */
+export const readHolds = (db: Database): Hold[] =>
+  (
+    db
+      .prepare(
+        'SELECT key, cause, subject, detail, placed_at_ms FROM holds WHERE released_at_ms IS NULL ORDER BY seq',
+      )
+      .all() as HoldRow[]
+  ).map(holdFrom);

@@ -6,11 +6,13 @@ import { createRestClient, type RestClient } from '#src/btcturk/rest-client.js';
 import { ownOpenOrders } from '#src/cli/direct-cancel.js';
 import { makeClientOrderId } from '#src/domain/client-order-id.js';
 import type { Instrument } from '#src/domain/instrument.js';
+import type { LedgerRecord } from '#src/domain/ledger-records.js';
 import { parseDecimal } from '#src/domain/money.js';
 import type { OrderTerms } from '#src/domain/order.js';
+import { holdKey } from '#src/domain/safety.js';
 import { parseFault } from '#src/exchange/faults.js';
 import { type RunningExchange, startExchange } from '#src/exchange/server.js';
-import { openLedger } from '#src/ledger/store.js';
+import { type Ledger, openLedger } from '#src/ledger/store.js';
 import { buildId } from '#src/runtime/build-id.js';
 import { latchPath, writeLatch } from '#src/runtime/latch-file.js';
 import { CREDENTIALS, endpointsAt } from '../btcturk/fixtures.js';
@@ -226,6 +228,40 @@ describe('cancel-all when no bot runs', () => {
     expect(openLabels()).to.deep.equal([ours(1)]);
     // A cause under which the bot itself would go on canceling is none.
     writeLatch(latchPath(db()), [{ ...hold, key: 'loss-limit', cause: 'loss-limit' }]);
+    expect((await run(['cancel-all'], env())).code).to.equal(0);
+    expect(openLabels()).to.deep.equal([]);
+  });
+
+  it('refuses over a latch that the ledger alone has kept, because its file could not be written', async () => {
+    await rest(ours(1));
+    const keep = (...records: Parameters<Ledger['append']>[0]): void => {
+      const ledger = openLedger({ path: db(), mode: 'live' });
+      ledger.append(records);
+      ledger.close();
+    };
+    const placed = (cause: 'invariant' | 'starting' | 'loss-limit', subject = ''): LedgerRecord => ({
+      type: 'hold-placed',
+      atMs: 1,
+      hold: { key: holdKey(cause, subject), cause, subject, detail: `why ${cause}`, placedAtMs: 1 },
+    });
+    // What ends with its run and what lets the bot itself go on canceling stop nothing.
+    keep(placed('starting'), placed('loss-limit'), placed('invariant', 'account'));
+    const { code, err } = await run(['cancel-all'], env());
+    expect(code).to.equal(2);
+    expect(err).to.contain('invariant:account (why invariant)').and.not.to.contain('loss-limit');
+    expect(openLabels()).to.deep.equal([ours(1)]);
+    // One that the file keeps as well is named once, and the file alone is still enough.
+    writeLatch(latchPath(db()), [
+      { key: 'operator', cause: 'operator', subject: '', detail: 'SIGUSR2', placedAtMs: 1 },
+    ]);
+    expect((await run(['cancel-all'], env())).err)
+      .to.contain('operator (SIGUSR2)')
+      .and.to.contain('account');
+    keep({ type: 'hold-released', key: 'invariant:account', atMs: 2, by: 'operator' });
+    expect((await run(['cancel-all'], env())).err)
+      .to.contain('operator')
+      .and.not.to.contain('account');
+    writeLatch(latchPath(db()), []);
     expect((await run(['cancel-all'], env())).code).to.equal(0);
     expect(openLabels()).to.deep.equal([]);
   });

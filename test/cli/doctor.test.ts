@@ -296,6 +296,22 @@ describe('doctor and preflight', () => {
       .and.to.contain('btcbot safe-mode off --ack I_UNDERSTAND --hold KEY');
   });
 
+  it('doctor names a latch that the ledger alone has kept', async () => {
+    const ledger = openLedger({ path: db(), mode: 'paper' });
+    const hold = {
+      key: 'auth:reads',
+      cause: 'auth',
+      subject: 'reads',
+      detail: 'refused',
+      placedAtMs: 1,
+    } as const;
+    ledger.append([{ type: 'hold-placed', atMs: 1, hold }]);
+    ledger.close();
+    const { rows } = await examine('doctor', env());
+    expect(rows.get('latches')).to.include({ verdict: 'warn' });
+    expect(rows.get('latches')?.detail).to.contain('auth:reads (refused)');
+  });
+
   it('doctor shows the scales and the least order of each pair, as the checklist compares them', async () => {
     const { rows } = await examine('doctor', env());
     expect(rows.get('symbols')?.detail).to.match(
