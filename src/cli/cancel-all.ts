@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SupervisorStatus } from '../domain/supervisor.js';
-import { openReader } from '../ledger/reader.js';
+import { type LedgerReader, openReader } from '../ledger/reader.js';
 import { monoMs, wallMs } from '../runtime/clock.js';
 import { BOOKS_OPTIONS, BOOKS_USAGE, countOption, ledgerPath, noPositionals } from './books.js';
 import { type CancelAllReport, reportText } from './cancel-report.js';
@@ -64,43 +65,61 @@ const statusOf = async (path: string): Promise<SupervisorStatus> => {
   return status;
 };
 
+/**
+ * Workers report once a second, so that their word may be from before the order. The ledger has every order before its first
+ * byte leaves: those of before the order that it has open are waited for, too.
+ */
 const throughBot = async (path: string, database: string, withinMs: number): Promise<CancelAllReport> => {
-  const before = openIn(await statusOf(path)).own;
+  const before = new Set(openIn(await statusOf(path)).own);
   const orderedAtMs = wallMs();
   const orderedMonoMs = monoMs();
   const answer = await askBot(path, { type: 'cancel-all', reason: 'btcbot cancel-all' });
   if (!answer.ok) throw new CliRefused(answer.message);
-  for (;;) {
-    const status = await statusOf(path);
-    const { own, atVenue } = openIn(status);
-    const left = before.filter(id => own.includes(id));
-    const tookMs = monoMs() - orderedMonoMs;
-    // Where the strategy may go on, new orders of its own come and go; then only the old ones are waited for.
-    const done = left.length === 0 && (atVenue === 0 || status.maySubmit);
-    if (done || tookMs >= withinMs)
-      return {
-        by: 'bot',
-        orders: before.length,
-        lastCancelMs: lastCancelMs(database, before, orderedAtMs),
-        verifiedZeroMs: done ? Math.round(tookMs) : null,
-        left,
-        maySubmit: status.maySubmit,
-      };
-    await pause(LOOK_EVERY_MS);
+  const books = existsSync(database) ? openReader(database) : null;
+  try {
+    for (;;) {
+      const status = await statusOf(path);
+      const { own, atVenue } = openIn(status);
+      const open = new Set(own);
+      for (const id of openBefore(books, orderedAtMs)) {
+        before.add(id);
+        open.add(id);
+      }
+      const left = [...before].filter(id => open.has(id));
+      const tookMs = monoMs() - orderedMonoMs;
+      // Where the strategy may go on, new orders of its own come and go; then only the old ones are waited for.
+      const done = left.length === 0 && (atVenue === 0 || status.maySubmit);
+      if (done || tookMs >= withinMs)
+        return {
+          by: 'bot',
+          orders: before.size,
+          lastCancelMs: lastCancelMs(books, before, orderedAtMs),
+          verifiedZeroMs: done ? Math.round(tookMs) : null,
+          left,
+          maySubmit: status.maySubmit,
+        };
+      await pause(LOOK_EVERY_MS);
+    }
+  } finally {
+    books?.close();
   }
 };
 
+/** What the ledger has open of the time before the order. */
+const openBefore = (books: LedgerReader | null, orderedAtMs: number): readonly string[] =>
+  (books?.orders({ open: true }) ?? [])
+    .filter(({ order }) => order.intendedAtMs <= orderedAtMs)
+    .map(({ order }) => order.clientOrderId);
+
 /** When the last cancel of these orders was sent after the order was given, from the ledger. */
-const lastCancelMs = (database: string, ids: readonly string[], orderedAtMs: number): number | null => {
-  if (ids.length === 0) return null;
-  const books = openReader(database);
-  try {
-    const sent = ids
-      .flatMap(id => books.transitions(id))
-      .filter(({ status, atMs }) => status === 'cancel-in-flight' && atMs >= orderedAtMs)
-      .map(({ atMs }) => atMs - orderedAtMs);
-    return sent.length === 0 ? null : Math.max(...sent);
-  } finally {
-    books.close();
-  }
+const lastCancelMs = (
+  books: LedgerReader | null,
+  ids: ReadonlySet<string>,
+  orderedAtMs: number,
+): number | null => {
+  const sent = [...ids]
+    .flatMap(id => books?.transitions(id) ?? [])
+    .filter(({ status, atMs }) => status === 'cancel-in-flight' && atMs >= orderedAtMs)
+    .map(({ atMs }) => atMs - orderedAtMs);
+  return sent.length === 0 ? null : Math.max(...sent);
 };

@@ -2,9 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
+import { openLedger } from '#src/ledger/store.js';
 import { controlSocketPath } from '#src/runtime/control-protocol.js';
 import { type ControlSocket, openControlSocket } from '#src/supervision/control-socket.js';
+import { orderIn } from '../domain/orders.js';
 import { configOf, World } from '../domain/supervisor-world.js';
 import { run } from './run.js';
 
@@ -185,6 +188,48 @@ describe('the verbs that talk to a running bot', () => {
     expect(refused.code).to.equal(2);
     expect(refused.err).to.contain('observe-only');
     expect(refused.err).to.contain('restart with SAFE_MODE=false KILL_SWITCH=true');
+  });
+
+  it('cancel-all believes no report over the ledger: an order that none names yet has to end, too', async () => {
+    const ledger = openLedger({ path: join(folder, 'b.sqlite'), mode: 'paper' });
+    try {
+      await open({ flags: { safeMode: false, killSwitch: true, dryRun: false } });
+      // Made before the order: execution has sent it since, and nobody has reported since.
+      world.feed({ type: 'status-reported', actor: 'execution', facts: { openOrders: [] } });
+      world.feed({ type: 'status-reported', actor: 'reconciliation', facts: { openOrders: 0 } });
+      const order = orderIn({ status: 'intended' });
+      const { clientOrderId } = order;
+      const later = {
+        ...order,
+        clientOrderId: 'later',
+        intentId: 'test:1:2',
+        intendedAtMs: Date.now() + 3_600_000,
+      };
+      ledger.append([
+        { type: 'order-intended', order },
+        { type: 'order-intended', order: later },
+      ]);
+      const early = await bot('cancel-all', '--within', '1', '--json');
+      expect(early.json()).to.deep.include({ orders: 1, verifiedZeroMs: null, left: [clientOrderId] });
+      expect(early.code).to.equal(1);
+
+      const asked = bot('cancel-all', '--json');
+      await pause(500);
+      const moved = {
+        type: 'order-moved',
+        clientOrderId,
+        atMs: 2,
+        cause: 'execution:1:1',
+        detail: '',
+      } as const;
+      ledger.append([{ ...moved, state: { status: 'denied', reason: 'writes-forbidden' } }]);
+      const report = (await asked).json<{ verifiedZeroMs: number }>();
+      expect(report).to.deep.include({ orders: 1, left: [] });
+      expect(report.verifiedZeroMs).to.be.at.least(300);
+      expect((await asked).code).to.equal(0);
+    } finally {
+      ledger.close();
+    }
   });
 
   it('say with code 2 that a bot is there and does not answer, and speak of its orders in nobody’s place', async () => {
