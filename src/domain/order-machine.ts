@@ -85,8 +85,13 @@ export interface OrderRecord {
   order: Order;
   venueOrderId: VenueOrderId | null;
   journaled: boolean;
-  /** Base quantity of the booked fills. */
+  /** Base quantity of the booked fills: of those we were told of, or more where the journal of an earlier process says more. */
   booked: Quantity;
+  /**
+   * Of the fills that the accounting has told us of, or that the ledger has. Less than `booked` when a process died after it
+   * had journaled what a fill made of the order and before the ledger had the fill: it will be told as a new one.
+   */
+  named: Quantity;
   readonly tradeIds: Set<TradeId>;
   /** The venue's last word that the order ended, while booked fills may still be missing. */
   ended: {
@@ -129,6 +134,7 @@ export const orderRecord = (order: Order, booked: readonly Fill[] = []): OrderRe
       'venueOrderId' in order.state ? order.state.venueOrderId : (booked[0]?.venueOrderId ?? null),
     journaled: order.state.status !== 'intended' || booked.length > 0,
     booked: max(sum, journaledFilled),
+    named: sum,
     tradeIds: new Set(booked.map(fill => fill.tradeId)),
     ended: null,
     reportedAsOf: Number.NEGATIVE_INFINITY,
@@ -482,11 +488,12 @@ const book: Rule<FactOf<'fill-booked'>> = (turn, { fill, orderFilled }) => {
     find(turn, 'impossible', 'fill-of-another-order', fill.tradeId);
   record.tradeIds.add(fill.tradeId);
   turn.fill = fill;
-  record.booked += fill.quantity;
+  record.named += fill.quantity;
   // The booked total is the accounting's word. Higher than ours: fills were booked while we were not listening.
-  if (orderFilled > record.booked) record.booked = orderFilled;
-  else if (orderFilled < record.booked)
-    find(turn, 'impossible', 'fill-total-differs', `${orderFilled} but ${record.booked} here`);
+  if (orderFilled > record.named) record.named = orderFilled;
+  else if (orderFilled < record.named)
+    find(turn, 'impossible', 'fill-total-differs', `${orderFilled} but ${record.named} here`);
+  record.booked = max(record.booked, record.named);
   learnId(turn, fill.venueOrderId);
   if (hasEnded(state)) {
     find(turn, 'late', 'fill-after-end', fill.tradeId);

@@ -562,6 +562,26 @@ describe('order machine', () => {
       expect(filledOf(record.order.state)).to.equal(d('4'));
     });
 
+    it('counts a fill once whose effect was journaled before the ledger had it', () => {
+      const record = orderRecord(orderIn({ status: 'working', venueOrderId: 'V1', filled: d('6') }), [
+        fillOf('2', { tradeId: '1' }),
+      ]);
+      expect(filledOf(record.order.state)).to.equal(d('6'));
+      expect(worstRemaining(record)).to.equal(d('4'));
+      // A later one may be told first: the journal's word stands until the accounting has overtaken it.
+      for (const [tradeId, quantity, booked, filled] of [
+        ['3', '3', '5', '6'],
+        ['2', '4', '9', '9'],
+      ] as const) {
+        const fill = fillOf(quantity, { tradeId });
+        expect(apply(record, { type: 'fill-booked', fill, orderFilled: d(booked) })).to.equal('working');
+        expect(filledOf(record.order.state), tradeId).to.equal(d(filled));
+        expect(worstRemaining(record), tradeId).to.equal(d('10') - d(filled));
+      }
+      const more = { type: 'fill-booked', fill: fillOf('1', { tradeId: '4' }), orderFilled: d('9') } as const;
+      expect(apply(record, more)).to.equal('filled !fill-total-differs');
+    });
+
     it('whose fills are complete is filled', () => {
       const record = orderRecord(
         orderIn({ status: 'cancel-in-flight', venueOrderId: 'V1', filled: d('4'), requestedAtMs: 1 }),

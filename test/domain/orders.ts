@@ -68,7 +68,7 @@ export const reportOf = (
   ...over,
 });
 
-/** A record as it is in each status, without fills unless the status says so. */
+/** A record as it is in each status, with the one fill of an order that is filled, and no other. */
 export const recordIn = (status: OrderState['status'], terms?: OrderTerms): OrderRecord => {
   const states: { readonly [S in OrderState['status']]: OrderState } = {
     intended: { status: 'intended' },
@@ -87,7 +87,10 @@ export const recordIn = (status: OrderState['status'], terms?: OrderTerms): Orde
     rejected: { status: 'rejected', reason: 'FAILED_LIMIT_ORDER' },
     denied: { status: 'denied', reason: 'fenced' },
   };
-  const record = orderRecord(orderIn(states[status], terms));
+  const record = orderRecord(
+    orderIn(states[status], terms),
+    status === 'filled' ? [fillOf('10', { tradeId: 'all of it' })] : [],
+  );
   record.journaled = true;
   return record;
 };
