@@ -72,8 +72,9 @@ const RELEASE_ROUNDS = 4;
 /** Causes whose release waits for windows and trials of a minute each. */
 const SLOW_CAUSES: ReadonlySet<HoldCause> = new Set(['rest-429', 'ws-reconnect', 'reconcile-lag']);
 const SLOW_RELEASE_MS = 180_000;
-const LOOKS = 20;
-const BETWEEN_LOOKS_MS = 150;
+/** Over three seconds: between two fills of a busy strategy the books may agree for little more than a tick. */
+const LOOKS = 60;
+const BETWEEN_LOOKS_MS = 50;
 /** Lines kept for a failure. */
 const TRACE_LINES = 400;
 /** Stream of the world's seed from which faults are drawn. */
