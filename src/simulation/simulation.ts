@@ -72,8 +72,11 @@ const RELEASE_ROUNDS = 4;
 /** Causes whose release waits for windows and trials of a minute each. */
 const SLOW_CAUSES: ReadonlySet<HoldCause> = new Set(['rest-429', 'ws-reconnect', 'reconcile-lag']);
 const SLOW_RELEASE_MS = 180_000;
-/** Over three seconds: between two fills of a busy strategy the books may agree for little more than a tick. */
-const LOOKS = 60;
+/**
+ * Over ten seconds: an idle worker here tells the account every 1.65 s, by when a busy strategy has its next fill, so that
+ * the books may agree for a tenth of a second only. What is really missing stays missing.
+ */
+const LOOKS = 200;
 const BETWEEN_LOOKS_MS = 50;
 /** Lines kept for a failure. */
 const TRACE_LINES = 400;
