@@ -100,13 +100,13 @@ export interface BelievedPosition {
   readonly costs: Amount | null;
 }
 
-/** In what the actors' positions differ from the trades at the exchange. */
+/** In what an actor's positions differ from the trades at the exchange. */
 export const positionDifferences = (
   believed: readonly BelievedPosition[],
-  account: Account,
+  trades: Account['trades'],
 ): readonly string[] => {
   const traded = new Map<string, { quantity: Quantity; costs: Amount }>();
-  for (const { order, quantity, fee, tax } of account.trades) {
+  for (const { order, quantity, fee, tax } of trades) {
     if (!order.clientOrderId.startsWith('bb-')) continue;
     const sum = traded.get(order.symbol) ?? { quantity: 0n, costs: 0n };
     sum.quantity += order.side === 'buy' ? quantity : -quantity;
@@ -125,3 +125,17 @@ export const positionDifferences = (
 };
 
 const shown = (value: bigint | string): string => (typeof value === 'bigint' ? formatDecimal(value) : value);
+
+/**
+ * As {@link positionDifferences}, for positions that were told a while ago: they may lack any of the newest trades, but none
+ * of the first `since`.
+ */
+export const pictureDifferences = (
+  told: readonly BelievedPosition[],
+  trades: Account['trades'],
+  since: number,
+): readonly string[] => {
+  for (let count = trades.length; count >= since; count--)
+    if (positionDifferences(told, trades.slice(0, count)).length === 0) return [];
+  return positionDifferences(told, trades);
+};

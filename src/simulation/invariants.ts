@@ -37,8 +37,9 @@ export interface InvariantFacts {
 export interface Invariants {
   readonly execution: ExecutionWitness;
   readonly holds: HoldRules;
-  /** Who believes what of the positions. */
-  positions(): readonly BelievedPosition[];
+  /** Execution's positions, and those of the newest account picture that reconciliation has told. */
+  heldByExecution(): readonly BelievedPosition[];
+  toldByReconciliation(): readonly BelievedPosition[];
   /** A message between actors; appends and their answers are looked at. */
   onMessage(from: ActorName, to: ActorName, message: unknown): void;
   onLease(untilMonoMs: number): void;
@@ -67,14 +68,14 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
   const writes = createWriteRules({ ...facts, execution: () => readExecution() }, violated);
 
   let reported: readonly PositionView[] = [];
-  const fromExecution = (): BelievedPosition[] =>
+  const heldByExecution = (): BelievedPosition[] =>
     [...(readExecution()?.positions ?? [])].map(([symbol, quantity]) => ({
       by: 'execution',
       symbol,
       quantity,
       costs: null,
     }));
-  const fromReconciliation = (): BelievedPosition[] =>
+  const toldByReconciliation = (): BelievedPosition[] =>
     reported.map(({ symbol, quantity, fees, taxes }) => ({
       by: 'reconciliation',
       symbol,
@@ -188,7 +189,8 @@ export const createInvariants = (facts: InvariantFacts): Invariants => {
       onOutcome: writes.onOutcome,
     },
     holds: createHoldRules(violated),
-    positions: () => [...fromExecution(), ...fromReconciliation()],
+    heldByExecution,
+    toldByReconciliation,
     onMessage,
     onLease: untilMonoMs => {
       leaseUntilMonoMs = untilMonoMs;

@@ -9,7 +9,7 @@ import type { Hold, HoldCause } from '../domain/safety.js';
 import type { ActorName, LogLevel } from '../domain/step.js';
 import type { StrategyDefinition } from '../domain/strategy.js';
 import { randomStream } from '../exchange/random.js';
-import { bookDifferences, positionDifferences } from './books.js';
+import { bookDifferences, pictureDifferences, positionDifferences } from './books.js';
 import { createFaultPlan, drawSwitches, type FaultRates, releaseLatched } from './fault-plan.js';
 import { createInvariants, InvariantViolation } from './invariants.js';
 import type { NetworkLatencies } from './sim-rest.js';
@@ -72,12 +72,8 @@ const RELEASE_ROUNDS = 4;
 /** Causes whose release waits for windows and trials of a minute each. */
 const SLOW_CAUSES: ReadonlySet<HoldCause> = new Set(['rest-429', 'ws-reconnect', 'reconcile-lag']);
 const SLOW_RELEASE_MS = 180_000;
-/**
- * Over ten seconds: an idle worker here tells the account every 1.65 s, by when a busy strategy has its next fill, so that
- * the books may agree for a tenth of a second only. What is really missing stays missing.
- */
-const LOOKS = 200;
-const BETWEEN_LOOKS_MS = 50;
+const LOOKS = 20;
+const BETWEEN_LOOKS_MS = 150;
 /** Lines kept for a failure. */
 const TRACE_LINES = 400;
 /** Stream of the world's seed from which faults are drawn. */
@@ -203,14 +199,20 @@ export const simulate = (options: SimulationOptions): SimulationReport => {
     mustAgree();
   };
 
-  /** A fill takes some milliseconds from the exchange to the ledger: the books must agree at one of some moments. */
+  /**
+   * A fill takes some milliseconds from the exchange to the ledger: the books must agree at one of some moments. What
+   * reconciliation tells of the account comes later still, when a busy strategy may have its next fill: it must have all that
+   * had been traded when the looking began.
+   */
   const mustAgree = (): void => {
     let differences: readonly string[] = [];
+    const since = world.exchangeAccount().trades.length;
     for (let look = 0; look < LOOKS; look++) {
       const account = world.exchangeAccount();
       differences = [
         ...bookDifferences(world.ledger.snapshot(), account),
-        ...positionDifferences(invariants.positions(), account),
+        ...positionDifferences(invariants.heldByExecution(), account.trades),
+        ...pictureDifferences(invariants.toldByReconciliation(), account.trades, since),
       ];
       if (differences.length === 0) return;
       world.run(BETWEEN_LOOKS_MS);
