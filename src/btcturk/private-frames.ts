@@ -70,30 +70,17 @@ const frameOf = (model: number, payload: unknown): PrivateFrame => {
       };
     }
     case 451:
-    case 452: {
-      const order = VenueOrderEvent.safeParse(payload);
-      if (!order.success) return malformed(model);
-      const { id, newOrderClientId } = order.data;
-      if (isNobodys(id)) return malformed(model);
-      return {
-        type: 'event',
-        event: {
-          type: model === 451 ? 'order-inserted' : 'order-removed',
-          venueOrderId: id,
-          clientOrderId: newOrderClientId,
-        },
-      };
-    }
+    case 452:
     case 453: {
-      // Documented, and never seen for orders of a key: that it says something of an order is a reason to read it.
       const order = VenueOrderEvent.safeParse(payload);
       if (!order.success) return malformed(model);
-      const { id, newOrderClientId } = order.data;
-      if (isNobodys(id)) return malformed(model);
-      return {
-        type: 'event',
-        event: { type: 'match-hint', venueOrderId: id, clientOrderId: newOrderClientId, quantity: 0n },
-      };
+      const { id: venueOrderId, newOrderClientId: clientOrderId } = order.data;
+      if (isNobodys(venueOrderId)) return malformed(model);
+      // 453 is documented, and was never seen for orders of a key: that it says something of an order is a reason to read it.
+      if (model === 453)
+        return { type: 'event', event: { type: 'match-hint', venueOrderId, clientOrderId, quantity: 0n } };
+      const type = model === 451 ? 'order-inserted' : 'order-removed';
+      return { type: 'event', event: { type, venueOrderId, clientOrderId } };
     }
     default:
       return { type: 'ignored', model };
