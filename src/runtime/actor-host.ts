@@ -37,7 +37,7 @@ const OBSERVED_MAX = 256;
 /** So many lines are kept while there is no telemetry; the oldest go. */
 const UNHEARD_MAX = 1_000;
 /** The supervisor is told of inputs that are left out this often. */
-const LEFT_OUT_AGAIN_MS = 2_000;
+export const LEFT_OUT_AGAIN_MS = 2_000;
 const URGENT: ReadonlySet<LogLevel> = new Set(['error', 'fatal']);
 
 /** What actor `From` may say to actor `To`. */

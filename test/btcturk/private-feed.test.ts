@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { openPrivateFeed, type PrivateFeed } from '#src/btcturk/private-feed.js';
+import { openPrivateFeed, type PrivateFeed, type PrivateFeedOptions } from '#src/btcturk/private-feed.js';
 import { formatDecimal } from '#src/domain/money.js';
 import type { PrivateEvent } from '#src/domain/venue-port.js';
 import { eventsOf } from './collected.js';
@@ -11,6 +11,19 @@ import { CREDENTIALS } from './fixtures.js';
 describe('private feed over a socket', () => {
   let server: WebSocketServer;
   let feed: PrivateFeed;
+
+  const follow = (
+    wsUrl: string,
+    heard: Partial<Pick<PrivateFeedOptions, 'onEvent' | 'onState'>>,
+  ): PrivateFeed =>
+    openPrivateFeed({
+      wsUrl,
+      credentials: CREDENTIALS,
+      seed: 1,
+      onEvent: () => {},
+      onState: () => {},
+      ...heard,
+    });
 
   const start = async (onFrame: (socket: WebSocket, frame: unknown) => void): Promise<string> => {
     server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
@@ -50,13 +63,7 @@ describe('private feed over a socket', () => {
     });
     const events = eventsOf<PrivateEvent>();
     const states: string[] = [];
-    feed = openPrivateFeed({
-      wsUrl,
-      credentials: CREDENTIALS,
-      seed: 1,
-      onEvent: events.add,
-      onState: state => states.push(state),
-    });
+    feed = follow(wsUrl, { onEvent: events.add, onState: state => states.push(state) });
     await events.find(event => event.type === 'order-removed');
     expect(logins).to.have.length(1);
     expect(logins[0]).to.have.nested.property('[1].signature').that.has.length(44);
@@ -88,13 +95,7 @@ describe('private feed over a socket', () => {
       socket.send('[114,{"type":114,"ok":false,"id":0,"message":"Unauthorized - Invalid Public key"}]'),
     );
     const states = eventsOf<string>();
-    feed = openPrivateFeed({
-      wsUrl,
-      credentials: CREDENTIALS,
-      seed: 1,
-      onEvent: () => {},
-      onState: (state, detail) => states.add(`${state}: ${detail}`),
-    });
+    feed = follow(wsUrl, { onState: (state, detail) => states.add(`${state}: ${detail}`) });
     await states.find(state => state === 'refused: Unauthorized - Invalid Public key');
     expect(server.clients.size).to.be.at.most(1);
   });
@@ -109,13 +110,7 @@ describe('private feed over a socket', () => {
       );
     });
     const states = eventsOf<string>();
-    feed = openPrivateFeed({
-      wsUrl,
-      credentials: CREDENTIALS,
-      seed: 1,
-      onEvent: () => {},
-      onState: states.add,
-    });
+    feed = follow(wsUrl, { onState: states.add });
     await states.find(state => state === 'refused');
     feed.useKey({ ...CREDENTIALS, apiKey: 'the-new-key' });
     await states.find(state => state === 'live');
@@ -131,13 +126,7 @@ describe('private feed over a socket', () => {
         );
     });
     const events = eventsOf<PrivateEvent>();
-    feed = openPrivateFeed({
-      wsUrl,
-      credentials: CREDENTIALS,
-      seed: 1,
-      onEvent: events.add,
-      onState: () => {},
-    });
+    feed = follow(wsUrl, { onEvent: events.add });
     await events.find(() => events.items.length === 3);
     expect(events.items).to.deep.equal(Array.from({ length: 3 }, () => ({ type: 'balance-hint' })));
   });
@@ -150,13 +139,7 @@ describe('private feed over a socket', () => {
       if (logins === 1) setImmediate(() => socket.terminate());
     });
     const states = eventsOf<string>();
-    feed = openPrivateFeed({
-      wsUrl,
-      credentials: CREDENTIALS,
-      seed: 2,
-      onEvent: () => {},
-      onState: states.add,
-    });
+    feed = follow(wsUrl, { onState: states.add });
     await states.find(state => state === 'disconnected');
     states.clear();
     await states.find(state => state === 'live');

@@ -48,11 +48,15 @@ const run = () => {
       }
       return effects;
     },
-    goLive: () => {
-      while (privateFeedState(session) !== 'connecting') self.wait(50);
+    goLive: () => void self.logIn(LOGGED_IN),
+    /** Waits for the next attempt, and has the login answered. @returns what follows from the answer */
+    logIn: (answer: PrivateFrame) => {
+      const giveUpAt = monoMs + 4 * 3_600_000;
+      while (privateFeedState(session) !== 'connecting' && monoMs < giveUpAt) self.wait(50);
+      expect(privateFeedState(session)).to.equal('connecting');
       step({ type: 'opened' });
       self.frame(VERSION);
-      self.frame(LOGGED_IN);
+      return self.frame(answer);
     },
     get state() {
       return privateFeedState(session);
@@ -62,6 +66,11 @@ const run = () => {
     },
   };
   return self;
+};
+/** The venue's bound on attempts, in any minute. */
+const expectPaced = (attempts: readonly number[]): void => {
+  for (const at of attempts)
+    expect(attempts.filter(other => other >= at && other < at + 60_000).length).to.be.at.most(4);
 };
 const types = (effects: readonly PrivateSessionEffect[]): readonly string[] =>
   effects.map(({ type }) => type);
@@ -143,8 +152,7 @@ describe('private session', () => {
       ]);
       expect(it.step({ type: 'reconnect', reason: 'again' })).to.deep.equal([]);
     }
-    for (const at of attempts)
-      expect(attempts.filter(other => other >= at && other < at + 60_000).length).to.be.at.most(4);
+    expectPaced(attempts);
   });
 
   it('waits its turn after a restart', () => {
@@ -185,11 +193,9 @@ describe('private session', () => {
     const waits: number[] = [];
     for (let refusal = 1; refusal <= REFUSALS_MAX; refusal++) {
       const since = it.monoMs;
-      while (it.state !== 'connecting') it.wait(50);
+      const effects = it.logIn(REFUSED);
       waits.push(it.monoMs - since);
-      it.step({ type: 'opened' });
-      it.frame(VERSION);
-      expect(types(it.frame(REFUSED))).to.deep.equal(['disconnect', 'state']);
+      expect(types(effects)).to.deep.equal(['disconnect', 'state']);
       expect(it.state).to.equal('refused');
     }
     expect(waits[1]).to.be.at.least(60_000);
@@ -201,12 +207,7 @@ describe('private session', () => {
   it('logs in anew when asked to, also after the eighth refusal, and waits as after a loss', () => {
     for (const refusals of [1, REFUSALS_MAX]) {
       const it = run();
-      for (let refusal = 1; refusal <= refusals; refusal++) {
-        while (it.state !== 'connecting') it.wait(50);
-        it.step({ type: 'opened' });
-        it.frame(VERSION);
-        it.frame(REFUSED);
-      }
+      for (let refusal = 1; refusal <= refusals; refusal++) it.logIn(REFUSED);
       expect(it.state).to.equal('refused');
       expect(it.step({ type: 'reconnect', reason: 'the key was rotated' })).to.deep.equal([
         { type: 'state', state: 'disconnected', detail: 'the key was rotated' },
@@ -220,18 +221,10 @@ describe('private session', () => {
 
   it('tries a refused login again, from the first wait on, once somebody has mended what was refused', () => {
     const it = run();
-    const beRefused = (): void => {
-      const giveUpAt = it.monoMs + 4 * 3_600_000;
-      while (it.state !== 'connecting' && it.monoMs < giveUpAt) it.wait(50);
-      expect(it.state).to.equal('connecting');
-      it.step({ type: 'opened' });
-      it.frame(VERSION);
-      it.frame(REFUSED);
-    };
-    for (let refusal = 1; refusal <= REFUSALS_MAX; refusal++) beRefused();
+    for (let refusal = 1; refusal <= REFUSALS_MAX; refusal++) it.logIn(REFUSED);
     it.step({ type: 'reconnect', reason: 'the key was rotated' });
     const since = it.monoMs;
-    beRefused();
+    it.logIn(REFUSED);
     expect(it.monoMs - since, 'at once').to.be.at.most(100);
     const mended = it.monoMs;
     it.goLive();
@@ -252,8 +245,7 @@ describe('private session', () => {
       it.step({ type: 'reconnect', reason: 'again' });
     }
     expect(attempts.length).to.be.greaterThan(10);
-    for (const at of attempts)
-      expect(attempts.filter(other => other >= at && other < at + 60_000).length).to.be.at.most(4);
+    expectPaced(attempts);
   });
 
   it('asks for a look at the account when it cannot read a frame', () => {
@@ -284,7 +276,6 @@ describe('private session', () => {
       }
     }
     expect(attempts.length).to.be.greaterThan(5);
-    for (const at of attempts)
-      expect(attempts.filter(other => other >= at && other < at + 60_000).length).to.be.at.most(4);
+    expectPaced(attempts);
   });
 });

@@ -1,9 +1,11 @@
 /** From the wire to files and back: record, check, replay. */
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect } from 'chai';
+import { WebSocket } from 'ws';
 import { createBookTexts } from '#src/btcturk/book-texts.js';
 import { openPrivateFeed } from '#src/btcturk/private-feed.js';
 import { createPublicFeed } from '#src/btcturk/public-feed.js';
@@ -17,7 +19,7 @@ import { createRestClient } from '#src/btcturk/rest-client.js';
 import { runCli } from '#src/cli/main.js';
 import { eventIds } from '#src/domain/step.js';
 import { readRecording } from '#src/exchange/recording.js';
-import { startExchange } from '#src/exchange/server.js';
+import { type RunningExchange, startExchange } from '#src/exchange/server.js';
 import { now } from '#src/runtime/clock.js';
 import {
   applyMove,
@@ -29,6 +31,7 @@ import {
   type Window,
   windowOf,
 } from '../domain/venue-feed.js';
+import { eventsOf } from './collected.js';
 
 const SYMBOL = 'BTCUSDT';
 const EXCHANGE_INFO = JSON.stringify({
@@ -214,24 +217,45 @@ describe('recording', () => {
 });
 
 /** Runs a verb; `stop` ends it. */
+/** What has a verb ask this exchange. */
+const envOf = ({ url, wsUrl }: RunningExchange) => ({
+  BTCTURK_BASE_URL: url,
+  BTCTURK_GRAPH_URL: url,
+  BTCTURK_WS_URL: wsUrl,
+});
+
+/** Resolves when the exchange has sent so many differences from now on. */
+const differencesSent = async ({ wsUrl }: RunningExchange, count: number): Promise<void> => {
+  const socket = new WebSocket(wsUrl);
+  const frames = eventsOf<string>();
+  socket.on('message', data => frames.add(String(data)));
+  await once(socket, 'open');
+  socket.send(JSON.stringify([151, { type: 151, channel: 'obdiff', event: SYMBOL, join: true }]));
+  let seen = 0;
+  await frames.find(frame => frame.startsWith('[432') && ++seen >= count);
+  socket.close();
+};
+
 const cli = (
   words: readonly string[],
   env: Record<string, string> = {},
   signal = new AbortController().signal,
 ) => {
   const texts = { out: '', err: '' };
+  const told = eventsOf<string>();
   const code = runCli(words, {
     out: text => {
       texts.out += text;
     },
     err: text => {
       texts.err += text;
+      told.add(text);
     },
     terminal: false,
     env,
     signal,
   });
-  return { texts, code };
+  return { texts, told, code };
 };
 
 describe('record and replay', () => {
@@ -293,11 +317,7 @@ describe('record and replay', () => {
     await inDirectory(async directory => {
       const exchange = await startExchange({ market: { type: 'generated' }, symbols: [SYMBOL], seed: 3 });
       const out = join(directory, 'r');
-      const env = {
-        BTCTURK_BASE_URL: exchange.url,
-        BTCTURK_GRAPH_URL: exchange.url,
-        BTCTURK_WS_URL: exchange.wsUrl,
-      };
+      const env = envOf(exchange);
       const record = cli(['record', '--symbols', 'btc_usdt', '--out', out, '--seconds', '2', '--json'], env);
       expect(await record.code, record.texts.err).to.equal(0);
       const summary = JSON.parse(record.texts.out) as RecordingSummary;
@@ -323,16 +343,13 @@ describe('record and replay', () => {
     await inDirectory(async directory => {
       const exchange = await startExchange({ market: { type: 'generated' }, symbols: [SYMBOL], seed: 3 });
       const out = join(directory, 'r');
-      const env = {
-        BTCTURK_BASE_URL: exchange.url,
-        BTCTURK_GRAPH_URL: exchange.url,
-        BTCTURK_WS_URL: exchange.wsUrl,
-      };
+      const env = envOf(exchange);
       const month = String(30 * 86_400);
       const stop = new AbortController();
       const words = ['record', '--symbols', 'BTC/USDT', '--out', out, '--json'];
       const record = cli([...words, '--seconds', month, '--poll-seconds', month], env, stop.signal);
-      await new Promise(resolve => setTimeout(resolve, 1_500));
+      await record.told.find(text => text.includes('market-data-connected'));
+      await differencesSent(exchange, 10);
       expect(record.texts.out, 'it is still recording').to.equal('');
       stop.abort();
       expect(await record.code, record.texts.err).to.equal(0);
@@ -346,11 +363,7 @@ describe('record and replay', () => {
   it('refuses a directory that cannot be recorded into, in words', async () => {
     await inDirectory(async directory => {
       const exchange = await startExchange({ market: { type: 'generated' }, symbols: [SYMBOL], seed: 3 });
-      const env = {
-        BTCTURK_BASE_URL: exchange.url,
-        BTCTURK_GRAPH_URL: exchange.url,
-        BTCTURK_WS_URL: exchange.wsUrl,
-      };
+      const env = envOf(exchange);
       writeFileSync(join(directory, 'file'), '');
       for (const out of [join(directory, 'file'), join(directory, 'file', 'below'), '/proc/no/such/folder']) {
         const record = cli(['record', '--symbols', 'btcusdt', '--out', out, '--seconds', '1'], env);

@@ -3,6 +3,7 @@ import { CANDLE_LENGTHS_MS, type Candle } from '#src/domain/candles.js';
 import { dearestFees } from '#src/domain/fees.js';
 import type { CandlesRead, CandlesWaiting, PublicTrade } from '#src/domain/market-events.js';
 import { parseDecimal } from '#src/domain/money.js';
+import type { Now } from '#src/domain/step.js';
 import { defineStrategy, type Strategy, type StrategyIntent } from '#src/domain/strategy.js';
 import { CANDLES_KEPT, HISTORY_AGAIN_MS, HISTORY_ASKS_MAX } from '#src/domain/strategy-candles.js';
 import {
@@ -41,6 +42,35 @@ const candle = (minute: number, price: number, over: Partial<Candle> = {}): Cand
   ...over,
 });
 
+/** The host of a strategy of minutes that begins now. */
+const hostOf = (
+  strategy: Strategy,
+  {
+    warmUp,
+    now,
+    history = false,
+  }: { readonly warmUp: number; readonly now: Now; readonly history?: boolean },
+) =>
+  initialStrategyHost({
+    definition: defineStrategy({
+      name: 'sample',
+      about: '',
+      parameters: {},
+      candles: () => [{ interval: '1m', warmUp }],
+      create: () => strategy,
+    }),
+    parameters: {},
+    symbols: ['BTCTRY'],
+    incarnation: 1,
+    startedAt: now,
+    intentValidityMs: 1_000,
+    maxOpenOrders: 5,
+    maxOpenOrdersPerSymbol: 2,
+    feesOf: dearestFees,
+    candleHistory: history,
+    restored: { saved: null, openOrders: [] },
+  });
+
 /** A host at the beginning of minute 10, whose strategy needs three candles and answers each with `answer`. */
 const begin = (answer: readonly StrategyIntent[] = [], warmUp = 3, history = true) => {
   const seen: string[] = [];
@@ -54,27 +84,8 @@ const begin = (answer: readonly StrategyIntent[] = [], warmUp = 3, history = tru
       return answer;
     },
   };
-  const definition = defineStrategy({
-    name: 'sample',
-    about: '',
-    parameters: {},
-    candles: () => [{ interval: '1m', warmUp }],
-    create: () => strategy,
-  });
   let now = { monoMs: 50_000, wallMs: T0 + 10 * MINUTE };
-  let state = initialStrategyHost({
-    definition,
-    parameters: {},
-    symbols: ['BTCTRY'],
-    incarnation: 1,
-    startedAt: now,
-    intentValidityMs: 1_000,
-    maxOpenOrders: 5,
-    maxOpenOrdersPerSymbol: 2,
-    feesOf: dearestFees,
-    candleHistory: history,
-    restored: { saved: null, openOrders: [] },
-  });
+  let state = hostOf(strategy, { warmUp, now, history });
   const effects: StrategyHostEffect[] = [];
   const step = (...inputs: readonly StrategyHostInput[]): StrategyHostEffect[] => {
     const made = inputs.flatMap(input => {
@@ -310,32 +321,15 @@ describe("a strategy's candles", () => {
 
   it('have what they changed saved at the next tick: a stop that rose with a close must outlive a crash', () => {
     let closes = '';
-    const definition = defineStrategy({
-      name: 'sample',
-      about: '',
-      parameters: {},
-      candles: () => [{ interval: '1m', warmUp: 0 }],
-      create: () => ({
-        onCandle: (_view, { close }) => {
-          closes += String(close / 10n ** 16n);
-          return [];
-        },
-        save: () => closes,
-      }),
-    });
     const now = { monoMs: 1, wallMs: T0 };
-    const state = initialStrategyHost({
-      definition,
-      parameters: {},
-      symbols: ['BTCTRY'],
-      incarnation: 1,
-      startedAt: now,
-      intentValidityMs: 1_000,
-      maxOpenOrders: 5,
-      maxOpenOrdersPerSymbol: 2,
-      feesOf: dearestFees,
-      restored: { saved: null, openOrders: [] },
-    });
+    const strategy: Strategy = {
+      onCandle: (_view, { close }) => {
+        closes += String(close / 10n ** 16n);
+        return [];
+      },
+      save: () => closes,
+    };
+    const state = hostOf(strategy, { warmUp: 0, now });
     stepStrategyHost(state, listed(BTCTRY), now);
     stepStrategyHost(state, { type: 'candle-closed', id: 'x', cause: 'file', candle: candle(0, 7) }, now);
     const saved = (at: typeof now): unknown[] =>
@@ -348,31 +342,14 @@ describe("a strategy's candles", () => {
 
   it('are kept in a bounded list', () => {
     let kept = 0;
-    const definition = defineStrategy({
-      name: 'sample',
-      about: '',
-      parameters: {},
-      candles: () => [{ interval: '1m', warmUp: 1 }],
-      create: () => ({
-        onCandle: view => {
-          kept = view.candles('BTCTRY', '1m').length;
-          return [];
-        },
-      }),
-    });
     const now = { monoMs: 1, wallMs: T0 };
-    const state = initialStrategyHost({
-      definition,
-      parameters: {},
-      symbols: ['BTCTRY'],
-      incarnation: 1,
-      startedAt: now,
-      intentValidityMs: 1_000,
-      maxOpenOrders: 5,
-      maxOpenOrdersPerSymbol: 2,
-      feesOf: dearestFees,
-      restored: { saved: null, openOrders: [] },
-    });
+    const strategy: Strategy = {
+      onCandle: view => {
+        kept = view.candles('BTCTRY', '1m').length;
+        return [];
+      },
+    };
+    const state = hostOf(strategy, { warmUp: 1, now });
     stepStrategyHost(state, listed(BTCTRY), now);
     for (let minute = 0; minute < 5 * CANDLES_KEPT; minute++)
       stepStrategyHost(

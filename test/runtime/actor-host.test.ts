@@ -1,14 +1,35 @@
 import { once } from 'node:events';
-import { setTimeout as pause } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { holdKey } from '#src/domain/safety.js';
 import type { ActorName } from '#src/domain/step.js';
 import type { FromWorker, ToWorker } from '#src/messages/control.js';
 import type { ToTelemetry } from '#src/messages/telemetry.js';
-import { createWorkGuard, createWorkSlot, inputInWork } from '#src/runtime/work-slot.js';
+import { LEFT_OUT_AGAIN_MS } from '#src/runtime/actor-host.js';
+import { BEAT_INTERVAL_MS } from '#src/runtime/limits.js';
+import { createWorkGuard, createWorkSlot, inputInWork, type WorkSource } from '#src/runtime/work-slot.js';
 import { eventsOf } from '../btcturk/collected.js';
 import { controlState } from '../domain/execution-bench.js';
+
+const poison = { type: 'instruments-listed', id: 'p', cause: 'p', instruments: [] };
+
+/** The name under which an input is left out when it has crashed a worker too often. */
+const nameIn = (source: WorkSource, input: unknown): string => {
+  const slot = createWorkSlot();
+  let name = '';
+  createWorkGuard(slot, [], () => {}).handle(source, input, () => {
+    name = inputInWork(slot) ?? '';
+  });
+  return name;
+};
+
+/** Resolves after so many signs of life from now on. */
+const beats = async (control: MessagePort, count: number): Promise<void> => {
+  const said = eventsOf<FromWorker>();
+  control.on('message', said.add);
+  await said.find(() => said.items.filter(({ type }) => type === 'beat').length >= count);
+  control.off('message', said.add);
+};
 
 describe('what actors say to each other', function () {
   this.timeout(60_000);
@@ -107,12 +128,7 @@ describe('what actors say to each other', function () {
 
   it('may be left out without a hold where it is a line of the log, whoever said it', async () => {
     const line = { type: 'log', actor: 'execution', atMs: 1, level: 'info', event: 'x', fields: {} };
-    let name = '';
-    const slot = createWorkSlot();
-    createWorkGuard(slot, [], () => {}).handle('execution', line, () => {
-      name = inputInWork(slot) ?? '';
-    });
-    const { control, port } = startTalker('telemetry', 'execution', [name]);
+    const { control, port } = startTalker('telemetry', 'execution', [nameIn('execution', line)]);
     const told = eventsOf<FromWorker>();
     control.on('message', (message: FromWorker) => told.add(message));
     control.postMessage(controlState());
@@ -127,9 +143,12 @@ describe('what actors say to each other', function () {
     const { control } = startTalker('execution', 'telemetry');
     control.postMessage({ type: 'peer-lost', peer: 'telemetry' } satisfies ToWorker);
     const many = 3_000;
+    const said = eventsOf<FromWorker>();
+    control.on('message', said.add);
     for (let epoch = 1; epoch <= many; epoch++) control.postMessage(controlState({ epoch }));
+    await said.find(message => message.type === 'status-reported' && message.facts.epoch === many);
     // Longer than lines wait for company.
-    await new Promise(resolve => setTimeout(resolve, 500));
+    await beats(control, 2);
     const channel = new MessageChannel();
     const lines: ToTelemetry[] = [];
     const last = new Promise<void>(resolve => {
@@ -154,13 +173,7 @@ describe('what actors say to each other', function () {
   });
 
   it('is never left out without a hold where it may be money, also after the hold was released', async () => {
-    const poison = { type: 'instruments-listed', id: 'p', cause: 'p', instruments: [] };
-    const slot = createWorkSlot();
-    let name = '';
-    createWorkGuard(slot, [], () => {}).handle('reconciliation', poison, () => {
-      name = inputInWork(slot) ?? '';
-    });
-    const { control, port } = startTalker('strategy', 'reconciliation', [name]);
+    const { control, port } = startTalker('strategy', 'reconciliation', [nameIn('reconciliation', poison)]);
     const asked = eventsOf<FromWorker>();
     const heard = eventsOf<FromWorker>();
     control.on('message', (message: FromWorker) => {
@@ -184,13 +197,7 @@ describe('what actors say to each other', function () {
   });
 
   it('is asked for soon also while the hold is shown: it may have been released a moment ago', async () => {
-    const poison = { type: 'instruments-listed', id: 'p', cause: 'p', instruments: [] };
-    const slot = createWorkSlot();
-    let name = '';
-    createWorkGuard(slot, [], () => {}).handle('reconciliation', poison, () => {
-      name = inputInWork(slot) ?? '';
-    });
-    const { control, port } = startTalker('strategy', 'reconciliation', [name]);
+    const { control, port } = startTalker('strategy', 'reconciliation', [nameIn('reconciliation', poison)]);
     const asked = eventsOf<FromWorker>();
     const heard = eventsOf<FromWorker>();
     control.on('message', (message: FromWorker) => {
@@ -203,9 +210,9 @@ describe('what actors say to each other', function () {
     await heard.find(message => message.type === 'status-reported' && message.facts.id === 'last');
     await asked.find(message => message.type === 'hold-wanted');
     expect(asked.items).to.have.length(1);
-    // Of those that followed it only the newest is told, a little later.
-    for (let waited = 0; waited < 10_000 && asked.items.length < 2; waited += 100) await pause(100);
-    await pause(2_500);
+    // Of those that followed it only the newest is told, a little later, and nothing after that.
+    await asked.find(() => asked.items.length === 2);
+    await beats(control, LEFT_OUT_AGAIN_MS / BEAT_INTERVAL_MS + 2);
     expect(asked.items).to.have.length(2);
   });
 });

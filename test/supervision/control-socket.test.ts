@@ -9,6 +9,9 @@ import type { OperatorCommand } from '#src/domain/supervisor.js';
 import { parseRequest, socketPathProblem } from '#src/runtime/control-protocol.js';
 import { type ControlSocket, openControlSocket } from '#src/supervision/control-socket.js';
 
+/** A server lets go of its name in the turn in which it is closed. */
+const turnOfTheLoop = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+
 describe('the control socket', () => {
   let folder = '';
   let control: ControlSocket | null = null;
@@ -66,9 +69,10 @@ describe('the control socket', () => {
     spawnSync(process.execPath, ['-e', asks(off, { type: 'rotate-key' }, { type: 'drill-kill' })]);
     spawnSync(process.execPath, ['-e', asks({ type: 'safe-mode-on', reason: 'late' })]);
     spawnSync(process.execPath, ['-e', asks({ type: 'cancel-all', reason: 'late' })]);
-    while (asked.length < 2) await new Promise(resolve => setTimeout(resolve, 10));
-    await new Promise(resolve => setTimeout(resolve, 100));
-    expect(asked.map(({ type }) => type).sort()).to.deep.equal(['cancel-all', 'safe-mode-on']);
+    // Whatever came before these, and would have been carried out, has been by the last answer.
+    for (let round = 0; round < 10; round++) await askBot(path(), { type: 'status' });
+    const carriedOut = asked.map(({ type }) => type).filter(type => type !== 'status');
+    expect(carriedOut.sort()).to.deep.equal(['cancel-all', 'safe-mode-on']);
   });
 
   it('is for its owner alone', async () => {
@@ -89,11 +93,11 @@ describe('the control socket', () => {
     const first = await open();
     await open();
     first.close();
-    await new Promise(resolve => setTimeout(resolve, 50));
+    await turnOfTheLoop();
     expect((await askBot(path(), { type: 'status' })).ok).to.equal(true);
     expect(readdirSync(folder)).to.deep.equal(['b.sock']);
     control?.close();
-    await new Promise(resolve => setTimeout(resolve, 50));
+    await turnOfTheLoop();
     expect(readdirSync(folder)).to.deep.equal([]);
   });
 

@@ -35,6 +35,7 @@ else if (boot.actor === 'execution')
       if (message.type === 'control-state') {
         context.metric({ type: 'metric', kind: 'gauge', name: 'btcbot_safe_mode', value: message.epoch });
         context.log('warn', 'told', { epoch: message.epoch });
+        context.toSupervisor({ type: 'status-reported', facts: { epoch: message.epoch } });
       }
       if (message.type === 'peer-connected' && gate !== undefined) Atomics.wait(new Int32Array(gate), 0, 0);
     },
