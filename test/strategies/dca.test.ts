@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { formatDecimal, notional, parseDecimal } from '#src/domain/money.js';
+import { notional, parseDecimal } from '#src/domain/money.js';
 import type { PlaceOrder } from '#src/domain/order-events.js';
 import { dca } from '#src/strategies/dca.js';
 import { type Rehearsal, type RehearsalOptions, rehearse } from '#src/testing.js';
 import { runs } from '../runs.js';
-import { account, BTCTRY, bookEvent, bookOf, control, hostOf, listed, places } from './fixtures.js';
+import { account, BTCTRY, bookEvent, bookOf, control, fillPart, hostOf, listed, places } from './fixtures.js';
 
 const begin = (parameters: Record<string, unknown> = {}, options: RehearsalOptions = {}): Rehearsal => {
   const play = rehearse(dca, {
@@ -195,11 +195,7 @@ describe('dca', () => {
             play.book(String(bid), String(bid + 2));
           }
           const [own] = play.orders;
-          if (step.act === 'fill' && own !== undefined) {
-            const part = ((own.quantity - own.filled) * BigInt(step.share)) / 10n;
-            const lots = part - (part % 10n ** 8n);
-            if (lots > 0n) play.fill(own, formatDecimal(lots));
-          }
+          if (step.act === 'fill' && own !== undefined) fillPart(play, own, step.share, 10);
           for (const intent of shown)
             if (intent.type === 'place') {
               const held = parseDecimal(play.position());

@@ -4,12 +4,12 @@ import type { BookView } from '#src/domain/book-view.js';
 import { dearestFees } from '#src/domain/fees.js';
 import { type Instrument, lotSize, toTicks } from '#src/domain/instrument.js';
 import type { BookUpdated, InstrumentsListed } from '#src/domain/market-events.js';
-import { parseDecimal } from '#src/domain/money.js';
+import { formatDecimal, parseDecimal } from '#src/domain/money.js';
 import type { Order, OrderState } from '#src/domain/order.js';
 import type { CancelOrder, IntentDenied, OrderUpdated, PlaceOrder } from '#src/domain/order-events.js';
 import type { ControlState } from '#src/domain/safety.js';
 import type { Now } from '#src/domain/step.js';
-import type { StrategyDefinition } from '#src/domain/strategy.js';
+import type { OwnOrder, StrategyDefinition } from '#src/domain/strategy.js';
 import {
   initialStrategyHost,
   type StrategyHostEffect,
@@ -18,6 +18,7 @@ import {
   stepStrategyHost,
 } from '#src/domain/strategy-host.js';
 import { checkParameters } from '#src/domain/strategy-parameters.js';
+import type { Rehearsal } from '#src/testing.js';
 
 export const BTCTRY: Instrument = {
   symbol: 'BTCTRY',
@@ -281,3 +282,10 @@ export const places = (messages: readonly (PlaceOrder | CancelOrder)[]): PlaceOr
 
 export const cancels = (messages: readonly (PlaceOrder | CancelOrder)[]): CancelOrder[] =>
   messages.filter(message => message.type === 'cancel-order');
+
+/** Has a share of what is left of an order trade, `share` in `of` parts, in whole lots of a rehearsal; nothing below one. */
+export const fillPart = (play: Rehearsal, order: OwnOrder, share: number, of: number): void => {
+  const part = ((order.quantity - order.filled) * BigInt(share)) / BigInt(of);
+  const lots = part - (part % 10n ** 8n);
+  if (lots > 0n) play.fill(order, formatDecimal(lots));
+};

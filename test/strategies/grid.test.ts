@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { formatDecimal, parseDecimal } from '#src/domain/money.js';
+import { parseDecimal } from '#src/domain/money.js';
 import { grid } from '#src/strategies/grid.js';
 import { type Rehearsal, type RehearsalOptions, rehearse, type Shown } from '#src/testing.js';
 import { runs } from '../runs.js';
+import { fillPart } from './fixtures.js';
 
 const begin = (parameters: Record<string, unknown> = {}, options: RehearsalOptions = {}): Rehearsal =>
   rehearse(grid, {
@@ -209,11 +210,7 @@ describe('grid', () => {
             if (act === 'cancels') play.endCancels();
             if (act === 'restart') play.restart();
             const own = play.orders[pick];
-            if (act === 'fill' && own !== undefined) {
-              const part = ((own.quantity - own.filled) * BigInt(share)) / 20n;
-              const lots = part - (part % 10n ** 8n);
-              if (lots > 0n) play.fill(own, formatDecimal(lots));
-            }
+            if (act === 'fill' && own !== undefined) fillPart(play, own, share, 20);
           }
           for (let round = 0; round < 40; round++) {
             play.after(1_000);
@@ -256,11 +253,7 @@ describe('grid', () => {
           if (act === 'restart') play.restart();
           if (act === 'deny') play.deny();
           const own = play.orders[pick];
-          if (act === 'fill' && own !== undefined) {
-            const part = ((own.quantity - own.filled) * BigInt(share)) / 4n;
-            const lots = part - (part % 10n ** 8n);
-            if (lots > 0n) play.fill(own, formatDecimal(lots));
-          }
+          if (act === 'fill' && own !== undefined) fillPart(play, own, share, 4);
           const held = parseDecimal(play.position());
           expect(held >= 0n, 'sold what it had not bought').to.equal(true);
           expect(held <= parseDecimal('0.4'), 'holds more than its rungs').to.equal(true);
